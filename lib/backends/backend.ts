@@ -1,0 +1,171 @@
+/**
+ * The port: everything a lock server has to answer, and nothing it has to decide.
+ *
+ * A backend answers one question in one round trip. It never retries, sleeps, logs, reads a clock or runs a timer: those are
+ * the engine's, once, for all. Throwing means "I do not know": the question may or may not have reached the server.
+ *
+ * Two families differ in what carries liveness. In a *key* backend (Redis, a table, memory) each lock has a lease of its own;
+ * in a *session* backend (etcd, Consul, ZooKeeper) many locks hang from one lease. Everything else is the same for both.
+ */
+
+/** `exclusive`: alone. `shared`: together with other shared holders. */
+export type LockMode = 'exclusive' | 'shared';
+
+/** One wish for one key. `owner` is unique to each claim, so every verb may be sent again without doing it twice. */
+export interface Claim {
+  readonly key: string;
+  /** `<instance>:<number>`; the part before the last colon names the process instance, and so its inbox for pushed grants. */
+  readonly owner: string;
+  readonly mode: LockMode;
+  /** How many may hold the key together; 1 is a lock, more is a semaphore. */
+  readonly limit: number;
+  /** Lease in milliseconds: how long the server keeps the lock of a holder that fell silent. */
+  readonly ttl: number;
+  /**
+   * Lease in milliseconds of a grant that is *pushed* to a waiter, which the first renewal turns into `ttl`. It bounds what a
+   * waiter that froze before its turn can cost the ones behind it.
+   */
+  readonly claimTtl: number;
+}
+
+export interface Grant {
+  readonly granted: true;
+  /** Strictly grows with each new owner of the key, where the backend has it. */
+  readonly fencingToken?: bigint;
+  /** When the grant was made, in milliseconds of the server's own clock; comparable only with `Busy.at` of the same server. */
+  readonly at?: number;
+}
+
+export interface Busy {
+  readonly granted: false;
+  /** When to look again if nothing is pushed: the end of the present lease, or sooner. */
+  readonly retryAfterMs?: number;
+  /** When this was true, in milliseconds of the server's own clock. It dates the grant that may follow (see `Grant.at`). */
+  readonly at?: number;
+  /** One of the present holders, for messages. */
+  readonly holder?: string;
+}
+
+/** The key is in use as another sort of lock: a semaphore of another size, or a semaphore and a mutex. */
+export interface Clash {
+  readonly granted: false;
+  /** The limit in force. */
+  readonly limit: number;
+}
+
+export type Attempt = Grant | Busy | Clash;
+
+/** How a backend reaches a claim that waits. Calls may repeat, come late or be lost: every one is checked or re-checkable. */
+export interface Waiter {
+  /** The server made this claim the holder. */
+  granted(grant: Grant): void;
+  /** Something changed, or pushes may have been missed: ask again. */
+  look(): void;
+}
+
+export interface Holder {
+  readonly owner: string;
+  readonly fencingToken: bigint | undefined;
+  /** Milliseconds until the server lets go unless renewed. */
+  readonly remainingMs: number;
+}
+
+/** What the server knows of one key. */
+export interface KeyState {
+  readonly mode: LockMode;
+  readonly limit: number;
+  readonly holders: readonly Holder[];
+  readonly waiting: number;
+}
+
+/** What no type can show. The contract suite proves each, and boot-time errors come from them. */
+export interface Traits {
+  /** Grants carry fencing tokens. */
+  readonly fencing: boolean;
+  /** The server keeps a line: `attempt` with a waiter joins it, grants come in arrival order. */
+  readonly fifo: boolean;
+  readonly modes: readonly LockMode[];
+  /** `limit` above 1 is served. */
+  readonly semaphores: boolean;
+  /** Shortest lease in milliseconds that the server keeps faithfully. */
+  readonly minTtl: number;
+  /** Locks outlive the loss of the server that granted them. */
+  readonly survivesFailover: boolean;
+}
+
+interface Common {
+  /** Product name for messages and logs, such as `redis`. */
+  readonly kind: string;
+  readonly traits: Traits;
+  /** Resolves when the server answers; rejects with why not. Asked at boot. */
+  ping(): Promise<void>;
+  inspect(key: string): Promise<KeyState>;
+  /** Takes the key from whoever holds it and serves the line. Resolves to whether anybody held it. */
+  forceRelease(key: string): Promise<boolean>;
+  /** Wakes `wake` when the key may have become free. For backends without a line; returns the way to stop. */
+  watch?(key: string, wake: () => void): () => void;
+  /** Tells the holders in this process that their lease is gone, where the server can say so (a forced release, a dead session). */
+  onLost?(listener: (owner: string) => void): () => void;
+  /** Closes what the backend opened itself, never a client that was handed in. */
+  close(): Promise<void>;
+}
+
+/** One lease for each lock. */
+export interface KeyBackend extends Common {
+  readonly family: 'key';
+  /**
+   * Takes the key if it is free. If it is busy and a `waiter` is given, joins the line in the same step; asked again by the
+   * same owner it keeps its place, tells the truth about a missed grant, and proves to the server that the waiter lives.
+   */
+  attempt(claim: Claim, waiter?: Waiter): Promise<Attempt>;
+  /** All or none, in one step, never joining a line: the grants in the order of the claims, or why not. */
+  attemptAll?(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Clash>;
+  /**
+   * Renews to `ttl` from now: for each claim whether it is still held, or `undefined` where that is not known (one server of
+   * several did not answer). One claim's failure must not touch another's.
+   */
+  renew(claims: readonly Claim[]): Promise<readonly (boolean | undefined)[]>;
+  /**
+   * After this the owner neither holds nor waits: frees the hold and serves the line, or leaves the line. Resolves to whether
+   * it held. With `keepMs` the server keeps the key closed that long for nobody before it lets go.
+   */
+  release(claim: Claim, keepMs?: number): Promise<boolean>;
+  /** Turns an exclusive hold into a shared one and lets waiting readers in; resolves to whether it was held. */
+  downgrade?(claim: Claim): Promise<boolean>;
+}
+
+/** A lease that many locks hang from. */
+export interface Session {
+  /** For messages, such as the lease's number. */
+  readonly id: string;
+  /** The lease in milliseconds as the server granted it, which may differ from what was asked. */
+  readonly ttl: number;
+  /** Renews to `ttl` from now; resolves to whether the session still lived. */
+  renew(): Promise<boolean>;
+  /** Ends the session and with it whatever hangs from it. */
+  end(): Promise<void>;
+}
+
+/** A verb met a session that the server has forgotten: all that hung from it is gone. */
+export class SessionEndedError extends Error {
+  constructor(readonly session: Session) {
+    super(`The session ${session.id} has ended on the server.`);
+    this.name = 'SessionEndedError';
+  }
+}
+
+/** One lease for many locks. Any verb may throw `SessionEndedError`. */
+export interface SessionBackend extends Common {
+  readonly family: 'session';
+  open(ttl: number): Promise<Session>;
+  /** As `KeyBackend.attempt`; the hold lives as long as the session. */
+  attempt(claim: Claim, session: Session, waiter?: Waiter): Promise<Attempt>;
+  /** As `KeyBackend.attemptAll`. */
+  attemptAll?(claims: readonly Claim[], session: Session): Promise<readonly Grant[] | Busy | Clash>;
+  /** As `KeyBackend.release`. */
+  release(claim: Claim, session: Session, keepMs?: number): Promise<boolean>;
+  /** As `KeyBackend.downgrade`. */
+  downgrade?(claim: Claim, session: Session): Promise<boolean>;
+}
+
+export type LockBackend = KeyBackend | SessionBackend;

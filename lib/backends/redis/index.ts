@@ -1,0 +1,2 @@
+export { redis, type RedisOptions } from './options.js';
+export type { IoredisClient } from './ioredis.js';

@@ -1,0 +1,48 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Hold } from './hold.js';
+import type { Lock } from './lock.js';
+import { LocalLine } from './local-line.js';
+
+/** A stretch of work under a lock. Frames of nested work form a chain through the async context. */
+export interface Frame {
+  /** The engine that the lock is from: keys of different backends have nothing to do with each other. */
+  readonly engine: object;
+  readonly hold: Hold;
+  readonly parent: Frame | undefined;
+  /** Nested work under the same lock runs one after another, not side by side. */
+  readonly nested: LocalLine;
+  /** Ended, it covers nothing any more: work that outlives the lock does not pass for it. */
+  active: boolean;
+}
+
+/** One for the process, also when a test runner loads two copies of this package. */
+const KEY = Symbol.for('nestjs-distributed-lock:context');
+const holder = globalThis as { [KEY]?: AsyncLocalStorage<Frame> };
+const storage = (holder[KEY] ??= new AsyncLocalStorage<Frame>());
+
+export function runIn<T>(frame: Frame, work: () => T): T {
+  return storage.run(frame, work);
+}
+
+export function frameOf(engine: object, hold: Hold): Frame {
+  return { engine, hold, parent: storage.getStore(), nested: new LocalLine(), active: true };
+}
+
+/** The innermost work in this async context that holds the key. */
+export function coveringFrame(engine: object, key: string): Frame | undefined {
+  for (let frame = storage.getStore(); frame; frame = frame.parent) {
+    if (frame.active && frame.engine === engine && frame.hold.keys.includes(key)) return frame;
+  }
+  return undefined;
+}
+
+/**
+ * The lock that the present work runs under: the innermost one, or the innermost one of that key. `undefined` outside of
+ * `withLock` and `@Locked`, and in work that has outlived its lock.
+ */
+export function currentLock(key?: string): Lock | undefined {
+  for (let frame = storage.getStore(); frame; frame = frame.parent) {
+    if (frame.active && !frame.hold.released && (key === undefined || frame.hold.keys.includes(key))) return frame.hold;
+  }
+  return undefined;
+}

@@ -1,0 +1,26 @@
+import ms from 'ms';
+import { LockConfigurationError } from './errors.js';
+
+type Unit = 'ms' | 's' | 'sec' | 'm' | 'min' | 'h' | 'hours' | 'd' | 'days';
+
+/** Milliseconds, or a number with a unit: `1500`, `'30s'`, `'5 min'`, `'1h'`. */
+export type Duration = number | `${number}${Unit}` | `${number} ${Unit}`;
+
+/**
+ * The duration in milliseconds.
+ * @throws LockConfigurationError when it is not a duration, is negative, or is `Infinity` where that makes no sense
+ */
+export function toMilliseconds(option: string, duration: Duration, allowInfinity = false): number {
+  const milliseconds = typeof duration === 'string' ? parse(duration) : duration;
+  if (milliseconds === Infinity && allowInfinity) return Infinity;
+  if (typeof milliseconds === 'number' && Number.isFinite(milliseconds) && milliseconds >= 0) return milliseconds;
+  throw new LockConfigurationError(
+    `\`${option}\` is ${JSON.stringify(duration) ?? String(duration)}, which is not a duration. ` +
+      `Give milliseconds from 0 up, or a string such as '500ms', '30s', '5m' or '1h'${allowInfinity ? ', or Infinity' : ''}.`,
+  );
+}
+
+/** `ms` reads a bare number as milliseconds and knows years; a lock's option with either is a slip of the pen. */
+function parse(text: string): number | undefined {
+  return /[a-z]\s*$/i.test(text) && !/[wy]/i.test(text) && text.length <= 100 ? ms(text as ms.StringValue) : undefined;
+}

@@ -1,0 +1,276 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { LockBackend } from '../backends/backend.js';
+import { Acquisition, type AcquisitionContext } from './acquisition.js';
+import { ask } from './call.js';
+import { type Clock, systemClock } from './clock.js';
+import { type Duration, toMilliseconds } from './duration.js';
+import { type Entered, enter } from './enter.js';
+import { LockBackendError, LockClosedError, type LockErrorDetails } from './errors.js';
+import type { LockEvent, LockEventListener } from './events.js';
+import { type Family, familyOf } from './family.js';
+import { Hold, messageOf } from './hold.js';
+import { Keeper } from './keeper.js';
+import { canonicalKeys, checkedPrefix, joined } from './keys.js';
+import type { AcquireOptions, Lock, LockInfo } from './lock.js';
+import { type ResolvedOptions, resolveOptions, resolveTtl } from './options.js';
+import { Undo } from './undo.js';
+
+export interface EngineOptions {
+  /** The backend's name, for messages. @default 'default' */
+  readonly name?: string;
+  /** Put before every key on the server. @default 'lock:' */
+  readonly prefix?: string;
+  /** Options that apply where a call names none. */
+  readonly defaults?: AcquireOptions;
+  /** The longest a single call to the server is waited for. @default '2s' */
+  readonly callTimeout?: Duration;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+}
+
+export interface WithLockOptions extends AcquireOptions {
+  /** Whether work that already runs under the key goes on under the same lock; otherwise it would wait for itself. @default true */
+  readonly reentrant?: boolean;
+}
+
+/** How long closing waits for unconfirmed releases, in milliseconds. */
+const LAST_RELEASES_MS = 2_000;
+
+/** Acquires, keeps and releases locks on one backend. Everything that is the same for all backends, once. */
+export class LockEngine {
+  readonly name: string;
+  /** Names this process on the server; the owners of its claims begin with it. */
+  readonly instance = `${hostname().replace(/[^\w.-]/g, '').slice(0, 48)}-${process.pid}-${randomBytes(6).toString('base64url')}`;
+  readonly #prefix: string;
+  readonly #clock: Clock;
+  readonly #callTimeout: number;
+  readonly #defaults: AcquireOptions;
+  readonly #resolved = new WeakMap<AcquireOptions, ResolvedOptions>();
+  readonly #family: Family;
+  readonly #keeper: Keeper;
+  readonly #undo: Undo;
+  readonly #listeners = new Set<LockEventListener>();
+  readonly #holds = new Set<Hold>();
+  readonly #acquisitions = new Set<Acquisition>();
+  readonly #context: AcquisitionContext;
+  readonly #stopListening: (() => void) | undefined;
+  #idle: (() => void) | undefined;
+  #state: 'open' | 'draining' | 'closed' = 'open';
+  #closing: Promise<void> | undefined;
+
+  /** @throws LockConfigurationError when the options can never work with this backend */
+  constructor(
+    readonly backend: LockBackend,
+    options: EngineOptions = {},
+  ) {
+    this.name = options.name ?? 'default';
+    this.#prefix = checkedPrefix(options.prefix ?? 'lock:');
+    this.#clock = options.clock ?? systemClock;
+    this.#callTimeout = toMilliseconds('callTimeout', options.callTimeout ?? '2s');
+    this.#defaults = options.defaults ?? {};
+    this.validate(this.#defaults);
+    const clock = this.#clock;
+    const random = options.random ?? Math.random;
+    const callTimeout = this.#callTimeout;
+    this.#family = familyOf(backend, { clock, callTimeout, keeper: () => this.#keeper });
+    this.#keeper = new Keeper({ clock, random, callTimeout, renew: (leases) => this.#family.renew(leases) });
+    this.#undo = new Undo(clock, callTimeout);
+    let claims = 0;
+    this.#context = {
+      clock,
+      random,
+      callTimeout,
+      backend,
+      backendName: this.name,
+      family: this.#family,
+      keeper: this.#keeper,
+      undo: this.#undo,
+      prefix: this.#prefix,
+      nextOwner: () => `${this.instance}:${++claims}`,
+      emit: (event) => this.#emit(event),
+      ttlOf: (ttl) => resolveTtl(ttl, backend.traits, backend.kind),
+      onReleased: (hold) => this.#forget(hold),
+    };
+    this.#stopListening = backend.onLost?.((owner) => this.#taken(owner));
+  }
+
+  /** Checks options before they are used. @throws LockConfigurationError */
+  validate(options: AcquireOptions): void {
+    resolveOptions({ ...this.#defaults, ...options }, this.backend.traits, this.backend.kind);
+  }
+
+  /**
+   * Acquires the key, or all of several.
+   * @throws LockTimeoutError when it stayed busy for the whole `wait`
+   * @throws LockBackendError when the server did not answer
+   * @throws LockClosedError while the application shuts down
+   * @throws LockConfigurationError, LockKeyError when it could never work
+   */
+  async acquire(key: string | readonly string[], options?: AcquireOptions): Promise<Lock> {
+    return this.hold(key, options);
+  }
+
+  /** As `acquire`, but never waits: `null` when the key is busy. */
+  async tryAcquire(key: string | readonly string[], options?: Omit<AcquireOptions, 'wait'>): Promise<Lock | null> {
+    return (await this.#acquire(key, options, true)) ?? null;
+  }
+
+  /**
+   * Runs the work under the lock and releases it. The work's own error comes out whatever happens to the lock.
+   * @throws LockLostError when the work succeeded but the lock was lost meanwhile
+   */
+  async withLock<T>(key: string | readonly string[], work: (lock: Lock) => PromiseLike<T> | T, options?: WithLockOptions): Promise<T> {
+    const entered = await this.enter(key, options);
+    let result: T;
+    try {
+      result = await entered.run(() => work(entered.lock));
+    } catch (error) {
+      await entered.leave(true);
+      throw error;
+    }
+    await entered.leave(false);
+    return result;
+  }
+
+  /** The two halves of `withLock`, for work that is not one promise. */
+  enter(key: string | readonly string[], options: WithLockOptions = {}): Promise<Entered> {
+    return enter(this, this.#clock, this.resolve(options), canonicalKeys(key), options);
+  }
+
+  /** What the server knows of the key. @throws LockBackendError */
+  async inspect(key: string): Promise<LockInfo> {
+    const [name = ''] = canonicalKeys(key);
+    const state = await this.#ask(`inspect '${name}'`, { key: name }, () => this.backend.inspect(this.#prefix + name));
+    return { key: name, held: state.holders.length > 0, ...state };
+  }
+
+  /**
+   * Takes the key from whoever holds it, for emergencies: the holder's `signal` aborts, and whoever is first in line gets it.
+   * @returns whether anybody held it
+   * @throws LockBackendError
+   */
+  async forceRelease(key: string): Promise<boolean> {
+    const [name = ''] = canonicalKeys(key);
+    return this.#ask(`force the release of '${name}'`, { key: name }, () => this.backend.forceRelease(this.#prefix + name));
+  }
+
+  /** Resolves when the server answers. @throws LockBackendError */
+  async ping(): Promise<void> {
+    await this.#ask('be reached', {}, () => this.backend.ping());
+  }
+
+  /** Calls the listener for every event; returns how to stop that. */
+  listen(listener: LockEventListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Nobody waits any more: who does is sent home, and a new call asks once. Locks that are held stay. */
+  drain(): void {
+    if (this.#state === 'open') this.#state = 'draining';
+    for (const acquisition of this.#acquisitions) acquisition.cancel(this.#closed(acquisition.key));
+  }
+
+  /** Refuses new calls, lets holders finish for that long, releases the rest, and closes what the backend opened. */
+  close(graceMs = 10_000): Promise<void> {
+    return (this.#closing ??= this.#close(graceMs));
+  }
+
+  /** Acquires as `acquire` does. For the engine's own parts. */
+  async hold(key: string | readonly string[], options?: AcquireOptions): Promise<Hold> {
+    const hold = await this.#acquire(key, options, false);
+    if (hold) return hold;
+    throw this.#closed(joined(canonicalKeys(key)));
+  }
+
+  /** The options with defaults filled in; the same object is only looked at once. */
+  resolve(options: AcquireOptions): ResolvedOptions {
+    let resolved = this.#resolved.get(options);
+    if (!resolved) {
+      resolved = resolveOptions({ ...this.#defaults, ...options }, this.backend.traits, this.backend.kind);
+      this.#resolved.set(options, resolved);
+    }
+    return resolved;
+  }
+
+  async #acquire(key: string | readonly string[], options: AcquireOptions = NONE, once: boolean): Promise<Hold | undefined> {
+    const keys = canonicalKeys(key);
+    const resolved = this.resolve(options);
+    if (this.#state === 'closed') throw this.#closed(joined(keys));
+    resolved.signal?.throwIfAborted();
+    const draining = this.#state === 'draining';
+    const acquisition = new Acquisition(keys, once || draining ? { ...resolved, wait: 0 } : resolved, this.#context);
+    this.#acquisitions.add(acquisition);
+    try {
+      const hold = await acquisition.run(once || draining);
+      if (hold) this.#holds.add(hold);
+      return hold;
+    } finally {
+      this.#acquisitions.delete(acquisition);
+      if (this.#acquisitions.size === 0 && this.#holds.size === 0) this.#idle?.();
+    }
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    this.#state = 'closed';
+    this.drain();
+    if (this.#acquisitions.size > 0 || this.#holds.size > 0) {
+      await new Promise<void>((resolve) => {
+        const cancel = this.#clock.after(graceMs, resolve);
+        this.#idle = () => {
+          cancel();
+          resolve();
+        };
+      });
+    }
+    await Promise.all([...this.#holds].map((hold) => hold.release()));
+    await this.#undo.settle(LAST_RELEASES_MS);
+    await this.#family.close();
+    this.#keeper.stop();
+    this.#stopListening?.();
+    await this.backend.close();
+  }
+
+  #forget(hold: Hold): void {
+    this.#holds.delete(hold);
+    if (this.#acquisitions.size === 0 && this.#holds.size === 0) this.#idle?.();
+  }
+
+  /** The server took the lock of this owner away. */
+  #taken(owner: string): void {
+    for (const hold of this.#holds) if (hold.owns(owner)) hold.lose('it was released by force, or its session ended');
+  }
+
+  #closed(key: string): LockClosedError {
+    return new LockClosedError(`'${key}' was not locked: the application is shutting down, and '${this.name}' takes no new locks.`, {
+      key,
+      backend: this.name,
+    });
+  }
+
+  async #ask<T>(what: string, details: LockErrorDetails, question: () => Promise<T>): Promise<T> {
+    try {
+      return await ask(this.#clock, this.#callTimeout, question);
+    } catch (cause) {
+      throw new LockBackendError(
+        `The lock backend '${this.name}' (${this.backend.kind}) could not ${what}: ${messageOf(cause)}. ` +
+          'Check that the server runs, and that its address, credentials and network allow this process in.',
+        { backend: this.name, cause, ...details },
+      );
+    }
+  }
+
+  /** A listener's failure is its own: it must not end a lock. */
+  #emit(event: LockEvent): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        process.emitWarning(error instanceof Error ? error : String(error), 'LockEventListener');
+      }
+    }
+  }
+}
+
+const NONE: AcquireOptions = {};

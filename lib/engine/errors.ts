@@ -1,0 +1,90 @@
+/** Why a lock failed, for code that must not depend on classes (two copies of a package, a serialised error). */
+export type LockErrorCode = 'LOCK_TIMEOUT' | 'LOCK_LOST' | 'LOCK_BACKEND' | 'LOCK_CLOSED' | 'LOCK_CONFIG' | 'LOCK_KEY';
+
+export interface LockErrorDetails {
+  /** The key, or all keys joined by ` + `. */
+  readonly key?: string | undefined;
+  /** The backend's name in the module, such as `default`. */
+  readonly backend?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/**
+ * Base of everything this package throws on purpose.
+ *
+ * `status`, `statusCode` and `expose` are the shape that Nest's own HTTP exception filter understands, so a lock error answers
+ * with the right status without any set-up. They are hidden from logs and comparisons.
+ */
+export abstract class LockError extends Error {
+  abstract readonly code: LockErrorCode;
+  readonly key: string | undefined;
+  readonly backend: string | undefined;
+  declare readonly status: number;
+  declare readonly statusCode: number;
+  declare readonly expose: boolean;
+
+  protected constructor(message: string, status: number, details: LockErrorDetails) {
+    super(message, 'cause' in details ? { cause: details.cause } : undefined);
+    this.name = new.target.name;
+    this.key = details.key;
+    this.backend = details.backend;
+    for (const [name, value] of Object.entries({ status, statusCode: status, expose: status < 500 || status === 503 })) {
+      Object.defineProperty(this, name, { value, enumerable: false });
+    }
+  }
+}
+
+/** The key stayed busy for the whole `wait`. HTTP 423. */
+export class LockTimeoutError extends LockError {
+  readonly code = 'LOCK_TIMEOUT';
+  /** How long was waited, in milliseconds. */
+  readonly waitedMs: number;
+  /** One of the holders at the last look, where the server told. */
+  readonly holder: string | undefined;
+
+  constructor(message: string, details: LockErrorDetails & { waitedMs: number; holder?: string | undefined }) {
+    super(message, 423, details);
+    this.waitedMs = details.waitedMs;
+    this.holder = details.holder;
+  }
+}
+
+/** The lock was held and is not any more, or no longer surely: somebody else may be at work. HTTP 409. */
+export class LockLostError extends LockError {
+  readonly code = 'LOCK_LOST';
+  constructor(message: string, details: LockErrorDetails = {}) {
+    super(message, 409, details);
+  }
+}
+
+/** The lock server did not answer, or answered with an error; `cause` is the client's own. HTTP 503. */
+export class LockBackendError extends LockError {
+  readonly code = 'LOCK_BACKEND';
+  constructor(message: string, details: LockErrorDetails = {}) {
+    super(message, 503, details);
+  }
+}
+
+/** The application is shutting down: no new locks, and waiters are sent home. HTTP 503. */
+export class LockClosedError extends LockError {
+  readonly code = 'LOCK_CLOSED';
+  constructor(message: string, details: LockErrorDetails = {}) {
+    super(message, 503, details);
+  }
+}
+
+/** The lock was asked for in a way that can never work: a mistake in code or configuration. HTTP 500. */
+export class LockConfigurationError extends LockError {
+  readonly code = 'LOCK_CONFIG';
+  constructor(message: string, details: LockErrorDetails = {}) {
+    super(message, 500, details);
+  }
+}
+
+/** The key could not be made from the arguments; nothing was locked and the method did not run. HTTP 500. */
+export class LockKeyError extends LockError {
+  readonly code = 'LOCK_KEY';
+  constructor(message: string, details: LockErrorDetails = {}) {
+    super(message, 500, details);
+  }
+}

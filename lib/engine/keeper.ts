@@ -1,0 +1,145 @@
+import { ask } from './call.js';
+import type { Clock } from './clock.js';
+import { DueList } from './due.js';
+import type { Lease } from './lease.js';
+
+/** How many leases one call renews. */
+const BATCH = 100;
+
+interface Kept {
+  readonly lease: Lease;
+  /** The watch-dog; without it the keeper only tells the end. */
+  readonly renewed: boolean;
+}
+
+export interface KeeperOptions {
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** The longest a renewal is waited for, in milliseconds. */
+  readonly callTimeout: number;
+  /** Renews the leases in one call; for each whether it still lives, or `undefined` where that is not known. */
+  readonly renew: (leases: readonly Lease[]) => Promise<readonly (boolean | undefined)[]>;
+}
+
+/**
+ * The watch-dog. One timer for all leases: those due together are renewed in one call, a third of the lease after the last
+ * confirmation. An unknown outcome neither renews nor loses: it is tried again, faster, until the lease has ended on our own
+ * clock. Each batch stands alone; what fails in one does not touch another.
+ */
+export class Keeper {
+  readonly #kept = new Map<Lease, Kept>();
+  readonly #due: DueList<Kept>;
+
+  constructor(private readonly options: KeeperOptions) {
+    this.#due = new DueList(options.clock, (due) => this.#tend(due));
+  }
+
+  keep(lease: Lease, renewed: boolean): void {
+    const kept = { lease, renewed };
+    this.#kept.set(lease, kept);
+    // Locks taken in one burst are not renewed in one: the first renewal comes anywhere in the second half of its time.
+    this.#schedule(kept, 0.5 + this.options.random() / 2);
+  }
+
+  /** Stops tending the lease. Resolves when no renewal of it is on the way any more: a release must not be overtaken by one. */
+  async drop(lease: Lease): Promise<void> {
+    const kept = this.#kept.get(lease);
+    if (kept) this.#due.remove(kept);
+    this.#kept.delete(lease);
+    if (lease.renewing) await lease.renewing;
+  }
+
+  /** Renews now. Resolves to what the server said; rejects when it did not. */
+  async renewNow(lease: Lease): Promise<boolean> {
+    await lease.renewing;
+    const sentAt = this.options.clock.now();
+    const asked = this.#ask([lease], lease.renewTo);
+    const over = asked.then(noop, noop).then(() => {
+      if (lease.renewing === over) lease.renewing = undefined;
+    });
+    lease.renewing = over;
+    const [held] = await asked;
+    if (held === undefined) throw new Error('the server did not confirm the renewal');
+    this.#settle(lease, held, sentAt);
+    return held;
+  }
+
+  get size(): number {
+    return this.#kept.size;
+  }
+
+  stop(): void {
+    this.#due.stop();
+    this.#kept.clear();
+  }
+
+  #schedule(kept: Kept, share = 1): void {
+    const { lease, renewed } = kept;
+    if (!renewed) return this.#due.at(lease.validUntil, kept);
+    const third = Math.min(lease.renewTo, lease.remainingMs) / 3;
+    // Rounded down to a twentieth of the period, so that what is due at about the same time goes in one call.
+    const step = Math.max(1, third / 20);
+    const at = this.options.clock.now() + third * share;
+    this.#due.at(Math.min(Math.floor(at / step) * step, lease.validUntil), kept);
+  }
+
+  #tend(due: readonly Kept[]): void {
+    const toRenew: Kept[] = [];
+    for (const kept of due) {
+      const { lease, renewed } = kept;
+      if (!lease.live) this.#lose(lease, 'its lease ran out before the server confirmed a renewal');
+      else if (lease.renewing || !renewed) this.#due.at(lease.validUntil, kept);
+      else toRenew.push(kept);
+    }
+    for (let i = 0; i < toRenew.length; i += BATCH) this.#renew(toRenew.slice(i, i + BATCH));
+  }
+
+  #renew(batch: readonly Kept[]): void {
+    const sentAt = this.options.clock.now();
+    const leases = batch.map(({ lease }) => lease);
+    const shortest = Math.min(...leases.map((lease) => lease.remainingMs));
+    const done = this.#ask(leases, shortest).then(
+      (held) => batch.forEach((kept, index) => this.#settled(kept, held[index], sentAt, undefined)),
+      (error: unknown) => batch.forEach((kept) => this.#settled(kept, undefined, sentAt, error)),
+    );
+    for (const kept of batch) {
+      kept.lease.renewing = done;
+      // The end is told in time also while an answer is awaited.
+      this.#due.at(kept.lease.validUntil, kept);
+    }
+  }
+
+  #settled(kept: Kept, held: boolean | undefined, sentAt: number, error: unknown): void {
+    const { lease } = kept;
+    lease.renewing = undefined;
+    if (!this.#kept.has(lease)) return;
+    if (held !== undefined) {
+      this.#settle(lease, held, sentAt);
+      if (held) this.#schedule(kept);
+      return;
+    }
+    lease.renewalFailed(error ?? new Error('the server did not confirm the renewal'));
+    const again = this.options.clock.now() + lease.renewTo / 12;
+    this.#due.at(Math.min(again, lease.validUntil), kept);
+  }
+
+  #settle(lease: Lease, held: boolean, sentAt: number): void {
+    if (held) lease.confirm(sentAt, lease.renewTo);
+    else this.#lose(lease, 'the server no longer has it: it expired, was taken away, or the server lost its data');
+  }
+
+  #lose(lease: Lease, reason: string): void {
+    const kept = this.#kept.get(lease);
+    if (kept) this.#due.remove(kept);
+    this.#kept.delete(lease);
+    lease.lose(reason);
+  }
+
+  /** A quarter of the lease at most, so that there is time to try again. */
+  #ask(leases: readonly Lease[], lease: number): Promise<readonly (boolean | undefined)[]> {
+    const { clock, callTimeout, renew } = this.options;
+    return ask(clock, Math.min(callTimeout, Math.max(lease / 4, 20)), () => renew(leases));
+  }
+}
+
+const noop = (): void => undefined;

@@ -1,0 +1,78 @@
+import type { Claim, Session } from '../backends/backend.js';
+import type { Clock } from './clock.js';
+import { believedUntil } from './validity.js';
+
+/** What a lease is on the server: a claim's own (key family), or a session that many claims hang from. */
+export type Subject = { readonly claim: Claim } | { readonly session: Session };
+
+/** What the owner of a lease wants to know of it. */
+export interface LeaseListener {
+  /** It has ended, or cannot be surely held any more. Comes once. */
+  lost(reason: string): void;
+  /** A renewal was not confirmed. It is tried again while the lease lasts. */
+  renewalFailed?(error: unknown, remainingMs: number): void;
+}
+
+/** One lease on a server, as far as this process may believe in it. The unit of liveness: locks hang from leases. */
+export class Lease {
+  #validUntil: number;
+  #ended = false;
+  readonly #listeners = new Set<LeaseListener>();
+  /** The renewal in flight, awaited before the lease is let go. */
+  renewing: Promise<void> | undefined;
+
+  constructor(
+    private readonly clock: Clock,
+    readonly subject: Subject,
+    since: number,
+    /** What the server was last asked to keep it for. */
+    ttl: number,
+    /** What renewals ask for, in milliseconds; longer than the first lease when the grant was pushed. */
+    public renewTo: number,
+  ) {
+    this.#validUntil = believedUntil(since, ttl);
+  }
+
+  /** Asks the clock, so it is true also when no timer has run since the lease ended. */
+  get live(): boolean {
+    return !this.#ended && this.clock.now() < this.#validUntil;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get validUntil(): number {
+    return this.#validUntil;
+  }
+
+  get remainingMs(): number {
+    return this.#ended ? 0 : Math.max(0, this.#validUntil - this.clock.now());
+  }
+
+  /** A renewal sent at `sentAt` was confirmed. A lease that has already ended stays so: its holder was told. */
+  confirm(sentAt: number, ttl: number): void {
+    this.#validUntil = Math.max(this.#validUntil, believedUntil(sentAt, ttl));
+  }
+
+  listen(listener: LeaseListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Ends the belief and tells so. */
+  lose(reason: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const listener of [...this.#listeners]) listener.lost(reason);
+  }
+
+  /** Ends the belief in silence: it was let go on purpose. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  renewalFailed(error: unknown): void {
+    for (const listener of [...this.#listeners]) listener.renewalFailed?.(error, this.remainingMs);
+  }
+}

@@ -1,0 +1,79 @@
+import { ask } from './call.js';
+import type { Clock } from './clock.js';
+
+/** How soon, and how slowly at most, an unconfirmed release is tried again, in milliseconds. */
+const FIRST_RETRY_MS = 50;
+const SLOWEST_RETRY_MS = 2_000;
+
+/** What came of a release: what the server said, or that it did not say. */
+export type Released = boolean | 'unknown';
+
+/**
+ * Takes back what the server may still hold for us: a release that was not confirmed, an attempt whose answer never came. It
+ * is tried again in the background until it is confirmed, or until the server must have forgotten it by itself.
+ */
+export class Undo {
+  readonly #pending = new Set<Promise<void>>();
+  readonly #stops = new Set<() => void>();
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly callTimeout: number,
+  ) {}
+
+  /** Tries once and waits for that; goes on in the background if it was not confirmed. */
+  async release(release: () => Promise<boolean>, forgottenAfterMs: number, onUnknown: (error: unknown) => void): Promise<Released> {
+    try {
+      return await ask(this.clock, this.callTimeout, release);
+    } catch (error) {
+      onUnknown(error);
+      this.#retry(release, this.clock.now() + forgottenAfterMs);
+      return 'unknown';
+    }
+  }
+
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  /** Waits until nothing is left to take back, or that long. */
+  async settle(milliseconds: number): Promise<void> {
+    if (this.#pending.size > 0) {
+      await ask(this.clock, milliseconds, () => Promise.all(this.#pending)).catch(() => undefined);
+    }
+    for (const stop of this.#stops) stop();
+  }
+
+  #retry(release: () => Promise<boolean>, until: number): void {
+    const retrying = this.#tryUntil(release, until).finally(() => this.#pending.delete(retrying));
+    this.#pending.add(retrying);
+  }
+
+  async #tryUntil(release: () => Promise<boolean>, until: number): Promise<void> {
+    for (let pause = FIRST_RETRY_MS; this.clock.now() < until; pause = Math.min(pause * 2, SLOWEST_RETRY_MS)) {
+      if (!(await this.#pause(pause))) return;
+      try {
+        await ask(this.clock, this.callTimeout, release);
+        return;
+      } catch {
+        // Still unknown.
+      }
+    }
+  }
+
+  /** Background work: it does not keep the process alive. Resolves to whether to go on. */
+  #pause(milliseconds: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (goOn: boolean): void => {
+        this.#stops.delete(stop);
+        resolve(goOn);
+      };
+      const cancel = this.clock.after(milliseconds, () => end(true), true);
+      const stop = (): void => {
+        cancel();
+        end(false);
+      };
+      this.#stops.add(stop);
+    });
+  }
+}
