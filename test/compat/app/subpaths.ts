@@ -1,0 +1,23 @@
+/** Type-checked only: every subpath with its public types. */
+import type { DynamicModule } from '@nestjs/common';
+import { DistributedLockModule, InjectLockService, type LockService } from 'nestjs-distributed-lock';
+import { etcd } from 'nestjs-distributed-lock/etcd';
+import { redis } from 'nestjs-distributed-lock/redis';
+import * as testing from 'nestjs-distributed-lock/testing';
+import { Redis } from 'ioredis';
+
+export const lockModule = (): DynamicModule =>
+  DistributedLockModule.forRoot({
+    backends: {
+      url: redis({ url: 'redis://127.0.0.1:6379' }),
+      client: redis({ client: new Redis() }),
+      etcd: etcd({ hosts: 'http://127.0.0.1:2379' }),
+    },
+    default: 'url',
+  });
+
+export class Reports {
+  constructor(@InjectLockService('etcd') readonly locks: LockService) {}
+}
+
+export type Testing = keyof typeof testing;

@@ -1,0 +1,37 @@
+/** What the consumers are made of. Exact, so that a red run means that we changed something. */
+export const nest = {
+  11: { '@nestjs/common': '11.2.10', '@nestjs/core': '11.2.10', '@nestjs/testing': '11.2.6' },
+  12: { '@nestjs/common': '12.5.1', '@nestjs/core': '12.5.1', '@nestjs/testing': '12.1.1' },
+} as const;
+
+/** The two majors of each client are spread over the two Nests. */
+export const clients = {
+  11: { ioredis: '5.11.1', '@redis/client': '5.12.1', etcd3: '1.1.2' },
+  12: { ioredis: '6.0.0', '@redis/client': '6.3.1', etcd3: '1.1.2' },
+} as const;
+
+export const both = { 'reflect-metadata': '0.2.2', rxjs: '7.8.2', '@types/node': '20.19.43' } as const;
+
+/** Besides TypeScript 6 and Vitest, which this repository has itself. */
+export const tools = {
+  ts59: 'npm:typescript@5.9.3',
+  ts7: 'npm:typescript@7.0.2',
+  '@swc/core': '1.16.22',
+  '@swc/jest': '0.2.39',
+  jest: '30.5.2',
+} as const;
+
+/** Nest 11 in place of every Nest package that our own tests use. */
+export const nest11ForOurTests = {
+  ...nest[11],
+  '@nestjs/apollo': '13.4.5',
+  '@nestjs/cqrs': '11.0.3',
+  '@nestjs/event-emitter': '3.1.0',
+  '@nestjs/graphql': '13.4.5',
+  '@nestjs/microservices': '11.2.6',
+  '@nestjs/platform-express': '11.2.10',
+  '@nestjs/platform-fastify': '11.2.8',
+  '@nestjs/platform-ws': '11.2.6',
+  '@nestjs/schedule': '6.1.3',
+  '@nestjs/websockets': '11.2.6',
+} as const;

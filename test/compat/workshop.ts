@@ -1,0 +1,128 @@
+import { execFile } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { both, clients, nest, nest11ForOurTests, tools } from './versions.js';
+
+export type NestMajor = keyof typeof nest;
+export type Format = 'cjs' | 'esm';
+
+/** An application of somebody else, in its own folder; two formats of one Nest share a node_modules above them. */
+export interface Consumer {
+  readonly name: string;
+  readonly nest: NestMajor;
+  readonly format: Format;
+  readonly dir: string;
+}
+
+interface Manifest {
+  readonly dependencies: Record<string, string>;
+  readonly devDependencies: Record<string, string>;
+}
+
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+const appSources = fileURLToPath(new URL('./app', import.meta.url));
+
+/** The temporary folder that everything here happens in. */
+export class Workshop {
+  readonly dir = mkdtempSync(join(tmpdir(), 'lock-compat-'));
+
+  /** Packs what is built, and installs it next to each Nest as a user would. */
+  async furnish(): Promise<readonly Consumer[]> {
+    const packed = await this.npm(repository, 'pack', '--json', '--pack-destination', this.dir);
+    const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
+    const tarball = `file:${join(this.dir, filename)}`;
+    await Promise.all([
+      this.install('tools', tools),
+      ...([11, 12] as const).map((major) =>
+        this.install(`nest${major}`, {
+          ...nest[major],
+          ...clients[major],
+          ...both,
+          'nestjs-distributed-lock': tarball,
+        }),
+      ),
+    ]);
+    return ([11, 12] as const).flatMap((major) =>
+      (['cjs', 'esm'] as const).map((format) => this.consumer(major, format)),
+    );
+  }
+
+  /** This repository, tests and all, with Nest 11 in place of 12. */
+  async repositoryOnNest11(): Promise<string> {
+    const folder = 'repository-nest11';
+    const dir = join(this.dir, folder);
+    const { dependencies, devDependencies } = JSON.parse(
+      readFileSync(join(repository, 'package.json'), 'utf8'),
+    ) as Manifest;
+    const notNest = Object.entries(devDependencies).filter(([name]) => !name.startsWith('@nestjs/'));
+    await this.install(folder, { ...dependencies, ...Object.fromEntries(notNest), ...nest11ForOurTests });
+    for (const path of ['lib', 'test', 'sample', 'tsconfig.json', 'vitest.config.ts', 'package.json']) {
+      if (existsSync(join(repository, path))) cpSync(join(repository, path), join(dir, path), { recursive: true });
+    }
+    return dir;
+  }
+
+  /** The file of a tool: of the repository, or of those installed for the matrix only. */
+  tool(path: string): string {
+    return join(
+      path.startsWith('typescript/') || path.startsWith('vitest/') ? repository : join(this.dir, 'tools'),
+      'node_modules',
+      path,
+    );
+  }
+
+  write(path: string, content: object | string): void {
+    const file = join(this.dir, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content, null, 2));
+  }
+
+  /** Throws with everything that the command said when it does not end with 0. */
+  run(cwd: string, command: string, args: readonly string[], env: Record<string, string> = {}): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const options = { cwd, env: { ...process.env, NO_COLOR: '1', ...env }, timeout: 120_000, maxBuffer: 2 ** 26 };
+      execFile(command, [...args], options, (error, stdout, stderr) => {
+        if (error)
+          reject(
+            new Error(`${[command, ...args].join(' ')}\n${stdout}${stderr}${error.killed ? 'killed after 120 s' : ''}`),
+          );
+        else resolve(stdout);
+      });
+    });
+  }
+
+  node(cwd: string, ...args: readonly string[]): Promise<string> {
+    return this.run(cwd, process.execPath, args);
+  }
+
+  close(): void {
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  private consumer(major: NestMajor, format: Format): Consumer {
+    const name = `Nest ${major} ${format === 'cjs' ? 'CommonJS' : 'ESM'}`;
+    const path = `nest${major}/${format}`;
+    const dir = join(this.dir, path);
+    this.write(`${path}/package.json`, { private: true, type: format === 'cjs' ? 'commonjs' : 'module' });
+    cpSync(appSources, join(dir, 'src'), { recursive: true });
+    return { name, nest: major, format, dir };
+  }
+
+  private async install(folder: string, dependencies: Record<string, string>): Promise<void> {
+    this.write(`${folder}/package.json`, { private: true, dependencies });
+    await this.npm(
+      join(this.dir, folder),
+      'install',
+      '--prefer-offline',
+      '--no-package-lock',
+      '--ignore-scripts',
+      '--loglevel=error',
+    );
+  }
+
+  private npm(cwd: string, ...args: readonly string[]): Promise<string> {
+    return this.run(cwd, 'npm', args);
+  }
+}

@@ -1,0 +1,70 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+interface Program {
+  readonly command: string;
+  /** The Debian package that has it. */
+  readonly debian: string;
+  /** Names a server elsewhere, which makes the program needless for the tests that only need a server. */
+  readonly elsewhere: string;
+}
+
+const programs: readonly Program[] = [
+  { command: 'redis-server', debian: 'redis-server', elsewhere: 'REDIS_URL' },
+  { command: 'redis-cli', debian: 'redis-tools', elsewhere: 'REDIS_URL' },
+  { command: 'etcd', debian: 'etcd-server', elsewhere: 'ETCD_HOSTS' },
+];
+
+/** Run by Vitest before the `servers` project: a server that cannot be had is a failed run with a reason, never a silent skip. */
+export function setup(): void {
+  install(programs.map(({ command }) => command));
+}
+
+/** Makes sure of these programs. @throws when one cannot be had */
+export function install(commands: readonly string[]): void {
+  const missing = programs.filter(
+    ({ command, elsewhere }) => commands.includes(command) && !process.env[elsewhere] && !onPath(command),
+  );
+  if (missing.length === 0) return;
+
+  const packages = missing.map(({ debian }) => debian);
+  const asRoot = process.getuid?.() === 0 ? [] : ['sudo', '--non-interactive'];
+  const possible =
+    onPath('apt-get') && (asRoot.length === 0 || spawnSync('sudo', ['--non-interactive', 'true']).status === 0);
+  if (possible) {
+    console.log(`Installing ${packages.join(', ')}.`);
+    // Runlevel 1: the packages' own services stay off, the tests start their servers themselves.
+    const apt = (...args: string[]) => {
+      const [command = '', ...rest] = [
+        ...asRoot,
+        'env',
+        'DEBIAN_FRONTEND=noninteractive',
+        'RUNLEVEL=1',
+        'apt-get',
+        ...args,
+      ];
+      execFileSync(command, rest, { stdio: ['ignore', 'ignore', 'inherit'] });
+    };
+    apt('update', '-qq');
+    apt('install', '-y', '-qq', '--no-install-recommends', ...packages);
+  }
+
+  const still = missing.filter(({ command }) => !onPath(command));
+  if (still.length > 0) throw new Error(still.map(howToGet).join('\n'));
+}
+
+function onPath(command: string): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, command), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function howToGet({ command, debian, elsewhere }: Program): string {
+  return `"${command}" is not on PATH: install the package ${debian} (Debian, Ubuntu), or set ${elsewhere} to a server that runs elsewhere.`;
+}
