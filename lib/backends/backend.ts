@@ -32,7 +32,10 @@ export interface Grant {
   readonly granted: true;
   /** Strictly grows with each new owner of the key, where the backend has it. */
   readonly fencingToken?: bigint;
-  /** When the grant was made, in milliseconds of the server's own clock; comparable only with `Busy.at` of the same server. */
+  /**
+   * When the grant was made, in milliseconds of the server's own clock; comparable only with `Busy.at` of the same server. In the
+   * session family any numbers do that grow with the server's order of things, such as its revisions.
+   */
   readonly at?: number;
 }
 
@@ -40,7 +43,7 @@ export interface Busy {
   readonly granted: false;
   /** When to look again if nothing is pushed: the end of the present lease, or sooner. */
   readonly retryAfterMs?: number;
-  /** When this was true, in milliseconds of the server's own clock. It dates the grant that may follow (see `Grant.at`). */
+  /** When this was true, as in `Grant.at`: it dates the grant that may follow. */
   readonly at?: number;
   /** One of the present holders, for messages. */
   readonly holder?: string;
@@ -142,6 +145,11 @@ export interface Session {
   readonly ttl: number;
   /** Renews to `ttl` from now; resolves to whether the session still lived. */
   renew(): Promise<boolean>;
+  /**
+   * What hangs from it on the server, holds and places in line; a moment old, maybe. For servers where a lock can go while its
+   * session stays: it is asked after renewals, so that holders are told, and what a late request left behind is cleared away.
+   */
+  hanging?(): Promise<readonly Pick<Claim, 'key' | 'owner'>[]>;
   /** Ends the session and with it whatever hangs from it. */
   end(): Promise<void>;
 }

@@ -15,3 +15,19 @@ export function onAbort(signal: AbortSignal, run: () => void): () => void {
   running.add(run);
   return () => running.delete(run);
 }
+
+/**
+ * Has `signal.aborted` call `look` before it answers, which may abort it: so it is right at the first look after a stall, before any
+ * timer or listener could run.
+ */
+export function lookFirst(signal: AbortSignal, look: () => void): void {
+  const aborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted')?.get;
+  if (!aborted) return;
+  Object.defineProperty(signal, 'aborted', {
+    configurable: true,
+    get: () => {
+      look();
+      return aborted.call(signal) as boolean;
+    },
+  });
+}

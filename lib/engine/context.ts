@@ -9,6 +9,8 @@ export interface Frame {
   readonly engine: object;
   readonly hold: Hold;
   readonly parent: Frame | undefined;
+  /** How many frames it is inside of. */
+  readonly depth: number;
   /** Nested work under the same lock runs one after another, not side by side. */
   readonly nested: LocalLine;
   /** Ended, it covers nothing any more: work that outlives the lock does not pass for it. */
@@ -25,7 +27,8 @@ export function runIn<T>(frame: Frame, work: () => T): T {
 }
 
 export function frameOf(engine: object, hold: Hold): Frame {
-  return { engine, hold, parent: storage.getStore(), nested: new LocalLine(), active: true };
+  const parent = storage.getStore();
+  return { engine, hold, parent, depth: (parent?.depth ?? -1) + 1, nested: new LocalLine(), active: true };
 }
 
 /** The innermost work in this async context that holds the key. */

@@ -15,7 +15,7 @@ export function toMilliseconds(option: string, duration: Duration, allowInfinity
   if (milliseconds === Infinity && allowInfinity) return Infinity;
   if (typeof milliseconds === 'number' && Number.isFinite(milliseconds) && milliseconds >= 0) return milliseconds;
   throw new LockConfigurationError(
-    `\`${option}\` is ${JSON.stringify(duration) ?? String(duration)}, which is not a duration. ` +
+    `\`${option}\` is ${typeof duration === 'string' ? JSON.stringify(duration) : String(duration)}, which is not a duration. ` +
       `Give milliseconds from 0 up, or a string such as '500ms', '30s', '5m' or '1h'${allowInfinity ? ', or Infinity' : ''}.`,
   );
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { LockBackend } from '../backends/backend.js';
-import { Acquisition, type AcquisitionContext } from './acquisition.js';
+import { Acquisition } from './acquisition.js';
 import { ask } from './call.js';
 import { type Clock, systemClock } from './clock.js';
 import { type Duration, toMilliseconds } from './duration.js';
@@ -14,6 +14,7 @@ import { Keeper } from './keeper.js';
 import { canonicalKeys, checkedPrefix, joined } from './keys.js';
 import type { AcquireOptions, Lock, LockInfo } from './lock.js';
 import { type ResolvedOptions, resolveOptions, resolveTtl } from './options.js';
+import type { EngineParts } from './parts.js';
 import { Undo } from './undo.js';
 
 export interface EngineOptions {
@@ -53,7 +54,7 @@ export class LockEngine {
   readonly #listeners = new Set<LockEventListener>();
   readonly #holds = new Set<Hold>();
   readonly #acquisitions = new Set<Acquisition>();
-  readonly #context: AcquisitionContext;
+  readonly #parts: EngineParts;
   readonly #stopListening: (() => void) | undefined;
   #idle: (() => void) | undefined;
   #state: 'open' | 'draining' | 'closed' = 'open';
@@ -77,7 +78,7 @@ export class LockEngine {
     this.#keeper = new Keeper({ clock, random, callTimeout, renew: (leases) => this.#family.renew(leases) });
     this.#undo = new Undo(clock, callTimeout);
     let claims = 0;
-    this.#context = {
+    this.#parts = {
       clock,
       random,
       callTimeout,
@@ -88,7 +89,7 @@ export class LockEngine {
       undo: this.#undo,
       prefix: this.#prefix,
       nextOwner: () => `${this.instance}:${++claims}`,
-      emit: (event) => this.#emit(event),
+      emit: (make) => this.#emit(make),
       ttlOf: (ttl) => resolveTtl(ttl, backend.traits, backend.kind),
       onReleased: (hold) => this.#forget(hold),
     };
@@ -107,7 +108,7 @@ export class LockEngine {
    * @throws LockClosedError while the application shuts down
    * @throws LockConfigurationError, LockKeyError when it could never work
    */
-  async acquire(key: string | readonly string[], options?: AcquireOptions): Promise<Lock> {
+  acquire(key: string | readonly string[], options?: AcquireOptions): Promise<Lock> {
     return this.hold(key, options);
   }
 
@@ -200,7 +201,7 @@ export class LockEngine {
     if (this.#state === 'closed') throw this.#closed(joined(keys));
     resolved.signal?.throwIfAborted();
     const draining = this.#state === 'draining';
-    const acquisition = new Acquisition(keys, once || draining ? { ...resolved, wait: 0 } : resolved, this.#context);
+    const acquisition = new Acquisition(keys, once || draining ? { ...resolved, wait: 0 } : resolved, this.#parts);
     this.#acquisitions.add(acquisition);
     try {
       const hold = await acquisition.run(once || draining);
@@ -239,7 +240,7 @@ export class LockEngine {
 
   /** The server took the lock of this owner away. */
   #taken(owner: string): void {
-    for (const hold of this.#holds) if (hold.owns(owner)) hold.lose('it was released by force, or its session ended');
+    for (const hold of this.#holds) if (hold.owns(owner)) hold.lost('it was released by force, or its session ended');
   }
 
   #closed(key: string): LockClosedError {
@@ -262,7 +263,9 @@ export class LockEngine {
   }
 
   /** A listener's failure is its own: it must not end a lock. */
-  #emit(event: LockEvent): void {
+  #emit(make: () => LockEvent): void {
+    if (this.#listeners.size === 0) return;
+    const event = make();
     for (const listener of this.#listeners) {
       try {
         listener(event);

@@ -1,10 +1,8 @@
-import type { LockMode } from '../backends/backend.js';
 import type { Clock } from './clock.js';
 import { coveringFrame, type Frame, frameOf, runIn } from './context.js';
 import type { LockEngine, WithLockOptions } from './engine.js';
 import { LockConfigurationError, LockLostError, LockTimeoutError } from './errors.js';
 import type { Hold } from './hold.js';
-import { joined } from './keys.js';
 import type { Lock } from './lock.js';
 import type { ResolvedOptions } from './options.js';
 
@@ -20,6 +18,10 @@ export interface Entered {
   leave(failed: boolean): Promise<void>;
 }
 
+/**
+ * Puts work under the keys. Those that the work around this call holds already are entered again: under the same lock, with the
+ * same token, and one such call at a time, so that siblings do not meet. The others are locked.
+ */
 export async function enter(
   engine: LockEngine,
   clock: Clock,
@@ -28,57 +30,70 @@ export async function enter(
   options: WithLockOptions,
 ): Promise<Entered> {
   const covered = options.reentrant === false ? [] : keys.map((key) => coveringFrame(engine, key));
-  const outer = covered.find((frame) => frame !== undefined);
-  if (!outer) return newly(engine, await engine.hold(keys, options));
-  for (const frame of covered) if (frame) checkReentry(frame.hold, resolved.mode);
-  const missing = keys.filter((_, index) => covered[index] === undefined);
-  if (missing.length > 0) return newly(engine, await engine.hold(missing, options));
-  return again(engine, clock, outer, keys, resolved);
-}
-
-function newly(engine: LockEngine, hold: Hold): Entered {
-  const frame = frameOf(engine, hold);
-  return {
-    lock: hold,
-    run: (work) => runIn(frame, work),
-    async leave(failed) {
-      frame.active = false;
-      const stillHeld = await hold.release();
-      if (!stillHeld && !failed) throw lostMeanwhile(hold);
-    },
-  };
-}
-
-/** Nested work goes on under the same lock, with the same token, one at a time. */
-async function again(engine: LockEngine, clock: Clock, outer: Frame, keys: readonly string[], { wait, signal }: ResolvedOptions): Promise<Entered> {
-  const startedAt = clock.now();
-  const { hold, nested } = outer;
-  if (!(await nested.enter(clock, startedAt + wait, signal))) {
-    throw new LockTimeoutError(
-      `'${joined(keys)}' is held by the work around this call, and other work nested in it did not end within ${wait} ms.`,
-      { key: joined(keys), backend: engine.name, waitedMs: Math.round(clock.now() - startedAt), holder: hold.owner },
-    );
-  }
+  // Outer before inner, always: two calls that both enter two of them do not wait for each other in a circle.
+  const around = [...new Set(covered)].filter((frame) => frame !== undefined).sort((a, b) => a.depth - b.depth);
+  for (const { hold } of around) checkReentry(hold, resolved);
+  const missing = around.length > 0 ? keys.filter((_, index) => covered[index] === undefined) : keys;
+  const entered: Frame[] = [];
+  const stepOut = (): void => entered.forEach(({ nested }) => nested.leave());
   try {
-    hold.assertHeld();
+    for (const frame of around) {
+      await enterNested(engine, clock, frame, resolved);
+      entered.push(frame);
+      frame.hold.assertHeld();
+    }
+    const [innermost] = around.slice(-1);
+    const hold = missing.length > 0 || !innermost ? await engine.hold(missing, options) : innermost.hold;
+    return new UnderLock(frameOf(engine, hold), missing.length > 0, stepOut);
   } catch (error) {
-    nested.leave();
+    stepOut();
     throw error;
   }
-  const frame = frameOf(engine, hold);
-  return {
-    lock: hold,
-    run: (work) => runIn(frame, work),
-    async leave(failed) {
-      frame.active = false;
-      nested.leave();
-      if (!failed && !hold.held) throw lostMeanwhile(hold);
-    },
-  };
 }
 
-function checkReentry(hold: Hold, mode: LockMode): void {
+class UnderLock implements Entered {
+  constructor(
+    private readonly frame: Frame,
+    /** Whether the lock was taken for this work, and so ends with it. */
+    private readonly owned: boolean,
+    private readonly stepOut: () => void,
+  ) {}
+
+  get lock(): Lock {
+    return this.frame.hold;
+  }
+
+  run<T>(work: () => T): T {
+    return runIn(this.frame, work);
+  }
+
+  async leave(failed: boolean): Promise<void> {
+    const { hold } = this.frame;
+    this.frame.active = false;
+    const stillHeld = this.owned ? await hold.release() : hold.held;
+    this.stepOut();
+    if (!stillHeld && !failed) throw lostMeanwhile(hold);
+  }
+}
+
+async function enterNested(engine: LockEngine, clock: Clock, { hold, nested }: Frame, { wait, signal }: ResolvedOptions): Promise<void> {
+  const startedAt = clock.now();
+  if (await nested.enter(clock, startedAt + wait, signal)) return;
+  throw new LockTimeoutError(
+    `'${hold.key}' is held by the work around this call, and other work nested in it did not end within ${wait} ms.`,
+    { key: hold.key, backend: engine.name, waitedMs: Math.round(clock.now() - startedAt), holder: hold.owner },
+  );
+}
+
+function checkReentry(hold: Hold, { mode, limit }: ResolvedOptions): void {
   hold.assertHeld();
+  if (hold.limit !== limit) {
+    throw new LockConfigurationError(
+      `'${hold.key}' is held with \`limit: ${hold.limit}\` by the work around this call, which now asks for it with \`limit: ${limit}\`. ` +
+        'All who use a key must name the same `limit`; give one of them another key.',
+      { key: hold.key },
+    );
+  }
   if (hold.mode === 'shared' && mode === 'exclusive') {
     throw new LockConfigurationError(
       `'${hold.key}' is held as a shared lock by the work around this call, which now asks for it as an exclusive one. ` +

@@ -1,12 +1,13 @@
 import type { Claim, LockMode } from '../backends/backend.js';
-import type { Clock } from './clock.js';
+import { lookFirst } from './abort.js';
+import { ask } from './call.js';
 import type { Duration } from './duration.js';
 import { LockBackendError, LockConfigurationError, LockLostError } from './errors.js';
-import type { Family } from './family.js';
-import type { Keeper } from './keeper.js';
-import type { Lease } from './lease.js';
+import { joined } from './keys.js';
+import type { Lease, LeaseListener } from './lease.js';
 import type { Lock } from './lock.js';
-import type { Released } from './undo.js';
+import type { EngineParts } from './parts.js';
+import { type Released, withdraw } from './undo.js';
 
 /** One key of a lock that is held. */
 export interface HeldKey {
@@ -17,29 +18,15 @@ export interface HeldKey {
   readonly fencingToken: bigint | undefined;
 }
 
-/** What a lock needs of the engine that made it. */
-export interface HoldContext {
-  readonly clock: Clock;
-  readonly backend: string;
-  readonly family: Family;
-  readonly keeper: Keeper;
-  /** Checks a ttl given by the user, in milliseconds. */
-  readonly ttlOf: (ttl: Duration) => number;
-  readonly release: (held: HeldKey, keepMs: number) => Promise<Released>;
-  readonly onLost: (hold: Hold, reason: string) => void;
-  readonly onRenewalFailed: (hold: Hold, error: unknown, remainingMs: number) => void;
-  readonly onReleased: (hold: Hold) => void;
-}
-
 export interface HoldOptions {
   readonly mode: LockMode;
+  readonly limit: number;
   readonly minHold: number;
   readonly maxHold: number;
 }
 
 /** A lock that is held: one lease for each of its keys, lost when any of them is. */
-export class Hold implements Lock {
-  readonly key: string;
+export class Hold implements Lock, LeaseListener {
   readonly keys: readonly string[];
   readonly owner: string;
   readonly fencingToken: bigint | undefined;
@@ -48,28 +35,28 @@ export class Hold implements Lock {
   #lost: LockLostError | undefined;
   #controller: AbortController | undefined;
   #releasing: Promise<boolean> | undefined;
-  readonly #stops: (() => void)[] = [];
+  #stopMaxHold: (() => void) | undefined;
 
   constructor(
-    private readonly parts: readonly HeldKey[],
+    private readonly heldKeys: readonly HeldKey[],
     private readonly options: HoldOptions,
-    private readonly context: HoldContext,
+    private readonly parts: EngineParts,
   ) {
-    this.keys = parts.map(({ key }) => key);
-    this.key = this.keys.join(' + ');
-    this.owner = parts[0]?.claim.owner ?? '';
-    this.fencingToken = highest(parts);
-    this.acquiredAt = context.clock.now();
+    this.keys = heldKeys.map(({ key }) => key);
+    this.owner = heldKeys[0]?.claim.owner ?? '';
+    this.fencingToken = highest(heldKeys);
+    this.acquiredAt = parts.clock.now();
     this.#mode = options.mode;
-    for (const { lease } of parts) {
-      this.#stops.push(
-        lease.listen({
-          lost: (reason) => this.lose(reason),
-          renewalFailed: (error, remainingMs) => context.onRenewalFailed(this, error, remainingMs),
-        }),
-      );
-    }
-    if (options.maxHold !== Infinity) this.#stops.push(this.#endAfter(options.maxHold));
+    for (const { lease } of heldKeys) lease.listen(this);
+    if (options.maxHold !== Infinity) this.#stopMaxHold = this.#endAfter(options.maxHold);
+  }
+
+  get key(): string {
+    return joined(this.keys);
+  }
+
+  get limit(): number {
+    return this.options.limit;
   }
 
   get mode(): LockMode {
@@ -77,7 +64,7 @@ export class Hold implements Lock {
   }
 
   get fencingTokens(): ReadonlyMap<string, bigint> {
-    return new Map(this.parts.flatMap(({ key, fencingToken }) => (fencingToken === undefined ? [] : [[key, fencingToken]])));
+    return new Map(this.heldKeys.flatMap(({ key, fencingToken }) => (fencingToken === undefined ? [] : [[key, fencingToken]])));
   }
 
   get released(): boolean {
@@ -86,24 +73,24 @@ export class Hold implements Lock {
 
   get held(): boolean {
     if (this.#lost !== undefined || this.#releasing !== undefined) return false;
-    for (const { lease } of this.parts) {
+    for (const { lease } of this.heldKeys) {
       if (lease.live) continue;
       // The timer that should have said so is late: the event loop stood still, or the process did.
-      this.lose('its lease ran out before the server confirmed a renewal');
+      this.lost('its lease ran out before the server confirmed a renewal');
       return false;
     }
     return true;
   }
 
   get remainingMs(): number {
-    return this.held ? Math.min(...this.parts.map(({ lease }) => lease.remainingMs)) : 0;
+    return this.held ? Math.min(...this.heldKeys.map(({ lease }) => lease.remainingMs)) : 0;
   }
 
   /** Made when first asked for: most locks are let go without anybody looking. */
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
-      this.#askTheClock(this.#controller.signal);
+      lookFirst(this.#controller.signal, () => void this.held);
       if (this.#lost) this.#controller.abort(this.#lost);
     }
     void this.held;
@@ -112,7 +99,7 @@ export class Hold implements Lock {
 
   /** Whether the claim of that owner is one of its keys. */
   owns(owner: string): boolean {
-    return this.parts.some(({ claim }) => claim.owner === owner);
+    return this.heldKeys.some(({ claim }) => claim.owner === owner);
   }
 
   assertHeld(): void {
@@ -121,13 +108,13 @@ export class Hold implements Lock {
   }
 
   async extend(ttl: Duration): Promise<void> {
-    const milliseconds = this.context.ttlOf(ttl);
+    const milliseconds = this.parts.ttlOf(ttl);
     this.assertHeld();
     await Promise.all(
-      this.parts.map(async ({ lease }) => {
+      this.heldKeys.map(async ({ lease }) => {
         if ('claim' in lease.subject) lease.renewTo = milliseconds;
         try {
-          await this.context.keeper.renewNow(lease);
+          await this.parts.keeper.renewNow(lease);
         } catch (cause) {
           throw new LockBackendError(
             `The lock on '${this.key}' could not be extended: ${messageOf(cause)}. It is held for ${Math.round(this.remainingMs)} ms more unless a renewal succeeds.`,
@@ -140,22 +127,24 @@ export class Hold implements Lock {
   }
 
   async downgrade(): Promise<void> {
-    const { family } = this.context;
+    const { family, clock, callTimeout } = this.parts;
     if (!family.downgrade) {
-      throw new LockConfigurationError(`The backend '${this.context.backend}' cannot downgrade a lock. Release it and take a shared one.`, this.#details());
+      throw new LockConfigurationError(
+        `The backend '${this.parts.backendName}' cannot downgrade a lock. Release it and take a shared one.`,
+        this.#details(),
+      );
     }
     this.assertHeld();
-    for (const held of this.parts) {
-      let kept: boolean;
+    for (const { claim } of this.heldKeys) {
       try {
-        kept = await family.downgrade(held.claim);
+        const kept = await ask(clock, callTimeout, async () => family.downgrade?.(claim));
+        if (!kept) this.lost('the server no longer has it');
       } catch (cause) {
-        throw new LockBackendError(`The lock on '${this.key}' could not be downgraded: ${messageOf(cause)}. It may be either; call downgrade() again, or release.`, {
-          ...this.#details(),
-          cause,
-        });
+        throw new LockBackendError(
+          `The lock on '${this.key}' could not be downgraded: ${messageOf(cause)}. It may be either; call downgrade() again, or release.`,
+          { ...this.#details(), cause },
+        );
       }
-      if (!kept) this.lose('the server no longer has it');
     }
     this.assertHeld();
     this.#mode = 'shared';
@@ -170,57 +159,62 @@ export class Hold implements Lock {
   }
 
   /** Ends the belief in this lock and tells whoever works under it. */
-  lose(reason: string): void {
+  lost(reason: string): void {
     if (this.#lost || this.#releasing) return;
     this.#lost = new LockLostError(
       `The lock on '${this.key}' was lost: ${reason}. Somebody else may hold it now; stop, and write nothing that is not guarded by the fencing token.`,
       this.#details(),
     );
-    this.context.onLost(this, reason);
+    this.parts.emit(() => ({ type: 'lost', ...this.#names(), heldMs: this.#heldMs(), reason }));
     this.#controller?.abort(this.#lost);
   }
 
+  renewalFailed(error: unknown, remainingMs: number): void {
+    this.parts.emit(() => ({ type: 'renewal-failed', ...this.#names(), error, remainingMs }));
+  }
+
   async #release(wasHeld: boolean): Promise<boolean> {
-    for (const stop of this.#stops) stop();
-    const keepMs = this.options.minHold - (this.context.clock.now() - this.acquiredAt);
-    const outcomes = await Promise.all(
-      this.parts.map(async (held) => {
-        // A renewal on its way would otherwise arrive after the release.
-        await this.context.family.unhang(held.claim, held.lease);
-        return this.context.release(held, wasHeld ? Math.max(0, keepMs) : 0);
-      }),
-    );
-    this.context.onReleased(this);
+    this.#stopMaxHold?.();
+    const keepMs = wasHeld ? Math.max(0, this.options.minHold - this.#heldMs()) : 0;
+    const [only] = this.heldKeys;
+    let gone: boolean;
+    if (this.heldKeys.length === 1 && only) gone = (await this.#letGo(only, keepMs)) === false;
+    else gone = (await Promise.all(this.heldKeys.map((held) => this.#letGo(held, keepMs)))).includes(false);
+    this.parts.emit(() => ({ type: 'released', ...this.#names(), heldMs: this.#heldMs() }));
+    this.parts.onReleased(this);
     // Unknown is not no: it was ours when the release was sent.
-    return wasHeld && outcomes.every((outcome) => outcome !== false);
+    return wasHeld && !gone;
+  }
+
+  async #letGo({ claim, lease }: HeldKey, keepMs: number): Promise<Released> {
+    lease.unlisten(this);
+    // A renewal on its way would otherwise arrive after the release.
+    const quiet = this.parts.family.unhang(claim, lease);
+    if (quiet) await quiet;
+    return withdraw(this.parts, claim, keepMs);
   }
 
   #endAfter(maxHold: number): () => void {
-    return this.context.clock.after(
+    return this.parts.clock.after(
       maxHold,
       () => {
-        for (const { claim, lease } of this.parts) void this.context.family.unhang(claim, lease);
-        this.lose(`it was held for its \`maxHold\` of ${maxHold} ms`);
+        for (const { claim, lease } of this.heldKeys) this.parts.family.abandon(claim, lease);
+        this.lost(`it was held for its \`maxHold\` of ${maxHold} ms`);
       },
       true,
     );
   }
 
-  /** `aborted` is right at the first look after a stall, before any timer or listener could run. */
-  #askTheClock(signal: AbortSignal): void {
-    const aborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted')?.get;
-    if (!aborted) return;
-    Object.defineProperty(signal, 'aborted', {
-      configurable: true,
-      get: () => {
-        void this.held;
-        return aborted.call(signal) as boolean;
-      },
-    });
+  #heldMs(): number {
+    return this.parts.clock.now() - this.acquiredAt;
+  }
+
+  #names(): { key: string; backend: string; owner: string } {
+    return { ...this.#details(), owner: this.owner };
   }
 
   #details(): { key: string; backend: string } {
-    return { key: this.key, backend: this.context.backend };
+    return { key: this.key, backend: this.parts.backendName };
   }
 }
 

@@ -41,12 +41,12 @@ export class Keeper {
     this.#schedule(kept, 0.5 + this.options.random() / 2);
   }
 
-  /** Stops tending the lease. Resolves when no renewal of it is on the way any more: a release must not be overtaken by one. */
-  async drop(lease: Lease): Promise<void> {
+  /** Stops tending the lease. Returns the renewal that is on its way, if any: a release must not be overtaken by it. */
+  drop(lease: Lease): Promise<void> | undefined {
     const kept = this.#kept.get(lease);
     if (kept) this.#due.remove(kept);
     this.#kept.delete(lease);
-    if (lease.renewing) await lease.renewing;
+    return lease.renewing;
   }
 
   /** Renews now. Resolves to what the server said; rejects when it did not. */

@@ -11,7 +11,7 @@ export const joined = (keys: readonly string[]): string => keys.join(' + ');
 export function canonicalKeys(key: string | readonly string[]): readonly string[] {
   if (typeof key === 'string') return [checked(key)];
   if (!Array.isArray(key) || key.length === 0) {
-    throw new LockKeyError(`A key is a string, or an array of at least one; this is ${Array.isArray(key) ? 'an empty array' : typeof key}.`);
+    throw new LockKeyError(`A key is a string, or an array of at least one; this is ${Array.isArray(key) ? 'an empty array' : key === null ? 'null' : typeof key}.`);
   }
   return [...new Set(key.map(checked))].sort();
 }

@@ -55,9 +55,12 @@ export class Lease {
     this.#validUntil = Math.max(this.#validUntil, believedUntil(sentAt, ttl));
   }
 
-  listen(listener: LeaseListener): () => void {
+  listen(listener: LeaseListener): void {
     this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+  }
+
+  unlisten(listener: LeaseListener): void {
+    this.#listeners.delete(listener);
   }
 
   /** Ends the belief and tells so. */

@@ -1,9 +1,14 @@
+import type { Claim } from '../backends/backend.js';
 import { ask } from './call.js';
 import type { Clock } from './clock.js';
+import type { EngineParts } from './parts.js';
 
 /** How soon, and how slowly at most, an unconfirmed release is tried again, in milliseconds. */
 const FIRST_RETRY_MS = 50;
 const SLOWEST_RETRY_MS = 2_000;
+
+/** The longest that a server keeps a silent waiter's place in line, in milliseconds. */
+const PLACE_FORGOTTEN_MS = 20_000;
 
 /** What came of a release: what the server said, or that it did not say. */
 export type Released = boolean | 'unknown';
@@ -76,4 +81,23 @@ export class Undo {
       this.#stops.add(stop);
     });
   }
+}
+
+/**
+ * Takes back whatever the server may have for the claim, a hold or a place in line. With `keepMs` the server keeps the key
+ * closed for that long.
+ */
+export function withdraw({ undo, family, emit, backendName, prefix }: EngineParts, claim: Claim, keepMs = 0): Promise<Released> {
+  return undo.release(
+    () => family.release(claim, keepMs),
+    claim.ttl + keepMs + PLACE_FORGOTTEN_MS,
+    (error) =>
+      emit(() => ({
+        type: 'release-unknown',
+        key: claim.key.slice(prefix.length),
+        backend: backendName,
+        owner: claim.owner,
+        error,
+      })),
+  );
 }

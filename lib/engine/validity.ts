@@ -33,3 +33,11 @@ export function pushedSince(notYet: NotYet, grantedAt: number | undefined, now: 
   if (grantedAt === undefined || notYet.at === undefined || grantedAt <= notYet.at) return undefined;
   return Math.min(now, notYet.sentAt + (grantedAt - notYet.at) * 0.99);
 }
+
+/**
+ * The same for a lock that hangs from a session: its lease is the session's, whose own renewals say until when it is believed. So
+ * all there is to know is whether the grant came after the "not yet", in the server's own order.
+ */
+export function pushedAfter(notYet: NotYet, grantedAt: number | undefined, now: number): number | undefined {
+  return grantedAt === undefined || notYet.at === undefined || grantedAt <= notYet.at ? undefined : now;
+}

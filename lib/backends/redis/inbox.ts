@@ -5,18 +5,31 @@ import { INBOX } from './scripts.js';
 /** The instance a claim comes from: the part of its owner that names its inbox. */
 const instanceOf = (owner: string): string => owner.slice(0, owner.lastIndexOf(':'));
 
+interface Expected {
+  readonly waiter: Waiter;
+  /** Stands in line. One that waits for the channel before it does asks by itself when the channel is up. */
+  readonly inLine: boolean;
+}
+
+/** The channel of an instance: `up` while it stands, otherwise `rising` settles when it does, or when the server refuses it. */
+interface Channel {
+  up: boolean;
+  rising: Promise<void>;
+  settle: (refusal?: Error) => void;
+}
+
 /**
  * Where pushed grants arrive: one channel for each instance, so one in a process, however many locks and waiters. It is opened
  * by the first claim that finds its key busy.
  */
 export class Inbox {
-  readonly #waiters = new Map<string, Waiter>();
+  readonly #waiters = new Map<string, Expected>();
   readonly #listeners = new Set<(owner: string) => void>();
-  readonly #channels = new Set<string>();
+  readonly #channels = new Map<string, Channel>();
 
   /** From here on pushes for this owner reach the waiter. */
-  expect(owner: string, waiter: Waiter): void {
-    this.#waiters.set(owner, waiter);
+  expect(owner: string, waiter: Waiter, inLine: boolean): void {
+    this.#waiters.set(owner, { waiter, inLine });
   }
 
   forget(owner: string): void {
@@ -28,25 +41,51 @@ export class Inbox {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Opens the owner's channel, once. Everybody looks again when it stands: a grant may have been published before. */
-  open(owner: string, link: RedisLink): void {
+  /** Whether this waiter is still the one that pushes for the owner go to. */
+  expects(owner: string, waiter: Waiter): boolean {
+    return this.#waiters.get(owner)?.waiter === waiter;
+  }
+
+  /** Whether a push to this owner would arrive. */
+  stands(owner: string): boolean {
+    return this.#channels.get(instanceOf(owner))?.up ?? false;
+  }
+
+  /**
+   * Resolves when a push to this owner would arrive. Only then may it stand in line: the server passes over whoever it cannot
+   * reach, and one who came later would be served first.
+   */
+  async rising(owner: string, link: RedisLink): Promise<void> {
     const instance = instanceOf(owner);
-    if (this.#channels.has(instance)) return;
-    this.#channels.add(instance);
+    const channel = this.#channels.get(instance) ?? this.#open(instance, link);
+    if (!channel.up) await channel.rising;
+  }
+
+  /** Opens the channel. Everybody in line looks again whenever it stands: what was pushed before is lost. */
+  #open(instance: string, link: RedisLink): Channel {
+    const channel: Channel = { up: false, ...rising() };
+    this.#channels.set(instance, channel);
     link.listen(
       INBOX + instance,
       (message) => this.#receive(message),
       () => {
-        for (const [waiting, waiter] of this.#waiters) if (instanceOf(waiting) === instance) waiter.look();
+        channel.up = true;
+        channel.settle();
+        for (const [owner, { waiter, inLine }] of this.#waiters) if (inLine && instanceOf(owner) === instance) waiter.look();
+      },
+      (refusal) => {
+        if (refusal) channel.settle(refusal);
+        if (channel.up || refusal) Object.assign(channel, { up: false, ...rising() });
       },
     );
+    return channel;
   }
 
   grant(owner: string, fencingToken: bigint, at: number): void {
-    const waiter = this.#waiters.get(owner);
+    const expected = this.#waiters.get(owner);
     this.#waiters.delete(owner);
     const grant: Grant = { granted: true, fencingToken, at };
-    waiter?.granted(grant);
+    expected?.waiter.granted(grant);
   }
 
   lost(owner: string): void {
@@ -57,7 +96,17 @@ export class Inbox {
   #receive(message: string): void {
     const [verb, owner = '', token = '0', at = '0'] = message.split(' ');
     if (verb === 'g') this.grant(owner, BigInt(token), Number(at) / 1000);
-    else if (verb === 'l') this.#waiters.get(owner)?.look();
+    else if (verb === 'l') this.#waiters.get(owner)?.waiter.look();
     else if (verb === 'x') this.lost(owner);
   }
+}
+
+function rising(): Pick<Channel, 'rising' | 'settle'> {
+  let settle: Channel['settle'] = () => undefined;
+  const promise = new Promise<void>((resolve, reject) => {
+    settle = (refusal) => (refusal ? reject(refusal) : resolve());
+  });
+  // Maybe nobody waits for it.
+  promise.catch(() => undefined);
+  return { rising: promise, settle };
 }

@@ -5,6 +5,7 @@ export interface IoredisClient {
   evalsha(digest: string, keyCount: number, ...rest: (string | number)[]): Promise<unknown>;
   eval(text: string, keyCount: number, ...rest: (string | number)[]): Promise<unknown>;
   ping(): Promise<unknown>;
+  readonly stream?: { cork(): void; uncork(): void; unref?(): unknown } | undefined;
   duplicate(override?: object): IoredisConnection;
 }
 
@@ -12,11 +13,10 @@ export interface IoredisClient {
 export interface IoredisConnection extends IoredisClient {
   subscribe(channel: string): Promise<unknown>;
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
-  on(event: 'ready' | 'connect', listener: () => void): unknown;
+  on(event: 'ready' | 'connect' | 'close', listener: () => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   connect(): Promise<unknown>;
   disconnect(): void;
-  readonly stream?: { unref?(): unknown } | undefined;
 }
 
 /**
@@ -29,34 +29,75 @@ export const ownConnection = {
   retryStrategy: (attempt: number): number => Math.min(attempt * 50, 500),
 };
 
-/** An idle connection does not keep the process alive. Errors are what the commands' promises are for. */
-export function makeQuiet(connection: IoredisConnection): void {
-  connection.on('error', () => undefined);
+/**
+ * An idle connection does not keep the process alive. Errors are what the commands' promises are for; returns how to ask for
+ * the latest, because a command that waited for the connection is only told that its retries are used up.
+ */
+export function makeQuiet(connection: IoredisConnection): () => Error | undefined {
+  let latest: Error | undefined;
+  connection.on('error', (error) => (latest = error));
   connection.on('connect', () => connection.stream?.unref?.());
+  return () => latest;
 }
 
-export function ioredisLink(client: IoredisClient, closeClient: () => void): RedisLink {
+const isOutOfRetries = (error: unknown): boolean => error instanceof Error && error.name === 'MaxRetriesPerRequestError';
+
+/** The server itself said no, as to a user who may not subscribe. */
+const isRefusal = (error: unknown): error is Error => error instanceof Error && error.name === 'ReplyError';
+
+export function ioredisLink(client: IoredisClient, closeClient: () => void, latestError?: () => Error | undefined): RedisLink {
   let subscriber: IoredisConnection | undefined;
+  const explained = (error: unknown): unknown => (isOutOfRetries(error) && latestError?.()) || error;
+  /** Scripts that the server has: the first call of each brings its text along and so costs no round trip more. */
+  const known = new Set<string>();
+  let corked = false;
+  /** What one turn of the event loop asks goes out in one write: a system call costs more than the command in it. */
+  const cork = (): void => {
+    const { stream } = client;
+    if (corked || !stream) return;
+    corked = true;
+    stream.cork();
+    process.nextTick(() => {
+      corked = false;
+      stream.uncork();
+    });
+  };
   return {
     async run({ sha, text }, keys, args) {
+      cork();
       try {
-        return await client.evalsha(sha, keys.length, ...keys, ...args);
+        if (known.has(sha)) return await client.evalsha(sha, keys.length, ...keys, ...args);
       } catch (error) {
-        if (!isNoScript(error)) throw error;
-        return await client.eval(text, keys.length, ...keys, ...args);
+        if (!isNoScript(error)) throw explained(error);
+      }
+      try {
+        const answer = await client.eval(text, keys.length, ...keys, ...args);
+        known.add(sha);
+        return answer;
+      } catch (error) {
+        throw explained(error);
       }
     },
     async ping() {
-      await client.ping();
+      try {
+        await client.ping();
+      } catch (error) {
+        throw explained(error);
+      }
     },
-    listen(channel, onMessage, onReady) {
+    listen(channel, onMessage, onUp, onDown) {
       // Channels have no prefix: the scripts publish to them by their full name.
       const connection = client.duplicate({ ...ownConnection, keyPrefix: '', autoResubscribe: false });
       subscriber = connection;
       makeQuiet(connection);
       connection.on('message', (_, message) => onMessage(message));
-      // A refusal here means that the connection broke again, and the next `ready` comes.
-      connection.on('ready', () => void connection.subscribe(channel).then(onReady, () => undefined));
+      connection.on('ready', () => {
+        connection.subscribe(channel).then(onUp, (error: unknown) => {
+          // Otherwise the connection broke again, and the next `ready` comes.
+          if (isRefusal(error)) onDown(error);
+        });
+      });
+      connection.on('close', () => onDown());
       connection.connect().catch(() => undefined);
     },
     async close() {

@@ -6,10 +6,11 @@ export interface RedisLink {
   run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
   ping(): Promise<void>;
   /**
-   * Listens to a channel on a connection of our own, which reconnects for ever. `onReady` is called each time the subscription
-   * stands (again): whatever was published before that is lost.
+   * Listens to a channel on a connection of our own, which reconnects for ever. `onUp` is called each time the subscription
+   * stands (again): whatever was published before that is lost. `onDown` is called when it no longer stands, with the server's
+   * refusal if there was one.
    */
-  listen(channel: string, onMessage: (message: string) => void, onReady: () => void): void;
+  listen(channel: string, onMessage: (message: string) => void, onUp: () => void, onDown: (refusal?: Error) => void): void;
   /** Closes what was opened here: the listening connection, and the client if it was made here. */
   close(): Promise<void>;
 }

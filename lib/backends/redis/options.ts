@@ -59,8 +59,8 @@ async function connect({ url, counterTtl: _, client: __, ...server }: RedisOptio
   const { Redis } = await import('ioredis');
   const settings = { ...ownConnection, ...server };
   const client: IoredisConnection = url === undefined ? new Redis(settings) : new Redis(url, settings);
-  makeQuiet(client);
-  return ioredisLink(client, () => client.disconnect());
+  const latestError = makeQuiet(client);
+  return ioredisLink(client, () => client.disconnect(), latestError);
 }
 
 /** A link that is opened by its first use, so that making a backend neither connects nor needs the client library. */
@@ -72,7 +72,7 @@ function lazily(open: () => Promise<RedisLink>): RedisLink {
     run: async (script, keys, args) => (opened ?? (await link())).run(script, keys, args),
     ping: async () => (await link()).ping(),
     // Only a claim that was answered gets here, so the link stands.
-    listen: (channel, onMessage, onReady) => opened?.listen(channel, onMessage, onReady),
+    listen: (channel, onMessage, onUp, onDown) => opened?.listen(channel, onMessage, onUp, onDown),
     close: async () => (await opening)?.close(),
   };
 }

@@ -34,22 +34,18 @@ export class RedisBackend implements KeyBackend {
   }
 
   async attempt(claim: Claim, waiter?: Waiter): Promise<Attempt> {
-    const { owner } = claim;
-    if (waiter) this.#inbox.expect(owner, waiter);
-    const answer = await this.#run(scripts.attempt, [claim.key], [
-      owner,
-      letter(claim),
-      claim.limit,
-      whole(claim.ttl),
-      whole(claim.claimTtl),
-      waiter ? 1 : 0,
-      this.counterTtl,
-    ]);
-    const outcome = this.#outcome(answer);
-    if (outcome.granted) this.#inbox.forget(owner);
-    else if (waiter) this.#inbox.open(owner, this.link);
-    if (!('limit' in outcome)) this.#deliver(answer, outcome.granted ? 3 : 4, toStamp(answer[2]));
-    return outcome;
+    if (!waiter) return this.#attempt(claim, false);
+    const stands = this.#inbox.stands(claim.owner);
+    this.#inbox.expect(claim.owner, waiter, stands);
+    if (stands) return this.#attempt(claim, true);
+    // The first time a process waits, its inbox has to stand before it may join a line.
+    const answer = await this.#attempt(claim, false);
+    if (answer.granted || 'limit' in answer) return answer;
+    await this.#inbox.rising(claim.owner, this.link);
+    // Given up meanwhile, it must not join a line that nobody would take it out of.
+    if (!this.#inbox.expects(claim.owner, waiter)) return answer;
+    this.#inbox.expect(claim.owner, waiter, true);
+    return this.#attempt(claim, true);
   }
 
   async attemptAll(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Clash> {
@@ -112,6 +108,22 @@ export class RedisBackend implements KeyBackend {
     return this.link.close();
   }
 
+  async #attempt(claim: Claim, join: boolean): Promise<Attempt> {
+    const answer = await this.#run(scripts.attempt, [claim.key], [
+      claim.owner,
+      letter(claim),
+      claim.limit,
+      whole(claim.ttl),
+      whole(claim.claimTtl),
+      join ? 1 : 0,
+      this.counterTtl,
+    ]);
+    const outcome = this.#outcome(answer);
+    if (outcome.granted || 'limit' in outcome) this.#inbox.forget(claim.owner);
+    if (!('limit' in outcome)) this.#deliver(answer, outcome.granted ? 3 : 4, toStamp(answer[2]));
+    return outcome;
+  }
+
   async #run(script: Script, names: readonly string[], args: readonly (string | number)[]): Promise<readonly unknown[]> {
     const answer = await this.link.run(script, names.flatMap(keysOf), args);
     if (!Array.isArray(answer)) throw new TypeError(`Redis answered a lock script with ${typeof answer}; is a proxy in between?`);
@@ -137,9 +149,12 @@ export class RedisBackend implements KeyBackend {
  * first closing brace and an empty one is none.
  */
 function keysOf(name: string): string[] {
-  const tag = `{${name.replace(/[%{}]/g, (char) => encodeURIComponent(char))}}`;
+  const tag = `{${AWKWARD.test(name) ? name.replace(AWKWARD_ALL, encodeURIComponent) : name}}`;
   return [tag, `${tag}:line`, `${tag}:shared`];
 }
+
+const AWKWARD = /[%{}]/;
+const AWKWARD_ALL = /[%{}]/g;
 
 const letter = (claim: Claim): 'x' | 's' | 'p' => (claim.limit > 1 ? 'p' : claim.mode === 'shared' ? 's' : 'x');
 /** Redis takes whole milliseconds; a part of one is given to the holder. */

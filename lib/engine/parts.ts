@@ -1,0 +1,31 @@
+import type { LockBackend } from '../backends/backend.js';
+import type { Clock } from './clock.js';
+import type { Duration } from './duration.js';
+import type { LockEvent } from './events.js';
+import type { Family } from './family.js';
+import type { Hold } from './hold.js';
+import type { Keeper } from './keeper.js';
+import type { Undo } from './undo.js';
+
+/** The parts of an engine, as its acquisitions and holds share them. */
+export interface EngineParts {
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** The longest a single call to the server is waited for, in milliseconds. */
+  readonly callTimeout: number;
+  readonly backend: LockBackend;
+  /** The backend's name in the module. */
+  readonly backendName: string;
+  readonly family: Family;
+  readonly keeper: Keeper;
+  readonly undo: Undo;
+  readonly prefix: string;
+  /** An owner for a new claim. */
+  nextOwner(): string;
+  /** Tells whoever listens; the event is only made when somebody does. */
+  emit(make: () => LockEvent): void;
+  /** Checks a ttl given by the user, in milliseconds. */
+  ttlOf(ttl: Duration): number;
+  /** The hold is over and nothing of it is left to do. */
+  onReleased(hold: Hold): void;
+}

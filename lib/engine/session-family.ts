@@ -1,0 +1,375 @@
+import {
+  type Attempt,
+  type Busy,
+  type Claim,
+  type Clash,
+  type Grant,
+  type Session,
+  type SessionBackend,
+  SessionEndedError,
+  type Waiter,
+} from '../backends/backend.js';
+import { ask } from './call.js';
+import type { Clock } from './clock.js';
+import type { Family, FamilyOptions } from './family.js';
+import { Lease, type LeaseListener } from './lease.js';
+import { type NotYet, pushedAfter } from './validity.js';
+
+/** For so many renewals a session is kept that nothing hangs from: the next lock of its length nearly always comes sooner. */
+const IDLE_RENEWALS = 12;
+
+interface Open {
+  readonly session: Session;
+  readonly lease: Lease;
+  /** The length that was asked for. */
+  readonly ttl: number;
+  readonly hung: Set<Hung>;
+  /** Renewals in which nothing hung from it. */
+  idle: number;
+  auditing: boolean;
+}
+
+/** The session of one length of lease, from when it is asked for. */
+interface Slot {
+  readonly opening: Promise<Open>;
+  open: Open | undefined;
+}
+
+/** A claim that the server may have something of. */
+interface Hung {
+  readonly claim: Claim;
+  /** The session it was last asked for in; a release must name the same one. */
+  open: Open | undefined;
+  /** While it waits: if the session ends, it lost its place. */
+  waiter: Waiter | undefined;
+  share: Share | undefined;
+  /** It is not wanted any more, and was let go of so. */
+  over: { readonly keepMs: number } | undefined;
+}
+
+/** Many locks hang from one lease: one session for each length of lease, opened when first needed and kept alive while in use. */
+export class SessionFamily implements Family {
+  readonly #sessions = new Map<number, Slot>();
+  readonly #opens = new Map<Session, Open>();
+  readonly #hung = new Map<string, Hung>();
+  readonly attemptAll?: (claims: readonly Claim[]) => Promise<readonly Grant[] | Busy | Clash>;
+  readonly downgrade?: (claim: Claim) => Promise<boolean>;
+
+  constructor(
+    private readonly backend: SessionBackend,
+    private readonly options: FamilyOptions,
+  ) {
+    if (backend.attemptAll) this.attemptAll = (claims) => this.#attemptAll(claims);
+    if (backend.downgrade) {
+      this.downgrade = async (claim) => {
+        const open = this.#hung.get(claim.owner)?.open;
+        return open ? this.#in(open, async () => (await backend.downgrade?.(claim, open.session)) ?? false) : false;
+      };
+    }
+  }
+
+  async attempt(claim: Claim, waiter?: Waiter): Promise<Attempt> {
+    const hung = this.#expect(claim);
+    if (waiter) hung.waiter = waiter;
+    const open = await this.#openOf(hung);
+    const answer = await this.#in(open, () => this.backend.attempt(claim, open.session, waiter));
+    const there = answer.granted || (waiter !== undefined && !('limit' in answer));
+    if (!there) this.#forget(hung);
+    else if (this.#hung.get(claim.owner) !== hung) this.#clear(claim, open);
+    return answer;
+  }
+
+  async release(claim: Claim, keepMs: number): Promise<boolean> {
+    const hung = this.#hung.get(claim.owner);
+    if (!hung) return false;
+    hung.over = { keepMs };
+    hung.waiter = undefined;
+    // What hung from a session that has ended is gone with it; one that ended only by our clock may still be there.
+    const held =
+      hung.open !== undefined && (await this.backend.release(claim, hung.open.session, keepMs).catch(falseIfEnded));
+    this.#forget(hung);
+    return held;
+  }
+
+  hang(claim: Claim, since: number, ttl: number, renewed: boolean): Lease | undefined {
+    const hung = this.#hung.get(claim.owner);
+    const open = hung?.open;
+    if (!hung || !open) return undefined;
+    const { clock, keeper } = this.options;
+    const share = new Share(clock, claim, since, ttl, open.lease, renewed);
+    if (!share.live) return undefined;
+    hung.waiter = undefined;
+    hung.share = share;
+    open.lease.listen(share);
+    if (!renewed) {
+      // Its session lives on, so nobody but us lets go of it.
+      share.listen({ lost: () => this.#letGo(claim, 0) });
+      keeper().keep(share, false);
+    }
+    return share;
+  }
+
+  unhang(claim: Claim, lease: Lease): Promise<void> | undefined {
+    lease.end();
+    const hung = this.#hung.get(claim.owner);
+    if (hung?.share) {
+      hung.open?.lease.unlisten(hung.share);
+      hung.over ??= { keepMs: 0 };
+    }
+    return this.options.keeper().drop(lease);
+  }
+
+  abandon(claim: Claim, lease: Lease): void {
+    void this.unhang(claim, lease);
+    this.#letGo(claim, 0);
+  }
+
+  pushedSince(notYet: NotYet, grantedAt: number | undefined, now: number): number | undefined {
+    return pushedAfter(notYet, grantedAt, now);
+  }
+
+  async renew(leases: readonly Lease[]): Promise<readonly (boolean | undefined)[]> {
+    return Promise.all(
+      leases.map(({ subject }) =>
+        'session' in subject ? this.#renew(subject.session) : this.#renewFor(subject.claim),
+      ),
+    );
+  }
+
+  async close(): Promise<void> {
+    const opened = await Promise.allSettled([...this.#sessions.values()].map(({ opening }) => opening));
+    this.#sessions.clear();
+    await Promise.all(opened.flatMap((one) => (one.status === 'fulfilled' ? [this.#end(one.value)] : [])));
+  }
+
+  async #attemptAll(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Clash> {
+    const all = claims.map((claim) => this.#expect(claim));
+    const [first] = all;
+    if (!first) return [];
+    const open = await this.#openOf(first);
+    for (const hung of all) this.#move(hung, open);
+    const answer = await this.#in(open, async () => (await this.backend.attemptAll?.(claims, open.session)) ?? []);
+    for (const hung of all) {
+      if ('granted' in answer) this.#forget(hung);
+      else if (this.#hung.get(hung.claim.owner) !== hung) this.#clear(hung.claim, open);
+    }
+    return answer;
+  }
+
+  #expect(claim: Claim): Hung {
+    let hung = this.#hung.get(claim.owner);
+    if (!hung)
+      this.#hung.set(
+        claim.owner,
+        (hung = { claim, open: undefined, waiter: undefined, share: undefined, over: undefined }),
+      );
+    hung.over = undefined;
+    return hung;
+  }
+
+  #forget(hung: Hung): void {
+    this.#hung.delete(hung.claim.owner);
+    hung.open?.hung.delete(hung);
+  }
+
+  #move(hung: Hung, open: Open): void {
+    hung.open?.hung.delete(hung);
+    hung.open = open;
+    open.hung.add(hung);
+  }
+
+  /** The session the claim was made in, as long as that lives. */
+  async #openOf(hung: Hung): Promise<Open> {
+    if (hung.open?.lease.live) return hung.open;
+    const open = await this.#openFor(hung.claim);
+    // Sent now, it would arrive after its own release.
+    if (this.#hung.get(hung.claim.owner) !== hung) throw new Error('it was given up while its session was opened');
+    this.#move(hung, open);
+    return open;
+  }
+
+  async #openFor({ ttl }: Claim): Promise<Open> {
+    for (;;) {
+      const open = await (this.#sessions.get(ttl) ?? this.#newSlot(ttl)).opening;
+      if (open.lease.live) return open;
+      // The timer that should have said so is late.
+      open.lease.lose('its lease ran out before the server confirmed a renewal');
+    }
+  }
+
+  #newSlot(ttl: number): Slot {
+    const slot: Slot = { opening: this.#open(ttl), open: undefined };
+    this.#sessions.set(ttl, slot);
+    slot.opening.then(
+      (open) => (slot.open = open),
+      // Asked for anew by the next claim.
+      () => this.#sessions.delete(ttl),
+    );
+    return slot;
+  }
+
+  async #open(ttl: number): Promise<Open> {
+    const { clock, keeper, callTimeout } = this.options;
+    const sentAt = clock.now();
+    // A session that comes too late would be kept by nobody.
+    const session = await ask(
+      clock,
+      callTimeout,
+      () => this.backend.open(ttl),
+      (late) => void late.end().catch(() => undefined),
+    );
+    const lease = new Lease(clock, { session }, sentAt, session.ttl, session.ttl);
+    const open: Open = { session, lease, ttl, hung: new Set(), idle: 0, auditing: false };
+    this.#opens.set(session, open);
+    lease.listen({
+      lost: () => {
+        this.#close(open);
+        for (const { waiter } of open.hung) waiter?.look();
+      },
+    });
+    keeper().keep(lease, true);
+    return open;
+  }
+
+  /** Nothing new hangs from it. */
+  #close(open: Open): void {
+    this.#opens.delete(open.session);
+    const slot = this.#sessions.get(open.ttl);
+    if (slot && (slot.open ?? open) === open) this.#sessions.delete(open.ttl);
+  }
+
+  async #end(open: Open): Promise<void> {
+    const { clock, keeper, callTimeout } = this.options;
+    this.#opens.delete(open.session);
+    open.lease.end();
+    await keeper().drop(open.lease);
+    // Unconfirmed, it ends by itself when its lease does.
+    await ask(clock, callTimeout, () => open.session.end()).catch(() => undefined);
+  }
+
+  async #in<T>(open: Open, verb: () => Promise<T>): Promise<T> {
+    try {
+      return await verb();
+    } catch (error) {
+      if (error instanceof SessionEndedError) open.lease.lose(`its session ${open.session.id} has ended on the server`);
+      throw error;
+    }
+  }
+
+  async #renew(session: Session): Promise<boolean | undefined> {
+    const open = this.#opens.get(session);
+    if (open) {
+      open.idle = open.hung.size > 0 ? 0 : open.idle + 1;
+      if (open.idle > IDLE_RENEWALS) {
+        this.#close(open);
+        // After this renewal, which its end waits for.
+        void Promise.resolve().then(() => this.#end(open));
+        return true;
+      }
+    }
+    try {
+      const lives = await session.renew();
+      if (lives && open) void this.#audit(open);
+      return lives;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Renewing a lock that hangs from a session is renewing that. */
+  async #renewFor({ owner }: Claim): Promise<boolean | undefined> {
+    const hung = this.#hung.get(owner);
+    if (!hung?.open || !hung.share) return false;
+    await this.options.keeper().renewNow(hung.open.lease);
+    return hung.share.live;
+  }
+
+  /**
+   * Compares what hangs from a session with what should. A lock can go while its session stays (it was released by force), and its
+   * holder is told. A request that was given up can arrive after its own release (from a member that was frozen), and what it left
+   * would hang there as long as the process lives, in everybody's way.
+   */
+  async #audit(open: Open): Promise<void> {
+    const { session, hung } = open;
+    if (!session.hanging || open.auditing) return;
+    open.auditing = true;
+    const { clock, callTimeout } = this.options;
+    const before = [...hung].map((one) => ({ one, held: one.share?.live === true, over: one.over }));
+    try {
+      const there = await ask(clock, callTimeout, async () => (await session.hanging?.()) ?? []);
+      const owners = new Set(there.map(({ owner }) => owner));
+      for (const { one, held, over } of before) {
+        if (owners.has(one.claim.owner)) {
+          if (over && one.over === over) this.#letGo(one.claim, over.keepMs);
+        } else if (over) {
+          this.#forget(one);
+        } else if (held && one.share?.live && !(await this.#isHolding(one.claim))) {
+          one.share.lose('the server no longer has it: it was released by force, or its key was removed');
+        }
+      }
+      for (const { key, owner } of there) {
+        if (this.#hung.has(owner)) continue;
+        this.#clear({ key, owner, mode: 'exclusive', limit: 1, ttl: open.ttl, claimTtl: open.ttl }, open);
+      }
+    } catch {
+      // The next renewal brings the next audit.
+    } finally {
+      open.auditing = false;
+    }
+  }
+
+  /** The list may be a moment older than the lock. */
+  async #isHolding({ key, owner }: Claim): Promise<boolean> {
+    const { clock, callTimeout } = this.options;
+    const { holders } = await ask(clock, callTimeout, () => this.backend.inspect(key));
+    return holders.some((holder) => holder.owner === owner);
+  }
+
+  /** Takes back what came to the server after its own release. */
+  #clear(claim: Claim, open: Open): void {
+    this.#move(this.#expect(claim), open);
+    this.#letGo(claim, 0);
+  }
+
+  #letGo(claim: Claim, keepMs: number): void {
+    const { clock, callTimeout } = this.options;
+    // Unconfirmed, the next audit repeats it.
+    void ask(clock, callTimeout, () => this.release(claim, keepMs)).catch(() => undefined);
+  }
+}
+
+/** What a lock has of the lease of its session: it ends with that, or before. */
+class Share extends Lease implements LeaseListener {
+  /** @param renewed whether it lasts as long as the session does; otherwise for `ttl` at most */
+  constructor(
+    private readonly ownClock: Clock,
+    claim: Claim,
+    since: number,
+    ttl: number,
+    private readonly whole: Lease,
+    private readonly renewed: boolean,
+  ) {
+    super(ownClock, { claim }, since, ttl, ttl);
+  }
+
+  override get live(): boolean {
+    return this.whole.live && (this.renewed ? !this.ended : super.live);
+  }
+
+  override get validUntil(): number {
+    return this.renewed ? this.whole.validUntil : Math.min(super.validUntil, this.whole.validUntil);
+  }
+
+  override get remainingMs(): number {
+    return this.live ? Math.max(0, this.validUntil - this.ownClock.now()) : 0;
+  }
+
+  lost(reason: string): void {
+    this.lose(reason);
+  }
+}
+
+function falseIfEnded(error: unknown): false {
+  if (error instanceof SessionEndedError) return false;
+  throw error;
+}
