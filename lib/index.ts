@@ -1,0 +1,36 @@
+export type { LockBackend, LockMode } from './backends/backend.js';
+export { memory } from './backends/memory/index.js';
+export { currentLock } from './engine/context.js';
+export type { Duration } from './engine/duration.js';
+export type { WithLockOptions } from './engine/engine.js';
+export {
+  LockBackendError,
+  LockClosedError,
+  LockConfigurationError,
+  LockError,
+  type LockErrorCode,
+  LockKeyError,
+  LockLostError,
+  LockTimeoutError,
+} from './engine/errors.js';
+export type { LockEvent } from './engine/events.js';
+export type { LeaderOptions } from './engine/leader-election.js';
+export type { Leadership, LeaderWork } from './engine/leader-term.js';
+export type { AcquireOptions, Lock, LockInfo } from './engine/lock.js';
+export { DistributedLockModule } from './nest/distributed-lock.module.js';
+export type {
+  DistributedLockModuleAsyncOptions,
+  DistributedLockModuleOptions,
+  DistributedLockOptions,
+  DistributedLockOptionsFactory,
+} from './nest/distributed-lock.options.js';
+export { LockParam } from './nest/key/lock-param.decorator.js';
+export { Leader, type LeaderMethodOptions } from './nest/leader/leader.decorator.js';
+export { LeaderElection } from './nest/leader/leader-election.js';
+export { LockExceptionFilter, type LockErrorReply } from './nest/lock-exception.filter.js';
+export { LockInterceptor } from './nest/lock.interceptor.js';
+export { LockService } from './nest/lock.service.js';
+export { getLockServiceToken, InjectLockService } from './nest/lock.tokens.js';
+export { Locked, type LockedDecorator } from './nest/locked/locked.decorator.js';
+export type { BusyInfo, LockedOptions, OnBusy } from './nest/locked/locked.options.js';
+export type { LockInterceptorOptions } from './nest/route/route-lock.js';

@@ -1,0 +1,156 @@
+import { Inject, Logger, type OnApplicationBootstrap, type Type } from '@nestjs/common';
+import { DiscoveryService, ModulesContainer } from '@nestjs/core';
+import { LockConfigurationError, LockError } from '../engine/errors.js';
+import { lockServicesOf, noBackend } from './application.js';
+import { type LockedMethod, lockedMethodsOf } from './locked/locked-methods.js';
+import { acquireOptions } from './locked/locked.options.js';
+import { isWired } from './locked/wiring.js';
+import { routeLocksOn } from './route/noted-route-locks.js';
+
+type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
+type Method = (...args: never[]) => unknown;
+
+/** Nest's own key for a route; the constant is not exported, and the same in 11 and 12. */
+const PATH = 'path';
+
+/**
+ * Looks at every lock of the application once, when it has started: lists them, warns of those that cannot work, and does not start
+ * with one that names an unknown backend or asks for what its backend cannot do. It changes nothing.
+ */
+export class BootReport implements OnApplicationBootstrap {
+  readonly #logger = new Logger('DistributedLockModule');
+
+  constructor(
+    @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
+    @Inject(ModulesContainer) private readonly application: ModulesContainer,
+  ) {}
+
+  onApplicationBootstrap(): void {
+    const locks = new Set<LockedMethod>();
+    const problems: string[] = [];
+    const seen = new Set<object>();
+    for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
+      const prototype = prototypeOf(wrapper);
+      if (prototype === undefined) continue;
+      if (wrapper.isNotMetatype) this.#warnUnwired(wrapper, prototype);
+      if (seen.has(prototype)) continue;
+      seen.add(prototype);
+      for (const lock of this.#methodLocks(prototype)) locks.add(lock);
+      if (!wrapper.isNotMetatype) {
+        for (const lock of routeLocks(wrapper.metatype as Type, prototype, problems)) locks.add(lock);
+      }
+    }
+    problems.push(...this.#check(locks));
+    if (problems.length > 0) throw new LockConfigurationError(problems.join('\n'));
+  }
+
+  /** A class that is made by hand has locked methods that will refuse to run. */
+  #warnUnwired(wrapper: Wrapper, prototype: object): void {
+    const [first] = chainOf(prototype).flatMap((each) => [...lockedMethodsOf(each).values()].flat());
+    if (first === undefined || isWired(wrapper.instance as object)) return;
+    this.#logger.warn(
+      `${first.where} is @Locked, but its object comes from \`useFactory\` or \`useValue\`, where Nest injects nothing: it will throw ` +
+        'LockConfigurationError when it is called. Provide the class itself, or use LockService.withLock() in it.',
+    );
+  }
+
+  /** The locks that calls to this class meet, with a warning for each that an override takes away. */
+  #methodLocks(prototype: object): readonly LockedMethod[] {
+    const chain = chainOf(prototype);
+    return chain.flatMap((declaring, depth) =>
+      [...lockedMethodsOf(declaring)].flatMap(([property, locks]) => {
+        const override = chain.slice(0, depth).find((each) => Object.hasOwn(each, property));
+        if (override === undefined) return locks;
+        if (!lockedMethodsOf(override).has(property) && !callsSuper(override, property)) {
+          this.#logger.warn(
+            `${override.constructor.name}.${String(property)} overrides ${locks[0]?.where ?? ''} and drops its lock. ` +
+              'Decorate the override with @Locked too, or call the method of `super` in it.',
+          );
+        }
+        return [];
+      }),
+    );
+  }
+
+  #check(locks: ReadonlySet<LockedMethod>): readonly string[] {
+    const services = lockServicesOf(this.application);
+    const problems: string[] = [];
+    for (const { where, key, backend, options } of locks) {
+      const service = services.get(backend);
+      if (service === undefined) {
+        problems.push(`${where}: ${noBackend(backend, services)}`);
+        continue;
+      }
+      try {
+        // A test may have put something of its own in its place.
+        service.validate?.(acquireOptions(options));
+        this.#logger.debug(`${where} locks ${key} on "${service.backend ?? backend}"`);
+      } catch (error) {
+        if (!(error instanceof LockError)) throw error;
+        problems.push(`${where}: ${error.message}`);
+      }
+    }
+    return problems;
+  }
+}
+
+function prototypeOf({ isNotMetatype, metatype, instance }: Wrapper): object | undefined {
+  // A value may be anything, such as an object without a prototype or a proxy: nothing of it is read but the chain.
+  const value: unknown = isNotMetatype ? instance : undefined;
+  const prototype: unknown = isNotMetatype
+    ? typeof value === 'object' && value !== null && Object.getPrototypeOf(value)
+    : metatype?.prototype;
+  return typeof prototype === 'object' && prototype !== null ? prototype : undefined;
+}
+
+/** From the class itself up to the last before `Object`. */
+function chainOf(prototype: object): readonly object[] {
+  const chain: object[] = [];
+  for (
+    let each: object | null = prototype;
+    each !== null && each !== Object.prototype;
+    each = Object.getPrototypeOf(each)
+  ) {
+    chain.push(each);
+  }
+  return chain;
+}
+
+/** As far as the source tells. */
+function callsSuper(prototype: object, property: string | symbol): boolean {
+  const method: unknown = Object.getOwnPropertyDescriptor(prototype, property)?.value;
+  return typeof method === 'function' && /\bsuper\s*[.[]/.test(Function.prototype.toString.call(method));
+}
+
+/** The locks that `LockInterceptor` puts around the handlers of a class. */
+function routeLocks(controller: Type, prototype: object, problems: string[]): readonly LockedMethod[] {
+  const onClass = routeLocksOn(controller);
+  const handlers = new Set(
+    chainOf(prototype)
+      .flatMap((each) => Reflect.ownKeys(each))
+      .flatMap((property): Method[] => {
+        const handler = valueOf(prototype, property);
+        return handler === undefined ? [] : [handler];
+      }),
+  );
+  return [...handlers].flatMap((handler) => {
+    const locks = Reflect.hasMetadata(PATH, handler) ? [...onClass, ...routeLocksOn(handler)] : routeLocksOn(handler);
+    return locks.flatMap((lock) => {
+      try {
+        return [lock.describe(controller, handler)];
+      } catch (error) {
+        if (!(error instanceof LockError)) throw error;
+        problems.push(error.message);
+        return [];
+      }
+    });
+  });
+}
+
+/** The method that a call would meet; getters are not run. */
+function valueOf(prototype: object, property: string | symbol): Method | undefined {
+  const owner = chainOf(prototype).find((each) => Object.hasOwn(each, property));
+  const value: unknown = owner && Object.getOwnPropertyDescriptor(owner, property)?.value;
+  // A function found in a class body.
+  return typeof value === 'function' && property !== 'constructor' ? (value as Method) : undefined;
+}

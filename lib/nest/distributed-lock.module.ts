@@ -1,0 +1,142 @@
+import { type DynamicModule, type FactoryProvider, Module, type Provider } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import { addLockService } from './application.js';
+import { BootReportModule } from './boot-report.module.js';
+import type {
+  DistributedLockModuleAsyncOptions,
+  DistributedLockModuleOptions,
+  DistributedLockOptions,
+  DistributedLockOptionsFactory,
+} from './distributed-lock.options.js';
+import { lockBackends, namesIn } from './lock-backends.js';
+import { LeaderModule } from './leader/leader.module.js';
+import { LockEngines } from './lock-engines.js';
+import type { LockService } from './lock.service.js';
+import { DEFAULT_BACKEND, getLockServiceToken } from './lock.tokens.js';
+
+/** Private to each `forRoot`, since a module does not export it. */
+const OPTIONS = Symbol.for('nestjs-distributed-lock:options');
+const REGISTRATION = Symbol.for('nestjs-distributed-lock:registration');
+
+/**
+ * Distributed locks for the application: `@Locked` on methods, `LockService` by hand. Import it once, in the root module.
+ *
+ * @example
+ * ```ts
+ * @Module({ imports: [DistributedLockModule.forRoot({ backend: redis({ url: 'redis://localhost' }) })] })
+ * export class AppModule {}
+ * ```
+ */
+@Module({})
+export class DistributedLockModule {
+  /**
+   * Options that are known when the module is imported. Without any, locks live in memory and end at the process.
+   *
+   * What is wrong with them (`LockConfigurationError`), and a lock server that does not answer (`LockBackendError`), comes out of
+   * `NestFactory.create` or `app.init`.
+   */
+  static forRoot<const Name extends string = string>(options: DistributedLockModuleOptions<Name> = {}): DynamicModule {
+    const { isGlobal = true } = options;
+    return assemble({
+      isGlobal,
+      // A wider view of the same object: `default` then is any string, and is checked at boot.
+      options: { provide: OPTIONS, useValue: options as DistributedLockOptions },
+      names: namesIn(options),
+      hasDefault: options.default !== false,
+    });
+  }
+
+  /**
+   * Options that come from other providers. Names of backends stand outside the factory, in `names`.
+   *
+   * @example
+   * ```ts
+   * DistributedLockModule.forRootAsync({
+   *   inject: [ConfigService],
+   *   useFactory: (config: ConfigService) => ({ backend: redis({ url: config.getOrThrow('REDIS_URL') }) }),
+   * })
+   * ```
+   */
+  static forRootAsync(options: DistributedLockModuleAsyncOptions): DynamicModule {
+    const { isGlobal = true, names = [DEFAULT_BACKEND], imports = [] } = options;
+    return assemble({
+      isGlobal,
+      imports,
+      ...asyncOptions(options),
+      names,
+      hasDefault: options.default !== false,
+    });
+  }
+}
+
+interface Parts {
+  readonly isGlobal: boolean;
+  readonly imports?: NonNullable<DynamicModule['imports']>;
+  /** Provides `OPTIONS`. */
+  readonly options: Provider;
+  /** What `options` needs. */
+  readonly more?: readonly Provider[];
+  readonly names: readonly string[];
+  readonly hasDefault: boolean;
+}
+
+function assemble({ isGlobal, imports = [], options, more = [], names, hasDefault }: Parts): DynamicModule {
+  const served = servedNames(names, hasDefault);
+  return {
+    module: DistributedLockModule,
+    global: isGlobal,
+    imports: [...imports, BootReportModule, LeaderModule],
+    providers: [
+      options,
+      ...more,
+      {
+        provide: LockEngines,
+        inject: [OPTIONS],
+        useFactory: (given: DistributedLockOptions) => new LockEngines(lockBackends(given, names, hasDefault), given),
+      },
+      ...served.map((name) => serviceProvider(name)),
+      registration(served),
+    ],
+    exports: served.map((name) => getLockServiceToken(name)),
+  };
+}
+
+/** Which `LockService`s there are: the default one, whatever its backend is called, and one for each name. */
+function servedNames(names: readonly string[], hasDefault: boolean): readonly string[] {
+  const named = new Set(names);
+  named.delete(DEFAULT_BACKEND);
+  return hasDefault ? [DEFAULT_BACKEND, ...named] : [...named];
+}
+
+function serviceProvider(name: string): Provider {
+  return {
+    provide: getLockServiceToken(name),
+    inject: [LockEngines],
+    useFactory: (engines: LockEngines) => engines.service(name === DEFAULT_BACKEND ? engines.defaultName : name),
+  };
+}
+
+/** Lets decorated methods find the services: those that the container has in the end, so that a test can override them. */
+function registration(served: readonly string[]): Provider {
+  return {
+    provide: REGISTRATION,
+    inject: [ModulesContainer, ...served.map((name) => getLockServiceToken(name))],
+    useFactory: (application: ModulesContainer, ...services: LockService[]) => {
+      services.forEach((service, at) => addLockService(application, served[at] ?? DEFAULT_BACKEND, service));
+      return REGISTRATION;
+    },
+  };
+}
+
+function asyncOptions(options: DistributedLockModuleAsyncOptions): { options: Provider; more: readonly Provider[] } {
+  const create = (factory: DistributedLockOptionsFactory) => factory.createDistributedLockOptions();
+  if (options.useFactory !== undefined) {
+    // Nest calls it with what `inject` names.
+    const useFactory = options.useFactory as FactoryProvider['useFactory'];
+    return { options: { provide: OPTIONS, useFactory, inject: options.inject ?? [] }, more: [] };
+  }
+  if (options.useClass !== undefined) {
+    return { options: { provide: OPTIONS, useFactory: create, inject: [options.useClass] }, more: [options.useClass] };
+  }
+  return { options: { provide: OPTIONS, useFactory: create, inject: [options.useExisting] }, more: [] };
+}

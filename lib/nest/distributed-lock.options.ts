@@ -1,0 +1,103 @@
+import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
+import type { LockBackend } from '../backends/backend.js';
+import type { Duration } from '../engine/duration.js';
+import type { AcquireOptions } from '../engine/lock.js';
+
+interface CommonOptions {
+  /** Put before every key on the server, so that services can share one. @default 'lock:' */
+  readonly prefix?: string;
+  /** Acquire options for every lock that does not say otherwise. */
+  readonly defaults?: Omit<AcquireOptions, 'signal'>;
+  /**
+   * Ask every backend for an answer while the application starts, and do not start without one: `LockBackendError`.
+   *
+   * @default true
+   */
+  readonly checkAtBoot?: boolean;
+  /**
+   * How long the shutdown waits for locks that are still held, in milliseconds or such as `'30s'`; then they are released. By this
+   * time Nest has already waited for the requests in flight.
+   *
+   * @default '10s'
+   */
+  readonly shutdownGrace?: Duration;
+}
+
+interface OneBackend {
+  /** Where the locks live; its name is `default`. */
+  readonly backend: LockBackend;
+  readonly backends?: never;
+  readonly default?: never;
+}
+
+interface NamedBackends<Name extends string> {
+  readonly backend?: never;
+  /** Where the locks live, by names of your own: `@Locked(key, { backend: 'audit' })`, `@InjectLockService('audit')`. */
+  readonly backends: Readonly<Record<Name, LockBackend>>;
+  /**
+   * The one that `LockService` and a lock without `backend` mean. It can be left out when there is only one. `false`: none of these,
+   * because another `forRoot` of the application has it.
+   */
+  readonly default?: NoInfer<Name> | false;
+}
+
+/** Locks that end with the process: `memory()`, announced in the log, refused with `NODE_ENV=production`. */
+interface NoBackend {
+  readonly backend?: never;
+  readonly backends?: never;
+  readonly default?: never;
+}
+
+/** What `useFactory` and `DistributedLockOptionsFactory` give. Durations are milliseconds or strings such as `'30s'`. */
+export type DistributedLockOptions<Name extends string = string> = CommonOptions &
+  (OneBackend | NamedBackends<Name> | NoBackend);
+
+/** Must be known before any factory runs, so it stands beside it. */
+interface Visibility {
+  /** Whether every module of the application can inject the lock services without importing this one. @default true */
+  readonly isGlobal?: boolean;
+}
+
+/** Options of `DistributedLockModule.forRoot()`. */
+export type DistributedLockModuleOptions<Name extends string = string> = DistributedLockOptions<Name> & Visibility;
+
+/** For `useClass` and `useExisting`. */
+export interface DistributedLockOptionsFactory {
+  createDistributedLockOptions(): Promise<DistributedLockOptions> | DistributedLockOptions;
+}
+
+/** Options of `DistributedLockModule.forRootAsync()`: one of `useFactory`, `useClass` and `useExisting`. */
+export type DistributedLockModuleAsyncOptions = Visibility &
+  Pick<ModuleMetadata, 'imports'> & {
+    /**
+     * The names of the backends that the factory will give, because injection tokens must be known before it runs. Others than these are
+     * an error at boot.
+     *
+     * @default ['default'], which is what `backend` is called
+     */
+    readonly names?: readonly string[];
+    /** `false`: none of these is the default backend, because another `forRoot` of the application has it. */
+    readonly default?: false;
+  } & (
+    | {
+        readonly useFactory: (
+          // Nest resolves `inject` at run time; what each token gives is the factory's own knowledge.
+          ...dependencies: never[]
+        ) => Promise<DistributedLockOptions> | DistributedLockOptions;
+        readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
+        readonly useClass?: never;
+        readonly useExisting?: never;
+      }
+    | {
+        /** Instantiated by this module, with what `imports` export. */
+        readonly useClass: Type<DistributedLockOptionsFactory>;
+        readonly useFactory?: never;
+        readonly useExisting?: never;
+      }
+    | {
+        /** A provider that one of `imports` exports. */
+        readonly useExisting: Type<DistributedLockOptionsFactory>;
+        readonly useFactory?: never;
+        readonly useClass?: never;
+      }
+  );

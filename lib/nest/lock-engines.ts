@@ -1,0 +1,100 @@
+import {
+  type BeforeApplicationShutdown,
+  Logger,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
+import { LockEngine } from '../engine/engine.js';
+import { LockConfigurationError } from '../engine/errors.js';
+import type { DistributedLockOptions } from './distributed-lock.options.js';
+import type { LockBackends } from './lock-backends.js';
+import { Elections } from './leader/elections.js';
+import { LockService } from './lock.service.js';
+import { DEFAULT_BACKEND } from './lock.tokens.js';
+
+/**
+ * The engines of one `forRoot`, and their life with the application: asked for an answer first of all at the start; at the end no more
+ * waiting before the servers close, and let go when the requests in flight are done.
+ */
+export class LockEngines
+  implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
+{
+  readonly #engines = new Map<string, LockEngine>();
+  readonly #elections: Elections[] = [];
+  readonly #services = new Map<string, LockService>();
+  #closing: Promise<void> | undefined;
+  readonly #logger = new Logger('DistributedLockModule');
+
+  constructor(
+    private readonly backends: LockBackends,
+    { prefix, defaults }: DistributedLockOptions,
+  ) {
+    for (const [name, backend] of backends.backends) {
+      const engine = new LockEngine(backend, {
+        name,
+        ...(prefix === undefined ? {} : { prefix }),
+        ...(defaults === undefined ? {} : { defaults }),
+      });
+      const elections = new Elections(engine);
+      this.#engines.set(name, engine);
+      this.#elections.push(elections);
+      this.#services.set(name, new LockService(engine, elections));
+    }
+  }
+
+  /** What the default backend is called. */
+  get defaultName(): string {
+    return this.backends.defaultName ?? DEFAULT_BACKEND;
+  }
+
+  service(name: string): LockService {
+    const service = this.#services.get(name);
+    if (service !== undefined) return service;
+    throw new LockConfigurationError(
+      `There is no lock backend "${name}". Known: ${[...this.#services.keys()].join(', ')}.`,
+    );
+  }
+
+  async onModuleInit(): Promise<void> {
+    if (!this.backends.checkAtBoot) return;
+    const answers = await Promise.allSettled([...this.#engines.values()].map((engine) => engine.ping()));
+    const silent = answers.find((answer) => answer.status === 'rejected');
+    if (silent === undefined) return;
+    // Nest runs no shutdown hooks after a boot that failed, and what we opened would keep trying to connect.
+    await this.#close(0);
+    throw silent.reason;
+  }
+
+  onApplicationBootstrap(): void {
+    for (const elections of this.#elections) elections.open();
+  }
+
+  /** Leaders hand over first of all: what their work needs is still there now, and the next leader need not wait for our servers. */
+  async beforeApplicationShutdown(): Promise<void> {
+    const handedOver = this.#elections.map((elections) => elections.close(this.backends.shutdownGraceMs));
+    for (const engine of this.#engines.values()) engine.drain();
+    await Promise.all(handedOver);
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.#close(this.backends.shutdownGraceMs);
+  }
+
+  #close(graceMs: number): Promise<void> {
+    return (this.#closing ??= this.#closeAll(graceMs));
+  }
+
+  /** Each on its own: one backend that cannot close must not keep the locks of another. */
+  async #closeAll(graceMs: number): Promise<void> {
+    await Promise.all(
+      [...this.#engines].map(async ([name, engine]) => {
+        try {
+          await engine.close(graceMs);
+        } catch (error) {
+          this.#logger.error(`The lock backend "${name}" did not close cleanly.`, error);
+        }
+      }),
+    );
+  }
+}

@@ -1,0 +1,49 @@
+import {
+  type CallHandler,
+  type ExecutionContext,
+  Inject,
+  mixin,
+  type NestInterceptor,
+  type Type,
+} from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import type { LockKey } from './key/lock-key.js';
+import { noteRouteLock } from './route/noted-route-locks.js';
+import { type LockInterceptorOptions, RouteLock } from './route/route-lock.js';
+
+/**
+ * Holds a lock around a handler: where the key comes from the request, where the lock must last until the response is out, and for
+ * handlers with interceptors of their own that belong inside the lock. Otherwise `@Locked` on the method does.
+ *
+ * The key is a template as for `@Locked`, whose names are the handler's parameters or what is in `@Param('id')` and the like, or a
+ * function of the `ExecutionContext`. **Values are those of the raw request**: an interceptor runs before the pipes, so `/orders/007` is
+ * `007` here and may be `7` to a `@Locked` method behind `ParseIntPipe`.
+ *
+ * A client that disconnects leaves the line. Bind it to routes, not globally: gateways ignore global interceptors, and every other route
+ * would pay.
+ *
+ * @example
+ * ```ts
+ * @Get(':id/export')
+ * @UseInterceptors(LockInterceptor('export:<id>', { hold: 'response', onBusy: 'throw', wait: 0 }))
+ * export(@Param('id') id: string): StreamableFile {}
+ * ```
+ */
+export function LockInterceptor(
+  key: LockKey<[context: ExecutionContext]>,
+  options: LockInterceptorOptions = {},
+): Type<NestInterceptor> {
+  const lock = new RouteLock(key, options);
+
+  class LockInterceptorHost implements NestInterceptor {
+    constructor(@Inject(ModulesContainer) private readonly application: ModulesContainer) {}
+
+    intercept(context: ExecutionContext, next: CallHandler<unknown>) {
+      return lock.intercept(this.application, context, next);
+    }
+  }
+
+  const Interceptor = mixin(LockInterceptorHost);
+  noteRouteLock(Interceptor, lock);
+  return Interceptor;
+}

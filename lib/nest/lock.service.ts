@@ -1,0 +1,120 @@
+import { Injectable } from '@nestjs/common';
+import { Observable } from 'rxjs';
+import { LockEngine, type WithLockOptions } from '../engine/engine.js';
+import type { LockEvent } from '../engine/events.js';
+import type { LeaderOptions } from '../engine/leader-election.js';
+import type { AcquireOptions, Lock, LockInfo } from '../engine/lock.js';
+import type { LeaderElection } from './leader/leader-election.js';
+import type { Elections } from './leader/elections.js';
+
+/**
+ * Locks by hand, on one backend. Inject it by class for the default backend and with `@InjectLockService(name)` for another.
+ *
+ * A key is a string, or several strings to hold all of them together.
+ */
+@Injectable()
+export class LockService {
+  /**
+   * What happens to the locks of this process on this backend, for metrics and logs. It neither replays nor ends by itself;
+   * unsubscribe when you are done.
+   */
+  readonly events$: Observable<LockEvent>;
+
+  constructor(
+    private readonly engine: LockEngine,
+    private readonly elections: Elections,
+  ) {
+    this.events$ = new Observable((subscriber) => engine.listen((event) => subscriber.next(event)));
+  }
+
+  /** The backend's name in the module. */
+  get backend(): string {
+    return this.engine.name;
+  }
+
+  /**
+   * Checks options before they are first used; the report at boot does so for every `@Locked`.
+   *
+   * @throws LockConfigurationError when this backend can never do what they ask for
+   */
+  validate(options: AcquireOptions): void {
+    this.engine.validate(options);
+  }
+
+  /**
+   * Waits for the key and holds it until `release()`. Prefer `withLock`, which cannot forget to release.
+   *
+   * @example
+   * ```ts
+   * await using lock = await this.locks.acquire(`order:${id}`, { wait: '2s' });
+   * ```
+   * @throws LockTimeoutError when the key stayed busy for the whole `wait` (10 s unless told otherwise)
+   * @throws LockBackendError when the lock server does not answer
+   * @throws LockClosedError when the application is shutting down
+   * @throws LockConfigurationError when the options ask for what the backend cannot do
+   */
+  acquire(key: string | readonly string[], options?: AcquireOptions): Promise<Lock> {
+    return this.engine.acquire(key, options);
+  }
+
+  /**
+   * Asks once and never waits.
+   *
+   * @returns the lock, or `null` when the key is busy
+   * @throws LockBackendError when the lock server does not answer, which is not the same as busy
+   */
+  tryAcquire(key: string | readonly string[], options?: Omit<AcquireOptions, 'wait'>): Promise<Lock | null> {
+    return this.engine.tryAcquire(key, options);
+  }
+
+  /**
+   * Runs the work while the key is held, and releases it however the work ends. Called again for the same key inside the work, it
+   * re-enters the same lock; see `reentrant`.
+   *
+   * @returns what the work returned
+   * @throws the work's own error if it failed
+   * @throws LockLostError when the work succeeded but the lock was lost meanwhile: somebody else may have been at work
+   * @throws LockTimeoutError, LockBackendError, LockClosedError, LockConfigurationError as `acquire`; the work then did not run
+   */
+  withLock<T>(
+    key: string | readonly string[],
+    work: (lock: Lock) => PromiseLike<T> | T,
+    options?: WithLockOptions,
+  ): Promise<T> {
+    return this.engine.withLock(key, work, options);
+  }
+
+  /**
+   * Stands for leading `name`, among all processes that do, from `onApplicationBootstrap` to the beginning of the shutdown.
+   * Asked again for the same name, it gives the same election.
+   *
+   * @example
+   * ```ts
+   * readonly outbox = this.locks.leader('outbox');
+   * ```
+   * @throws LockConfigurationError when the name is stood for with another `ttl` already
+   */
+  leader(name: string, options?: LeaderOptions): LeaderElection {
+    return this.elections.get(name, options);
+  }
+
+  /**
+   * What the lock server knows of a key: for admin pages and debugging, never to decide whether to work.
+   *
+   * @throws LockBackendError when the lock server does not answer
+   */
+  inspect(key: string): Promise<LockInfo> {
+    return this.engine.inspect(key);
+  }
+
+  /**
+   * Takes the key from whoever holds it, in any process, and gives it to the next in line. The holder learns of it at its next
+   * renewal or sooner, and may be at work until then: for an operator who knows that the holder is stuck.
+   *
+   * @returns whether anybody held it
+   * @throws LockBackendError when the lock server does not answer
+   */
+  forceRelease(key: string): Promise<boolean> {
+    return this.engine.forceRelease(key);
+  }
+}

@@ -1,0 +1,28 @@
+import { Inject } from '@nestjs/common';
+import { LockService } from './lock.service.js';
+
+/** What a backend is called that was given as `backend`, without a name. */
+export const DEFAULT_BACKEND = 'default';
+
+/**
+ * The injection token of the `LockService` of one backend: for `forFeature`-like factories, `moduleRef.get(…)` and
+ * `overrideProvider(…)` in tests.
+ *
+ * @param name the backend's name in the module; without it the default backend, whose token is the class itself
+ */
+export function getLockServiceToken(name: string = DEFAULT_BACKEND): string | typeof LockService {
+  return name === DEFAULT_BACKEND ? LockService : `${name}LockService`;
+}
+
+/**
+ * Injects the `LockService` of one backend.
+ *
+ * @param name the backend's name in the module; without it the default backend
+ * @example
+ * ```ts
+ * constructor(@InjectLockService('audit') private readonly locks: LockService) {}
+ * ```
+ */
+export function InjectLockService(name?: string): PropertyDecorator & ParameterDecorator {
+  return Inject(getLockServiceToken(name));
+}

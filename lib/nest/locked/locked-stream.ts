@@ -1,0 +1,86 @@
+import { defer, merge, Observable, type ObservableInput, Subject, takeUntil } from 'rxjs';
+import type { Lock } from '../../engine/lock.js';
+import type { BusyAnswer } from './busy.js';
+import { type LockedCall, underLock } from './guard.js';
+
+export interface StreamHold {
+  /** Keeps the lock on after the stream has ended, until this resolves; the subscriber is told of the end at once. */
+  readonly after?: () => Promise<void>;
+  /** Ends the wait for the lock, as unsubscribing does. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A cold stream that holds the lock while it is subscribed: each subscription acquires, subscribes to the source inside the lock, and
+ * releases on complete, error or unsubscribe. When the lock is lost the source is unsubscribed and the stream ends with
+ * `LockLostError`.
+ */
+export function lockedStream<T>(
+  begin: () => LockedCall,
+  source: () => ObservableInput<T>,
+  busy: BusyAnswer,
+  { after, signal }: StreamHold = {},
+): Observable<T> {
+  return new Observable<T>((subscriber) => {
+    const leaving = new AbortController();
+    const left = new Subject<void>();
+    subscriber.add(() => left.next());
+
+    const flow = (lock: Lock) =>
+      new Promise<void>((resolve, reject) => {
+        // The subscriber may have left in the very moment of the grant.
+        if (subscriber.closed) return resolve();
+        defer(source)
+          .pipe(takeUntil(merge(left, lossOf(lock))))
+          .subscribe({ next: (value) => subscriber.next(value), error: reject, complete: resolve });
+      });
+
+    const flowAndStay = async (lock: Lock, stay: () => Promise<void>) => {
+      await flow(lock).then(
+        () => subscriber.complete(),
+        (error: unknown) => subscriber.error(error),
+      );
+      await stay();
+    };
+
+    const hold = async () => {
+      const call = begin();
+      const unfollow = follow([signal, call.options.signal], leaving);
+      try {
+        const work = (lock: Lock) => (after === undefined ? flow(lock) : flowAndStay(lock, after));
+        const outcome = await underLock(call, work, leaving.signal);
+        // `onBusy` stands for the method, whose type its value was checked against.
+        if (!outcome.ran) for (const value of await busy(outcome)) subscriber.next(value as T);
+      } finally {
+        unfollow();
+      }
+    };
+
+    hold().then(
+      () => subscriber.complete(),
+      (error: unknown) => subscriber.error(error),
+    );
+    return () => leaving.abort();
+  });
+}
+
+/** Fails when the lock is lost. */
+function lossOf({ signal }: Lock): Observable<never> {
+  return new Observable((subscriber) => {
+    const lost = () => subscriber.error(signal.reason);
+    if (signal.aborted) return lost();
+    signal.addEventListener('abort', lost, { once: true });
+    return () => signal.removeEventListener('abort', lost);
+  });
+}
+
+/** As `AbortSignal.any`, which keeps long-lived signals and their followers in memory. */
+function follow(signals: readonly (AbortSignal | undefined)[], controller: AbortController): () => void {
+  const unfollow = signals.map((signal) => {
+    const abort = () => controller.abort(signal?.reason);
+    if (signal?.aborted === true) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+    return () => signal?.removeEventListener('abort', abort);
+  });
+  return () => unfollow.forEach((stop) => stop());
+}

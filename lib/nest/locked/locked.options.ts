@@ -1,0 +1,64 @@
+import type { WithLockOptions } from '../../engine/engine.js';
+import type { AcquireOptions } from '../../engine/lock.js';
+
+/** What a busy key is told to `onBusy`. */
+export interface BusyInfo {
+  /** The key, or all keys joined by ` + `. */
+  readonly key: string;
+  readonly keys: readonly string[];
+  /** The backend's name in the module. */
+  readonly backend: string;
+  /** One of the holders at the last look, where the server told: `<host>-<pid>-<random>:<number>`. */
+  readonly holder: string | undefined;
+  /** How long was waited, in milliseconds. */
+  readonly waitedMs: number;
+  /** The method that did not run, such as `Orders.place`. */
+  readonly method: string;
+}
+
+/** See `LockedOptions.onBusy`. */
+export type OnBusy<Value = unknown, Way = 'throw' | 'skip'> = Way | ((info: BusyInfo) => Value);
+
+/** A lock is exclusive, a semaphore, or shared by any number of readers; a limit on readers is neither. */
+type Kind = { readonly mode?: 'exclusive'; readonly limit?: number } | { readonly mode: 'shared'; readonly limit?: 1 };
+
+/**
+ * How `@Locked` and `LockInterceptor` acquire. Durations are milliseconds or strings such as `'30s'`.
+ *
+ * The type parameters are what `onBusy` may do, so that a method of another type does not take these options.
+ */
+export type LockedOptions<Value = never, Way = 'throw'> = Omit<AcquireOptions, 'mode' | 'limit'> &
+  Kind & {
+    /** The backend's name in the module. @default the module's default backend */
+    readonly backend?: string;
+    /**
+     * What becomes of a call whose key stays busy.
+     *
+     * - `'throw'`: `LockTimeoutError`.
+     * - `'skip'`: the method does not run; a promise gives `undefined`, a stream is empty. As skipping is not waiting, `wait` is 0
+     *   unless it stands beside it. For `@Cron` on many pods: with `minHold` longer than the pods' clocks differ, or a short job
+     *   ends on one pod before the other looks.
+     * - a function: its value (or its error) becomes the method's. It waits as `'throw'` does.
+     *
+     * Only a busy key comes here; a lock server that does not answer is always an error.
+     *
+     * @default 'throw'
+     */
+    readonly onBusy?: OnBusy<Value, Way>;
+    /**
+     * Whether a call inside a method that holds the same key goes in under that lock, one at a time. `false` has it wait as a
+     * stranger would, which ends in `LockTimeoutError` if the outer call awaits it.
+     *
+     * @default true
+     */
+    readonly reentrant?: boolean;
+  };
+
+/** Options of any `@Locked`. */
+export type AnyLockedOptions = LockedOptions<unknown, 'throw' | 'skip'>;
+
+/** The part that the engine knows. */
+export function acquireOptions(options: AnyLockedOptions): WithLockOptions {
+  const { backend: _backend, onBusy, ...acquire } = options;
+  return onBusy === 'skip' ? { wait: 0, ...acquire } : acquire;
+}

@@ -1,0 +1,58 @@
+import { Inject } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import { LockConfigurationError } from '../../engine/errors.js';
+import type { Application } from '../application.js';
+
+/** By global symbol, for two copies of this package in one process. */
+const APPLICATION = Symbol.for('nestjs-distributed-lock:application');
+
+/** Instances that froze themselves before Nest could tell them. */
+const frozen = new WeakMap<object, Application>();
+
+/**
+ * Has Nest tell each instance of the class which application it belongs to, by a hidden property that is injected once for a class
+ * with any number of locked methods, and for its subclasses.
+ *
+ * It is not enumerable, so that nothing shows when an instance is printed, compared, spread or serialised. And it is the instance's
+ * own, because tools put proxies around instances and call methods now on the one, now on the other: a proxy hands a property on,
+ * where a map beside the instances would know only one of the two.
+ */
+export function wire(prototype: object): void {
+  if (APPLICATION in prototype) return;
+  Object.defineProperty(prototype, APPLICATION, {
+    get(this: object) {
+      return frozen.get(this);
+    },
+    set(this: object, value: Application) {
+      if (!Reflect.defineProperty(this, APPLICATION, { value, writable: true, configurable: true }))
+        frozen.set(this, value);
+    },
+  });
+  Inject(ModulesContainer)(prototype, APPLICATION);
+}
+
+/** Whether Nest made the instance, so that its locked methods can work. */
+export function isWired(instance: object): boolean {
+  return read(instance) !== undefined;
+}
+
+/** @throws LockConfigurationError when Nest did not make the instance, or has not finished it */
+export function applicationOf(instance: unknown, where: string): Application {
+  if (typeof instance !== 'object' || instance === null) {
+    throw new LockConfigurationError(
+      `${where} was called without its object, so it cannot find its lock and did not run. ` +
+        'A method that is handed on needs its `this`: `() => orders.place()` or `orders.place.bind(orders)`.',
+    );
+  }
+  const application = read(instance);
+  if (application !== undefined) return application;
+  throw new LockConfigurationError(
+    `${where} cannot find its lock and did not run: this object was not made by Nest (\`new\`, \`useFactory\` or \`useValue\`), ` +
+      'or its constructor is not through yet. List the class under `providers` or `controllers`, or call LockService.withLock() instead of @Locked.',
+  );
+}
+
+function read(instance: object): Application | undefined {
+  // Only `wire` defines this symbol, and only Nest writes to it.
+  return (instance as { readonly [APPLICATION]?: Application })[APPLICATION];
+}

@@ -1,0 +1,144 @@
+import type { CallHandler, ExecutionContext, Type } from '@nestjs/common';
+import { defer, finalize, type Observable } from 'rxjs';
+import { LockConfigurationError } from '../../engine/errors.js';
+import { type Application, lockServiceOf } from '../application.js';
+import { compileKey, type LockKey, readableKey } from '../key/lock-key.js';
+import { argumentResolver } from '../key/method-arguments.js';
+import { type RouteArgument, routeArguments } from '../key/route-arguments.js';
+import { type BusyAnswer, busyAnswer } from '../locked/busy.js';
+import { type LockedMethod, originalOf } from '../locked/locked-methods.js';
+import { lockedStream } from '../locked/locked-stream.js';
+import { acquireOptions, type AnyLockedOptions } from '../locked/locked.options.js';
+import { DEFAULT_BACKEND } from '../lock.tokens.js';
+import { clientSignal, responseOver } from './client.js';
+import { routeValue } from './route-value.js';
+
+type Handler = (...args: never[]) => unknown;
+
+export type LockInterceptorOptions = AnyLockedOptions & {
+  /**
+   * How long the lock stays on: until the handler has given its result, or until the HTTP response has gone out to its end (files,
+   * streams, server-sent events, `@Res()`). Other transports know no difference.
+   *
+   * @default 'handler'
+   */
+  readonly hold?: 'handler' | 'response';
+};
+
+/** The keys of one request. */
+type KeysOf = (context: ExecutionContext) => Promise<readonly string[]>;
+
+/** What one `LockInterceptor(…)` locks, on whichever handlers it stands. */
+export class RouteLock {
+  readonly #keysOf = new WeakMap<object, KeysOf>();
+
+  constructor(
+    private readonly key: LockKey<[context: ExecutionContext]>,
+    private readonly options: LockInterceptorOptions,
+  ) {}
+
+  /**
+   * Works out the key for one handler; at boot for every route, so that a wrong name never waits for the first request.
+   *
+   * @throws LockConfigurationError
+   */
+  describe(controller: Type, handler: Handler): LockedMethod {
+    this.#compiled(controller, handler);
+    return {
+      where: whereOf(controller, handler),
+      key: readableKey(this.key),
+      backend: this.options.backend ?? DEFAULT_BACKEND,
+      options: this.options,
+    };
+  }
+
+  async intercept(
+    application: Application,
+    context: ExecutionContext,
+    next: CallHandler<unknown>,
+  ): Promise<Observable<unknown>> {
+    const { hold = 'handler', ...options } = this.options;
+    const backend = options.backend ?? DEFAULT_BACKEND;
+    // Nest's `Function` is the handler that it calls.
+    const handler = context.getHandler() as Handler;
+    const where = whereOf(context.getClass(), handler);
+    const service = lockServiceOf(application, backend, where);
+    const keys = await this.#compiled(context.getClass(), handler)(context);
+    const call = { service, keys, options: acquireOptions(options), backend, where };
+    const busy = busyAnswer(where, options.onBusy);
+
+    return defer(() => {
+      const client = clientSignal(context);
+      const over = hold === 'response' ? responseOver(context) : undefined;
+      const handle = () => {
+        // From here on the handler decides what a client that leaves means to it.
+        client.stop();
+        return next.handle();
+      };
+      // Nest answers with the last value of the stream, so a skipped handler has one too.
+      const answer: BusyAnswer = async (outcome) => [(await busy(outcome))[0]];
+      return lockedStream(() => call, handle, answer, {
+        signal: client.signal,
+        ...(over && { after: () => over }),
+      }).pipe(finalize(client.stop));
+    });
+  }
+
+  #compiled(controller: Type, handler: Handler): KeysOf {
+    const known = this.#keysOf.get(handler);
+    if (known !== undefined) return known;
+    const compiled = this.#compile(controller, handler);
+    this.#keysOf.set(handler, compiled);
+    return compiled;
+  }
+
+  #compile(controller: Type, handler: Handler): KeysOf {
+    const where = whereOf(controller, handler);
+    const wanted = new Map<number, RouteArgument>();
+    const keysOf = compileKey(this.key, () => resolverFor(controller, handler, where, wanted), where);
+    if (typeof this.key === 'function') return async (context) => keysOf(undefined, [context]);
+    return async (context) => {
+      const values: unknown[] = [];
+      for (const [index, argument] of wanted) values[index] = await routeValue(argument, context);
+      return keysOf(undefined, values);
+    };
+  }
+}
+
+/** As for `@Locked`, and the argument must be one that Nest takes from the request. */
+function resolverFor(controller: Type, handler: Handler, where: string, wanted: Map<number, RouteArgument>) {
+  const { prototype, property } = declarationOf(controller, handler);
+  const resolve = argumentResolver(prototype, property, originalOf(handler), where);
+  const routed = routeArguments(prototype, property);
+  return (name: string, template: string) => {
+    const { index } = resolve(name, template);
+    const argument = routed.find((each) => each.index === index);
+    if (argument === undefined) {
+      throw new LockConfigurationError(
+        `${where}: \`<${name}>\` in the lock key \`${template}\` names a parameter that is not taken from the request. ` +
+          'Decorate it with @Param(), @Body(), @Query() or the like, or give a function of the ExecutionContext.',
+      );
+    }
+    wanted.set(index, argument);
+    return { index, rest: false };
+  };
+}
+
+/** Which class of the chain has the handler, and under which name: decorators leave their notes there. */
+function declarationOf(controller: Type, handler: Handler): { prototype: object; property: string | symbol } {
+  // The prototype of a class is an object, whatever TypeScript thinks of it.
+  for (
+    let prototype = controller.prototype as object | null;
+    prototype !== null;
+    prototype = Object.getPrototypeOf(prototype)
+  ) {
+    for (const property of Reflect.ownKeys(prototype)) {
+      if (Object.getOwnPropertyDescriptor(prototype, property)?.value === handler) return { prototype, property };
+    }
+  }
+  return { prototype: controller.prototype as object, property: handler.name };
+}
+
+function whereOf(controller: Type, handler: Handler): string {
+  return `${controller.name}.${handler.name}`;
+}

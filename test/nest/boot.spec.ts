@@ -1,0 +1,246 @@
+import { Controller, Get, Injectable, Param, UseInterceptors } from '@nestjs/common';
+import {
+  DistributedLockModule,
+  type LockBackend,
+  LockBackendError,
+  Locked,
+  LockConfigurationError,
+  LockInterceptor,
+  memory,
+} from 'nestjs-distributed-lock';
+import { describe, expect, test, vi } from 'vitest';
+import { applicationWith } from './support/application.js';
+
+const silent = (error = new Error('connect ECONNREFUSED 127.0.0.1:6379')): LockBackend => ({
+  ...memory(),
+  kind: 'redis',
+  ping: async () => {
+    throw error;
+  },
+});
+
+describe('at boot every backend is asked for an answer', () => {
+  test('and without one the application does not start', async () => {
+    const boot = applicationWith({
+      imports: [DistributedLockModule.forRoot({ backends: { main: memory(), audit: silent() }, default: 'main' })],
+    });
+    await expect(boot).rejects.toThrow(LockBackendError);
+    await expect(boot).rejects.toThrow(
+      "The lock backend 'audit' (redis) could not be reached: connect ECONNREFUSED 127.0.0.1:6379",
+    );
+  });
+
+  test('and what was opened is closed again when one does not give it', async () => {
+    const close = vi.fn<() => Promise<void>>(async () => {});
+    const main: LockBackend = { ...memory(), close };
+    const boot = applicationWith({
+      imports: [DistributedLockModule.forRoot({ backends: { main, audit: silent() }, default: 'main' })],
+    });
+    await expect(boot).rejects.toThrow(LockBackendError);
+    expect(close).toHaveBeenCalledTimes(1);
+  });
+
+  test('before anything else of the application begins', async () => {
+    const begun: string[] = [];
+    @Injectable()
+    class Jobs {
+      onModuleInit() {
+        begun.push('jobs');
+      }
+    }
+    const boot = applicationWith({
+      imports: [DistributedLockModule.forRoot({ backend: silent() })],
+      providers: [Jobs],
+    });
+    await expect(boot).rejects.toThrow(LockBackendError);
+    expect(begun).toEqual([]);
+  });
+
+  test('unless `checkAtBoot` is false', async () => {
+    const boot = applicationWith({
+      imports: [DistributedLockModule.forRoot({ backend: silent(), checkAtBoot: false })],
+    });
+    await expect(boot).resolves.toBeDefined();
+  });
+});
+
+describe('at boot every lock is looked at', () => {
+  test('and listed at debug level', async () => {
+    @Injectable()
+    class Orders {
+      @Locked('order:<id>')
+      async place(id: string) {
+        return id;
+      }
+      @Locked(['a:<from>', 'b'])
+      async transfer(from: string) {
+        return from;
+      }
+      @Locked((id: string) => id)
+      async byFunction(_id: string) {}
+    }
+    @Controller()
+    class Exports {
+      @Get('exports/:id')
+      @UseInterceptors(LockInterceptor('export:<id>'))
+      export(@Param('id') id: string) {
+        return id;
+      }
+    }
+    const { logger } = await applicationWith({
+      providers: [Orders, { provide: 'AGAIN', useClass: Orders }],
+      controllers: [Exports],
+    });
+    expect(logger.texts('debug').filter((text) => text.includes(' locks '))).toEqual([
+      expect.stringContaining('Orders.place locks "order:<id>" on "default"'),
+      expect.stringContaining('Orders.transfer locks "a:<from>" + "b" on "default"'),
+      expect.stringContaining('Orders.byFunction locks a function of its arguments on "default"'),
+      expect.stringContaining('Exports.export locks "export:<id>" on "default"'),
+    ]);
+    expect(logger.texts('warn')).toEqual([]);
+  });
+
+  test('and one on an unknown backend is refused, together with all others that are wrong', async () => {
+    @Injectable()
+    class Orders {
+      @Locked('k', { backend: 'slow' })
+      async unknown() {}
+      @Locked('k', { ttl: 1 })
+      async short() {}
+      @Locked('k', { wait: 'soon' as '1s' })
+      async nonsense() {}
+    }
+    const boot = applicationWith({ providers: [Orders] });
+    await expect(boot).rejects.toThrow(LockConfigurationError);
+    await expect(boot).rejects.toThrow('Orders.unknown: there is no backend "slow" here. Known: "default".');
+    await expect(boot).rejects.toThrow('Orders.short: `ttl` is 1 ms');
+    await expect(boot).rejects.toThrow('Orders.nonsense: `wait` is "soon", which is not a duration');
+  });
+
+  test('and one without a default backend is refused', async () => {
+    @Injectable()
+    class Orders {
+      @Locked('k')
+      async place() {}
+    }
+    const boot = applicationWith({
+      imports: [DistributedLockModule.forRoot({ backends: { a: memory() }, default: false })],
+      providers: [Orders],
+    });
+    await expect(boot).rejects.toThrow('Orders.place: no backend is the default one. Name one of "a" as `default`');
+  });
+
+  test('and one that the backend cannot do is refused', async () => {
+    const backend: LockBackend = { ...memory(), kind: 'simple', traits: { ...memory().traits, fifo: false } };
+    @Injectable()
+    class Orders {
+      @Locked('k', { fair: true })
+      async place() {}
+    }
+    const boot = applicationWith({ imports: [DistributedLockModule.forRoot({ backend })], providers: [Orders] });
+    await expect(boot).rejects.toThrow(
+      'Orders.place: `fair: true` needs a backend that keeps a line of waiters, and simple does not.',
+    );
+  });
+
+  test('and the key of a LockInterceptor that does not fit its handler is refused', async () => {
+    @Controller()
+    class Exports {
+      @Get('a/:id')
+      @UseInterceptors(LockInterceptor('export:<name>'))
+      unknown(@Param('id') id: string) {
+        return id;
+      }
+      @Get('b')
+      @UseInterceptors(LockInterceptor('export:<id>'))
+      notFromTheRequest(id: string) {
+        return id;
+      }
+    }
+    const boot = applicationWith({ controllers: [Exports] });
+    await expect(boot).rejects.toThrow(LockConfigurationError);
+    await expect(boot).rejects.toThrow(
+      'Exports.unknown: `<name>` in the lock key `export:<name>` is not known. Known here: <id>.',
+    );
+    await expect(boot).rejects.toThrow(
+      'Exports.notFromTheRequest: `<id>` in the lock key `export:<id>` names a parameter that is not taken from the request.',
+    );
+  });
+});
+
+describe('at boot a warning tells of', () => {
+  class Orders {
+    @Locked('order:<id>')
+    async place(id: string) {
+      return id;
+    }
+  }
+
+  test('overrides that drop a lock', async () => {
+    @Injectable()
+    class Books extends Orders {
+      override async place(id: string) {
+        return `book ${id}`;
+      }
+    }
+    const { logger } = await applicationWith({ providers: [Books] });
+    expect(logger.texts('warn')).toEqual([
+      expect.stringContaining('Books.place overrides Orders.place and drops its lock.'),
+    ]);
+  });
+
+  test('but not of overrides that call the method of super, or are locked themselves', async () => {
+    @Injectable()
+    class Books extends Orders {
+      override async place(id: string) {
+        return super.place(id);
+      }
+    }
+    @Injectable()
+    class Toys extends Orders {
+      @Locked('toy:<id>')
+      override async place(id: string) {
+        return id;
+      }
+    }
+    const { logger } = await applicationWith({ providers: [Books, Toys] });
+    expect(logger.texts('warn')).toEqual([]);
+  });
+
+  test.each([
+    ['useFactory', { provide: Orders, useFactory: () => new Orders() }],
+    ['useValue', { provide: Orders, useValue: new Orders() }],
+  ])('objects from %s, whose locks cannot work', async (_how, provider) => {
+    const { logger } = await applicationWith({ providers: [provider] });
+    expect(logger.texts('warn')).toEqual([
+      expect.stringContaining('Orders.place is @Locked, but its object comes from `useFactory` or `useValue`'),
+    ]);
+  });
+
+  test('and nothing else, whatever an application provides', async () => {
+    const touched: (string | symbol)[] = [];
+    const touchy = new Proxy({}, { get: (_target, property) => void touched.push(property) });
+    @Injectable()
+    class Getters {
+      get explosive(): never {
+        throw new Error('touched');
+      }
+    }
+    const { logger } = await applicationWith({
+      providers: [
+        Getters,
+        { provide: 'NULL', useValue: null },
+        { provide: 'TEXT', useValue: 'text' },
+        { provide: 'FUNCTION', useValue: () => 1 },
+        { provide: 'BARE', useValue: Object.create(null) },
+        { provide: 'TOUCHY', useValue: touchy },
+        { provide: 'NOTHING', useFactory: () => undefined },
+        { provide: 'LATER', useFactory: async () => new Map() },
+        { provide: 'ALIAS', useExisting: Getters },
+      ],
+    });
+    expect([...logger.texts('warn'), ...logger.texts('error')]).toEqual([]);
+    // Nest itself looks for hooks and metadata.
+    expect(touched.filter((property) => String(property).includes('lock'))).toEqual([]);
+  });
+});

@@ -1,0 +1,358 @@
+import {
+  Body,
+  Controller,
+  createParamDecorator,
+  type ExecutionContext,
+  Get,
+  Header,
+  Headers,
+  type INestApplication,
+  Param,
+  ParseIntPipe,
+  Post,
+  Query,
+  Req,
+  Res,
+  Sse,
+  StreamableFile,
+  UseInterceptors,
+} from '@nestjs/common';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { Test } from '@nestjs/testing';
+import {
+  currentLock,
+  DistributedLockModule,
+  LockInterceptor,
+  LockKeyError,
+  LockService,
+  memory,
+} from 'nestjs-distributed-lock';
+import { PassThrough } from 'node:stream';
+import { type Observable, Subject } from 'rxjs';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { type Application, isHeld, nextEvent, RecordingLogger } from './support/application.js';
+import { Gate } from './support/gate.js';
+
+const CurrentUser = createParamDecorator(async (data: string, context: ExecutionContext) =>
+  Promise.resolve(
+    { name: context.switchToHttp().getRequest<{ headers: { user: string } }>().headers.user }[data as 'name'],
+  ),
+);
+
+/** What the handler of a test needs from outside. */
+interface Stage {
+  readonly entered: Gate;
+  readonly gate: Gate;
+  readonly body: PassThrough;
+  readonly events: Subject<{ data: string }>;
+  left: boolean;
+}
+let stage: Stage;
+
+const key = () => ({ key: String(currentLock()?.key) });
+
+@Controller('orders')
+class Orders {
+  @Get('param/:id')
+  @UseInterceptors(LockInterceptor('order:<id>'))
+  param(@Param('id', ParseIntPipe) _id: number) {
+    return key();
+  }
+
+  @Post('body')
+  @UseInterceptors(LockInterceptor('order:<dto.order.id>/<kind>'))
+  body(@Body() dto: { order: { id: number } }, @Query('kind') _a: string) {
+    return { ...key(), id: dto.order.id };
+  }
+
+  @Get('header')
+  @UseInterceptors(LockInterceptor('tenant:<X-Tenant>'))
+  header(@Headers('X-Tenant') _a: string) {
+    return key();
+  }
+
+  @Get('request/:id')
+  @UseInterceptors(LockInterceptor('order:<request.params.id>'))
+  request(@Req() request: { method: string }) {
+    return { ...key(), method: request.method };
+  }
+
+  @Get('custom')
+  @UseInterceptors(LockInterceptor('user:<name>'))
+  custom(@CurrentUser('name') _name: string) {
+    return key();
+  }
+
+  @Get('function/:id')
+  @UseInterceptors(
+    LockInterceptor((context) => {
+      const { params } = context.switchToHttp().getRequest<{ params: { id: string } }>();
+      return [`order:${params.id}`, context.getHandler().name];
+    }),
+  )
+  byFunction() {
+    return key();
+  }
+
+  @Get('missing')
+  @UseInterceptors(LockInterceptor('order:<id>'))
+  missing(@Query('id') _id: string) {
+    stage.entered.open();
+    return key();
+  }
+
+  @Get('async/:id')
+  @UseInterceptors(LockInterceptor('order:<id>'))
+  async async(@Param('id') id: string) {
+    stage.entered.open();
+    await stage.gate.passed;
+    return id;
+  }
+
+  @Get('fail/:id')
+  @UseInterceptors(LockInterceptor('order:<id>'))
+  async fail(@Param('id') id: string) {
+    throw new Error(`no order ${id}`);
+  }
+
+  @Get('skip/:id')
+  @UseInterceptors(LockInterceptor('order:<id>', { onBusy: 'skip' }))
+  skip(@Param('id') id: string) {
+    return { id };
+  }
+
+  @Get('instead/:id')
+  @UseInterceptors(LockInterceptor('order:<id>', { wait: 0, onBusy: ({ method }) => ({ busy: method }) }))
+  instead(@Param('id') id: string) {
+    return { id };
+  }
+
+  @Get('file-handler/:id')
+  @UseInterceptors(LockInterceptor('order:<id>'))
+  fileWhileHandled(@Param('id') _id: string) {
+    return new StreamableFile(stage.body);
+  }
+
+  @Get('file/:id')
+  @UseInterceptors(LockInterceptor('order:<id>', { hold: 'response' }))
+  file(@Param('id') _id: string) {
+    return new StreamableFile(stage.body);
+  }
+
+  @Get('res/:id')
+  @Header('content-type', 'text/plain')
+  @UseInterceptors(LockInterceptor('order:<id>', { hold: 'response' }))
+  res(@Param('id') _id: string, @Res() response: { raw?: NodeJS.WritableStream } & NodeJS.WritableStream) {
+    stage.body.pipe(response.raw ?? response);
+  }
+
+  @Get('fail-response/:id')
+  @UseInterceptors(LockInterceptor('order:<id>', { hold: 'response' }))
+  failResponse(@Param('id') id: string) {
+    throw new Error(`no order ${id}`);
+  }
+
+  @Sse('sse/:id')
+  @UseInterceptors(LockInterceptor('order:<id>'))
+  sse(@Param('id') _id: string): Observable<{ data: string }> {
+    return stage.events;
+  }
+}
+
+@Controller('all/:id')
+@UseInterceptors(LockInterceptor('shop:<id>'))
+class Shop {
+  @Get()
+  one(@Param('id') _id: string) {
+    return key();
+  }
+  @Get('other')
+  other(@Param('id') _id: string) {
+    return key();
+  }
+}
+
+describe.each([
+  ['Express', () => new ExpressAdapter()],
+  ['Fastify', () => new FastifyAdapter({ forceCloseConnections: true })],
+])('LockInterceptor on %s', (_name, adapter) => {
+  async function start() {
+    stage = { entered: new Gate(), gate: new Gate(), body: new PassThrough(), events: new Subject(), left: false };
+    const logger = new RecordingLogger();
+    const module = await Test.createTestingModule({
+      imports: [DistributedLockModule.forRoot({ backend: memory(), shutdownGrace: 0 })],
+      controllers: [Orders, Shop],
+    })
+      .setLogger(logger)
+      .compile();
+    const app: INestApplication = module.createNestApplication(adapter(), { forceCloseConnections: true });
+    onTestFinished(() => app.close());
+    onTestFinished(() => void stage.body.destroy());
+    await app.listen(0, '127.0.0.1');
+    const url = `${await app.getUrl()}/orders`;
+    const application: Pick<Application, 'get'> = { get: (token) => app.get(token) };
+    return { app, logger, url, application, locks: app.get(LockService) };
+  }
+  const json = async (url: string, init?: RequestInit) => (await fetch(url, init)).json();
+
+  test('makes its key from params, before the pipes', async () => {
+    const { url } = await start();
+    expect(await json(`${url}/param/007`)).toEqual({ key: 'order:007' });
+  });
+
+  test('makes its key from body and query', async () => {
+    const { url } = await start();
+    const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"order":{"id":7}}' };
+    expect(await json(`${url}/body?kind=a:b`, init)).toEqual({ key: 'order:7/a%3Ab', id: 7 });
+  });
+
+  test.each<[string, string, RequestInit, string]>([
+    ['headers', 'header', { headers: { 'x-tenant': 'north' } }, 'tenant:north'],
+    ['the request', 'request/7', {}, 'order:7'],
+    ['parameter decorators of your own', 'custom', { headers: { user: 'ada' } }, 'user:ada'],
+    ['a function of the context', 'function/7', {}, 'byFunction + order:7'],
+  ])('makes its key from %s', async (_what, path, init, expected) => {
+    const { url } = await start();
+    expect(await json(`${url}/${path}`, init)).toMatchObject({ key: expected });
+  });
+
+  test('stands on a whole controller', async () => {
+    const { url } = await start();
+    const base = url.replace('/orders', '/all/7');
+    expect([await json(base), await json(`${base}/other`)]).toEqual([{ key: 'shop:7' }, { key: 'shop:7' }]);
+  });
+
+  test('answers 500 without internals when the key has no value, and does not run the handler', async () => {
+    const { url, logger } = await start();
+    const response = await fetch(`${url}/missing`);
+    expect([response.status, await response.json()]).toEqual([
+      500,
+      { statusCode: 500, message: 'Internal Server Error' },
+    ]);
+    expect(logger.texts('error').join()).toContain(LockKeyError.name);
+  });
+
+  test('holds the lock while an async handler runs, and lets its error out', async () => {
+    const { url, application } = await start();
+    const response = fetch(`${url}/async/7`);
+    await stage.entered.passed;
+    expect(await isHeld(application, 'order:7')).toBe(true);
+    stage.gate.open();
+    expect(await (await response).text()).toBe('7');
+    expect(await isHeld(application, 'order:7')).toBe(false);
+    expect((await fetch(`${url}/fail/7`)).status).toBe(500);
+    expect(await isHeld(application, 'order:7')).toBe(false);
+  });
+
+  test('answers what `onBusy` says when the key is busy', async () => {
+    const { url, locks } = await start();
+    await locks.acquire('order:7');
+    const skipped = await fetch(`${url}/skip/7`);
+    expect([skipped.status, await skipped.text()]).toEqual([200, '']);
+    expect(await json(`${url}/instead/7`)).toEqual({ busy: 'Orders.instead' });
+    expect(await json(`${url}/skip/8`)).toEqual({ id: '8' });
+  });
+
+  test('leaves the line when the client disconnects, runs nothing for it and logs nothing', async () => {
+    const { url, application, locks, logger } = await start();
+    const lock = await locks.acquire('order:7');
+    const waiting = nextEvent(application, 'waiting');
+    const client = new AbortController();
+    const response = fetch(`${url}/async/7`, { signal: client.signal });
+    const gone = response.catch(() => 'gone');
+    await waiting;
+    const failed = nextEvent(application, 'failed');
+    client.abort();
+    expect(await gone).toBe('gone');
+    expect(await failed).toMatchObject({
+      key: 'order:7',
+      error: { message: 'The client left while its request waited for a lock.' },
+    });
+    expect((await locks.inspect('order:7')).waiting).toBe(0);
+    await lock.release();
+    expect(await isHeld(application, 'order:7')).toBe(false);
+    expect(logger.texts('error')).toEqual([]);
+  });
+
+  test('keeps the lock of an async handler whose client disconnects until the handler is done', async () => {
+    const { url, application } = await start();
+    const client = new AbortController();
+    const response = fetch(`${url}/async/7`, { signal: client.signal });
+    const gone = response.catch(() => 'gone');
+    await stage.entered.passed;
+    client.abort();
+    expect(await gone).toBe('gone');
+    expect(await isHeld(application, 'order:7')).toBe(true);
+    const released = nextEvent(application, 'released');
+    stage.gate.open();
+    await released;
+    expect(await isHeld(application, 'order:7')).toBe(false);
+  });
+
+  test("hold: 'handler' lets go when the handler has given its file", async () => {
+    const { url, application } = await start();
+    const released = nextEvent(application, 'released');
+    const response = fetch(`${url}/file-handler/7`);
+    await released;
+    stage.body.end('content');
+    expect(await (await response).text()).toBe('content');
+  });
+
+  test.each(['file', 'res'])("hold: 'response' holds the lock until the last byte is out (%s)", async (path) => {
+    const { url, application } = await start();
+    stage.body.write('first ');
+    const response = await fetch(`${url}/${path}/7`);
+    expect(await isHeld(application, 'order:7')).toBe(true);
+    const released = nextEvent(application, 'released');
+    stage.body.end('last');
+    expect(await response.text()).toBe('first last');
+    await released;
+    expect(await isHeld(application, 'order:7')).toBe(false);
+  });
+
+  test.each(['file', 'res'])(
+    "hold: 'response' lets go when the client disconnects in the middle (%s)",
+    async (path) => {
+      const { url, application } = await start();
+      stage.body.write('first ');
+      const client = new AbortController();
+      await fetch(`${url}/${path}/7`, { signal: client.signal });
+      expect(await isHeld(application, 'order:7')).toBe(true);
+      const released = nextEvent(application, 'released');
+      client.abort();
+      await released;
+      expect(await isHeld(application, 'order:7')).toBe(false);
+    },
+  );
+
+  test("hold: 'response' answers an error at once, and lets go", async () => {
+    const { url, application } = await start();
+    const released = nextEvent(application, 'released');
+    expect((await fetch(`${url}/fail-response/7`)).status).toBe(500);
+    await released;
+    expect(await isHeld(application, 'order:7')).toBe(false);
+  });
+
+  test('holds the lock while server-sent events flow, and lets go when the client leaves', async () => {
+    const { url, application } = await start();
+    const acquired = nextEvent(application, 'acquired');
+    const client = new AbortController();
+    const response = fetch(`${url}/sse/7`, { signal: client.signal });
+    await acquired;
+    await waitForObserver();
+    stage.events.next({ data: 'hello' });
+    const reader = (await response).body?.getReader();
+    expect(new TextDecoder().decode((await reader?.read())?.value)).toContain('hello');
+    expect(await isHeld(application, 'order:7')).toBe(true);
+    const released = nextEvent(application, 'released');
+    client.abort();
+    await released;
+    expect(stage.events.observed).toBe(false);
+  });
+
+  /** The lock is granted a moment before Nest subscribes to the handler's events. */
+  async function waitForObserver() {
+    while (!stage.events.observed) await new Promise((resolve) => setImmediate(resolve));
+  }
+});
