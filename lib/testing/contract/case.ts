@@ -1,0 +1,12 @@
+import type { Fault } from './fixture.js';
+import type { Stage } from './stage.js';
+
+/** One promise and its proof. */
+export interface Case {
+  readonly name: string;
+  /** Faults without which the proof cannot be made. */
+  readonly needs?: readonly Fault[];
+  /** Mostly waits for leases to end, so it runs beside others that do. */
+  readonly patient?: true;
+  readonly run: (stage: Stage) => Promise<void>;
+}

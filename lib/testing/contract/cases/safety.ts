@@ -1,0 +1,316 @@
+import { strict as assert } from 'node:assert';
+import { LockBackendError, LockError, LockLostError } from '../../../engine/errors.js';
+import type { Lock } from '../../../engine/lock.js';
+import type { Case } from '../case.js';
+import { deferred, eventually, sleep, SLACK, stall, together, within } from '../patience.js';
+import { Recorder } from '../recorder.js';
+import { LONG, loss, nextEvent, standInLine } from '../stage.js';
+import { Wire } from '../wire.js';
+import { pick } from './mutex.js';
+
+const lost = new Error('the wire lost it');
+
+/** DESIGN section 3, 1 to 5: who is inside, and who believes so. What needs thousands of schedules is in the simulation as well. */
+export const safetyCases: readonly Case[] = [
+  {
+    name: '1 exclusion: no two are inside, while requests and answers are late or lost',
+    async run(stage) {
+      const key = stage.key();
+      let dice = 7;
+      // A fixed sequence: a failure comes again.
+      const roll = () => (dice = (dice * 16_807) % 2_147_483_647) / 2_147_483_647;
+      const engines = await Promise.all(
+        [0, 1, 2].map(() => {
+          const wire = new Wire();
+          wire.ask = async (_, send) => {
+            if (roll() < 0.03) throw lost;
+            await sleep(roll() * 4);
+            const answer = await send();
+            await sleep(roll() * 4);
+            if (roll() < 0.03) throw lost;
+            return answer;
+          };
+          wire.push = (deliver) => void setTimeout(deliver, roll() * 4);
+          return stage.engine({ wire });
+        }),
+      );
+      const recorder = new Recorder(engines);
+      let counter = 0;
+      let entered = 0;
+      await together(9, async (worker) => {
+        for (let round = 0; round < 5;) {
+          const enter = recorder.hold(pick(engines, worker), key, { wait: LONG, ttl: stage.ttl * 5 }, async () => {
+            entered++;
+            const read = counter;
+            await sleep(roll() * 3);
+            counter = read + 1;
+          });
+          await enter.then(
+            () => round++,
+            (error: unknown) => assert(error instanceof LockBackendError, String(error)),
+          );
+        }
+      });
+      assert.equal(counter, entered, 'no increment was lost');
+      // An attempt that was given up costs its place in line, never exclusion or the order of tokens.
+      stage.assertCorrect(recorder, { fifo: false });
+    },
+  },
+  {
+    name: '2 validity counts from the send: an answer that was long on the way leaves that much less to believe in',
+    patient: true,
+    async run(stage) {
+      const late = stage.ttl / 8;
+      const wire = new Wire();
+      const engine = await stage.engine({ wire });
+      wire.ask = async (question, send) => {
+        const answer = await send();
+        if (question === 'attempt' || question === 'renew') await sleep(late);
+        return answer;
+      };
+      const lock = await engine.acquire(stage.key(), { ttl: stage.ttl });
+      assert(
+        lock.remainingMs <= stage.ttl - late + 1,
+        `believed for ${lock.remainingMs} ms after an answer that took ${late}`,
+      );
+      if (lock.held) await lock.extend(stage.ttl).catch((error: unknown) => assert(error instanceof LockError));
+      assert(
+        lock.remainingMs <= stage.ttl - late + 1,
+        `believed for ${lock.remainingMs} ms after a renewal that took ${late}`,
+      );
+    },
+  },
+  {
+    name: '2 validity counts from the send: an answer that comes when somebody else is inside is not believed',
+    patient: true,
+    async run(stage) {
+      const wire = new Wire();
+      const [engine, other] = [await stage.engine({ wire }), await stage.engine()];
+      const recorder = new Recorder([engine, other]);
+      const key = stage.key();
+      const answered = deferred();
+      let first = true;
+      wire.ask = async (question, send) => {
+        const answer = await send();
+        if (question === 'attempt' && first) {
+          first = false;
+          await answered.promise;
+        }
+        return answer;
+      };
+      const belated = recorder.hold(engine, key, { ttl: stage.ttl, wait: LONG });
+      await eventually(
+        'somebody else has been inside',
+        async () => {
+          const taken = await other.tryAcquire(key, { ttl: LONG });
+          if (!taken) return false;
+          const leave = recorder.enter(taken, performance.now());
+          answered.resolve();
+          await sleep(100);
+          leave();
+          return taken.release();
+        },
+        stage.ttl * 2 + SLACK,
+      );
+      await within(SLACK + stage.ttl, 'the late one gets its turn', belated);
+      stage.assertCorrect(recorder, { fifo: false });
+    },
+  },
+  {
+    name: '2 validity counts from the send: a pushed grant that comes when somebody else is inside is not believed',
+    patient: true,
+    async run(stage) {
+      const wire = new Wire();
+      const [frozen, other] = [await stage.engine({ wire }), await stage.engine()];
+      const recorder = new Recorder([frozen, other]);
+      const key = stage.key();
+      const holder = await other.acquire(key, { ttl: LONG });
+      const deliveries: (() => void)[] = [];
+      const waiting = nextEvent(frozen, (event) => event.type === 'waiting');
+      const patient = recorder.hold(frozen, key, { ttl: stage.ttl, wait: LONG }, () => sleep(50));
+      await waiting;
+      wire.freeze();
+      wire.push = (deliver) => deliveries.push(deliver);
+      const leave = deferred();
+      const entered = nextEvent(other, (event) => event.type === 'acquired');
+      const behind = recorder.hold(other, key, { ttl: LONG, wait: LONG }, () => leave.promise);
+      await holder.release();
+      await within(stage.ttl * 2 + SLACK + 5_000, 'the one behind is inside', entered);
+      for (const deliver of deliveries) deliver();
+      await sleep(100);
+      wire.heal();
+      await sleep(100);
+      leave.resolve();
+      await behind;
+      await within(15_000, 'the one that was frozen gets its turn', patient);
+      stage.assertCorrect(recorder, { fifo: false });
+    },
+  },
+  {
+    name: '3 loss is told: the signal aborts before the lease can end on the server',
+    patient: true,
+    async run(stage) {
+      const wire = new Wire();
+      const [engine, other] = [await stage.engine({ wire }), await stage.engine()];
+      const key = stage.key();
+      const lock = await engine.acquire(key, { ttl: stage.ttl });
+      const next = await standInLine(other, key, { ttl: LONG });
+      wire.ask = () => Promise.reject(lost);
+      wire.push = () => undefined;
+      const told = loss(lock).then((reason) => {
+        assert(reason instanceof LockLostError);
+        assert.equal(lock.held, false);
+        return 'told';
+      });
+      assert.equal(await Promise.race([told, next.lock.then(() => 'replaced')]), 'told');
+      assert.throws(() => lock.assertHeld(), LockLostError);
+      assert.equal(lock.remainingMs, 0);
+      await within(stage.ttl + SLACK, 'the next one has it', next.lock);
+    },
+  },
+  {
+    name: '3 loss is told: after a stall of the event loop `held` is false at the first look',
+    async run(stage) {
+      const engine = await stage.engine();
+      const lock = await engine.acquire(stage.key(), { ttl: stage.ttl });
+      assert.equal(lock.held, true);
+      stall(stage.ttl + 50);
+      assert.equal(lock.held, false);
+      assert.equal(lock.remainingMs, 0);
+      assert.throws(() => lock.assertHeld(), LockLostError);
+      await within(SLACK, 'the signal aborts', loss(lock));
+    },
+  },
+  {
+    name: '4 unknown is not no: an attempt whose answer was lost is neither doubled nor left behind',
+    patient: true,
+    async run(stage) {
+      const wire = new Wire();
+      const [engine, other] = [await stage.engine({ wire }), await stage.engine()];
+      const key = stage.key();
+      let toLose = 1;
+      wire.ask = async (question, send) => {
+        const answer = await send();
+        if (question === 'attempt' && toLose-- > 0) throw lost;
+        return answer;
+      };
+      const outcome = await engine.acquire(key, { ttl: LONG, wait: 3_000 }).catch((error: unknown) => error);
+      if (outcome instanceof Error) assert(outcome instanceof LockBackendError, String(outcome));
+      else assert.equal(await (outcome as Lock).release(), true); // acquire gives a Lock or throws an Error
+      // Nobody answers any more: the attempt was granted, or stands in line, and is given up.
+      const mute = stage.key();
+      toLose = Infinity;
+      await assert.rejects(engine.acquire(mute, { ttl: LONG, wait: 300 }), LockError);
+      wire.heal();
+      for (const free of [key, mute]) {
+        const next = await within(
+          5_000 + SLACK,
+          'free long before its lease would have ended',
+          other.acquire(free, { ttl: LONG, wait: LONG }),
+        );
+        await next.release();
+      }
+      await stage.assertNoResidue(key, mute);
+    },
+  },
+  {
+    name: '4 unknown is not no: an attempt that arrives after it was given up is withdrawn, of one key and of several',
+    patient: true,
+    async run(stage) {
+      const wire = new Wire();
+      const [engine, other] = [await stage.engine({ wire, callTimeout: 200 }), await stage.engine()];
+      const sets = [[stage.key()], [stage.key('a'), stage.key('b')]];
+      const arrived: Promise<unknown>[] = [];
+      wire.ask = async (question, send) => {
+        if (question !== 'attempt' && question !== 'attemptAll') return send();
+        const late = sleep(600).then(send);
+        arrived.push(late);
+        return late;
+      };
+      for (const keys of sets) await assert.rejects(engine.acquire(keys, { wait: 0, ttl: LONG }), LockBackendError);
+      await Promise.all(arrived);
+      wire.heal();
+      for (const keys of sets) {
+        const next = await within(
+          5_000,
+          'free long before its lease would have ended',
+          other.acquire(keys, { ttl: LONG, wait: LONG }),
+        );
+        await next.release();
+      }
+    },
+  },
+  {
+    name: '4 unknown is not no: a release whose answer or request was lost is repeated, and never frees a successor',
+    patient: true,
+    async run(stage) {
+      const wire = new Wire();
+      const [engine, other] = [await stage.engine({ wire }), await stage.engine()];
+      const recorder = new Recorder([engine, other]);
+      for (const arrives of [true, false]) {
+        const key = stage.key();
+        const lock = await engine.acquire(key, { ttl: LONG });
+        const unknown = nextEvent(engine, (event) => event.type === 'release-unknown' && event.key === key);
+        wire.ask = async (question, send) => {
+          if (question !== 'release') return send();
+          if (arrives) await send();
+          throw lost;
+        };
+        const left = lock.release();
+        await within(5_000, 'an event says that it is not known', unknown);
+        await within(10_000, 'release() ends', left);
+        wire.heal();
+        const successor = recorder.hold(other, key, { ttl: LONG, wait: LONG }, async (held) => {
+          await sleep(500);
+          assert.equal((await stage.observer.backend.inspect(stage.fullKey(key))).holders[0]?.owner, held.owner);
+        });
+        await within(10_000, 'free long before its lease would have ended', successor);
+        await stage.assertNoResidue(key);
+      }
+    },
+  },
+  {
+    name: '5 fencing: tokens of a key grow with each new owner over release, expiry and theft, and stay on re-entry',
+    patient: true,
+    async run(stage) {
+      const wire = new Wire();
+      const [engine, dying] = [await stage.engine(), await stage.engine({ wire })];
+      const key = stage.key();
+      const tokens: (bigint | undefined)[] = [];
+      const next = async (from = engine, ttl = LONG) => {
+        const lock = await from.acquire(key, { ttl, wait: LONG });
+        tokens.push(lock.fencingToken);
+        assert.equal(lock.fencingTokens.get(key), lock.fencingToken);
+        return lock;
+      };
+      for (let i = 0; i < 3; i++) await (await next()).release();
+      const early = await next(dying, stage.ttl);
+      wire.freeze();
+      const heir = await next();
+      assert.equal(early.fencingToken, tokens.at(-2), 'on the handle for good');
+      await engine.forceRelease(key);
+      await (await next()).release();
+      assert.equal(await heir.release(), false);
+      await engine.withLock(
+        key,
+        (outer) => {
+          tokens.push(outer.fencingToken);
+          return engine.withLock(key, (inner) => assert.equal(inner.fencingToken, outer.fencingToken), {
+            reentrant: true,
+          });
+        },
+        { reentrant: true },
+      );
+      if (!stage.traits.fencing)
+        return assert(
+          tokens.every((token) => token === undefined),
+          'no trait, no token',
+        );
+      for (const [index, token] of tokens.entries()) {
+        const before = tokens[index - 1];
+        assert(token !== undefined);
+        if (index > 0) assert(before !== undefined && token > before, `token ${token} after ${before}`);
+      }
+    },
+  },
+];

@@ -1,0 +1,108 @@
+import { strict as assert } from 'node:assert';
+import type { Case } from './case.js';
+import { crowdCases } from './cases/crowd.js';
+import { endingsCases } from './cases/endings.js';
+import { eventCases } from './cases/events.js';
+import { holdingCases } from './cases/holding.js';
+import { matrixCases } from './cases/matrix.js';
+import { mutexCases, mutexKinds } from './cases/mutex.js';
+import { nameCases } from './cases/names.js';
+import { portCases } from './cases/port.js';
+import { readersWritersCases } from './cases/readers-writers.js';
+import { reentrancyCases } from './cases/reentrancy.js';
+import { safetyCases } from './cases/safety.js';
+import { semaphoreCases } from './cases/semaphores.js';
+import { serverFaultCases } from './cases/server-faults.js';
+import { severalKeysCases } from './cases/several-keys.js';
+import { waitingCases } from './cases/waiting.js';
+import type { BackendFixture, TestHarness } from './fixture.js';
+import { Stage } from './stage.js';
+
+/**
+ * What every backend owes, as tests: the verbs of the port, each promise of the design, every combination of mode, limit,
+ * fairness and number of keys. What a backend says it cannot do, it has to refuse in so many words.
+ *
+ * It takes the words of the test runner, so that it runs under vitest, Jest and `node:test`; give it 30 s for each test.
+ *
+ * @example
+ * describeBackend('redis', { describe, it, beforeAll, afterAll }, { create: () => redis({ url }), ttl: 1_000 });
+ */
+export function describeBackend(name: string, harness: TestHarness, fixture: BackendFixture): void {
+  const { describe, it, beforeAll, afterAll } = harness;
+  const missing = ({ needs = [] }: Case) => needs.filter((fault) => !fixture.faults?.[fault]);
+  const all = contract.flatMap(([, cases]) => cases);
+  const run = inBatches(
+    fixture,
+    all.filter((one) => missing(one).length === 0),
+  );
+  describe(`${name} keeps the contract`, () => {
+    beforeAll(async () => fixture.start?.());
+    afterAll(async () => fixture.stop?.());
+    for (const [title, cases] of contract) {
+      describe(title, () => {
+        for (const one of cases) {
+          if (missing(one).length === 0) it(one.name, () => run(one));
+          else it.skip(`${one.name} (the fixture has no ${missing(one).join(', ')})`, () => run(one));
+        }
+      });
+    }
+  });
+}
+
+const endCases: readonly Case[] = [
+  {
+    name: 'a backend that says its locks survive a failover was put to one',
+    async run({ traits, faults }) {
+      assert(
+        !traits.survivesFailover || faults.failover,
+        'the trait `survivesFailover` needs `faults.failover` to be proved',
+      );
+    },
+  },
+  {
+    name: 'nothing of all this is left on the server',
+    needs: ['residue'],
+    run: (stage) => stage.assertNoResidue(),
+  },
+];
+
+const contract: readonly (readonly [title: string, cases: readonly Case[]])[] = [
+  ['the port', portCases],
+  ['names', nameCases],
+  ['promises: who is inside', safetyCases],
+  ['promises: who waits', waitingCases],
+  ['promises: how it ends', endingsCases],
+  ...mutexKinds.map((kind) => [kind.name, mutexCases(kind)] as const),
+  ['readers and writers', readersWritersCases],
+  ['semaphores', semaphoreCases],
+  ['several keys', severalKeysCases],
+  ['re-entry', reentrancyCases],
+  ['holding', holdingCases],
+  ['events', eventCases],
+  ['every combination', matrixCases],
+  ['a crowd', crowdCases],
+  ['faults of the server', serverFaultCases],
+  ['in the end', endCases],
+];
+
+/** How many patient cases run beside each other. */
+const BATCH = 12;
+
+/**
+ * Runs one case at a time, but the first of a batch of patient ones runs the whole batch, which then waits for its leases
+ * together. Whoever comes next has the machine to itself again.
+ */
+function inBatches(fixture: BackendFixture, cases: readonly Case[]): (one: Case) => Promise<void> {
+  const patient = cases.filter((one) => one.patient);
+  const runs = new Map<Case, Promise<void>>();
+  return async (one) => {
+    if (!one.patient) return Stage.run(fixture, one.run);
+    if (!runs.has(one)) {
+      const first = Math.floor(patient.indexOf(one) / BATCH) * BATCH;
+      const batch = patient.slice(first, first + BATCH);
+      for (const each of batch) runs.set(each, Stage.run(fixture, each.run));
+      await Promise.allSettled(batch.map((each) => runs.get(each)));
+    }
+    return runs.get(one);
+  };
+}
