@@ -1,0 +1,11 @@
+import 'reflect-metadata';
+import { openHere } from './shop.js';
+
+const shop = await openHere();
+process.on('message', (order) => {
+  if (order === 'close') void shop.close().then(() => process.exit());
+  else void shop.report().then((testimony) => process.send?.(testimony));
+});
+// The demo is gone, however it ended.
+process.on('disconnect', () => process.exit());
+process.send?.(shop.url);

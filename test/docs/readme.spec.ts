@@ -1,0 +1,111 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { DEFAULTS } from '../../lib/engine/options.js';
+import { toMilliseconds, type Duration } from '../../lib/engine/duration.js';
+import * as lockErrors from '../../lib/engine/errors.js';
+import { codeBlocks, ROOT, typeErrors } from './code-blocks.js';
+
+const read = (path: string) => readFileSync(ROOT + path, 'utf8');
+const README = read('README.md');
+const PAGES = [
+  'README.md',
+  ...['sample', 'lib/backends', 'test'].flatMap((folder) =>
+    readdirSync(ROOT + folder, { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('README.md') && !path.includes('node_modules'))
+      .map((path) => `${folder}/${path}`),
+  ),
+];
+
+/** The text between a heading and the next. */
+function section(heading: string): string {
+  return README.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
+}
+
+/** The cells of a section's tables, without the heads. */
+function rows(heading: string): readonly (readonly string[])[] {
+  return section(heading)
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+}
+
+const plain = (cell = '') => cell.replace(/^`'?|'?`$/g, '');
+
+describe('the README', () => {
+  it('has code that compiles, as all our pages do', { timeout: 60_000 }, () => {
+    const blocks = PAGES.flatMap(codeBlocks);
+    expect(blocks.length).toBeGreaterThan(10);
+    const wrong = { where: 'a wrong one', kind: 'members', code: "@Locked('order:<id>')\nplace(id: string): void {}" };
+    expect(typeErrors([...blocks, wrong])).toEqual([expect.stringContaining(wrong.where)]);
+  });
+
+  it('names the defaults that the engine has', () => {
+    const shown = new Map(rows('Options').map(([option, value]) => [plain(option), plain(value)]));
+    for (const [option, value] of Object.entries(DEFAULTS)) {
+      const text = shown.get(option) ?? '';
+      expect({
+        [option]: typeof value === 'number' && /\d[a-z]/.test(text) ? toMilliseconds(option, text as Duration) : text,
+      }).toEqual({
+        [option]: typeof value === 'number' && /\d[a-z]/.test(text) ? value : String(value),
+      });
+    }
+  });
+
+  it('has every error with its code and HTTP status', () => {
+    const made = Object.entries(lockErrors).flatMap(([name, LockErrorClass]) => {
+      if (name === 'LockError') return [];
+      const error = new (LockErrorClass as new (message: string, details: object) => lockErrors.LockError)('', {});
+      return [[name, error.code, String(error.status)]];
+    });
+    expect(new Set(rows('Errors').map((row) => row.slice(0, 3).map(plain)))).toEqual(new Set(made));
+  });
+
+  it('quotes messages that the code has', () => {
+    const source = readdirSync(`${ROOT}lib`, { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts'))
+      .map((path) => read(`lib/${path}`))
+      .join('\n')
+      // One string over several lines, and what is put in.
+      .replaceAll(/['"`] \+\s*['"`]/g, '')
+      .replaceAll(/\\`/g, '`');
+    const quotes = [...section('FAQ').matchAll(/^\*\*(`.+`)\*\*/gm)].map(([, quote = '']) =>
+      quote.replaceAll(/^`+ ?| ?`+$/g, ''),
+    );
+    expect(quotes.length).toBeGreaterThan(5);
+    const pieces = quotes.flatMap((quote) =>
+      quote
+        .split(/…|[.:] /)
+        .map((piece) => piece.trim())
+        .filter((piece) => piece.length > 3),
+    );
+    expect(pieces.filter((piece) => !source.includes(piece))).toEqual([]);
+  });
+
+  it('names commands, pages and headings that are there', () => {
+    const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+    const commands = PAGES.flatMap((page) =>
+      [...read(page).matchAll(/npm run (?:--silent )?([\w:-]+)/g)].map(([, name = '']) => name),
+    );
+    expect(commands.filter((name) => !(name in scripts))).toEqual([]);
+
+    const headings = new Set(
+      [...README.matchAll(/^#+ (.+)$/gm)]
+        .map(([, text = '']) => text.toLowerCase().replaceAll(' ', '-'))
+        .concat('fencing'),
+    );
+    const links = [...README.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target);
+    expect(links.filter((target) => target.startsWith('#') && !headings.has(target.slice(1)))).toEqual([]);
+    const files = PAGES.flatMap((page) =>
+      [...read(page).matchAll(/\]\(((?!#|https?:)[^)\s#]+)[^)]*\)/g)].map(([, target = '']) =>
+        join(dirname(page), target),
+      ),
+    );
+    expect(files.filter((path) => !existsSync(ROOT + path))).toEqual([]);
+  });
+});
