@@ -186,6 +186,7 @@ export class Acquisition implements TurnListener {
   #acquired(held: readonly HeldKey[]): Hold {
     const { clock, emit } = this.parts;
     const hold = new Hold(held, this.options, this.parts);
+    this.parts.onAcquired(hold);
     emit(() => ({
       type: 'acquired',
       ...this.#names(),

@@ -91,6 +91,7 @@ export class LockEngine {
       nextOwner: () => `${this.instance}:${++claims}`,
       emit: (make) => this.#emit(make),
       ttlOf: (ttl) => resolveTtl(ttl, backend.traits, backend.kind),
+      onAcquired: (hold) => this.#holds.add(hold),
       onReleased: (hold) => this.#forget(hold),
     };
     this.#stopListening = backend.onLost?.((owner) => this.#taken(owner));
@@ -204,9 +205,7 @@ export class LockEngine {
     const acquisition = new Acquisition(keys, once || draining ? { ...resolved, wait: 0 } : resolved, this.#parts);
     this.#acquisitions.add(acquisition);
     try {
-      const hold = await acquisition.run(once || draining);
-      if (hold) this.#holds.add(hold);
-      return hold;
+      return await acquisition.run(once || draining);
     } finally {
       this.#acquisitions.delete(acquisition);
       if (this.#acquisitions.size === 0 && this.#holds.size === 0) this.#idle?.();

@@ -28,7 +28,8 @@ export abstract class LockError extends Error {
     this.name = new.target.name;
     this.key = details.key;
     this.backend = details.backend;
-    for (const [name, value] of Object.entries({ status, statusCode: status, expose: status < 500 || status === 503 })) {
+    // Not exposed: the message names keys, hosts and addresses, which are for the log and not for whoever asked.
+    for (const [name, value] of Object.entries({ status, statusCode: status, expose: false })) {
       Object.defineProperty(this, name, { value, enumerable: false });
     }
   }

@@ -26,6 +26,8 @@ export interface EngineParts {
   emit(make: () => LockEvent): void;
   /** Checks a ttl given by the user, in milliseconds. */
   ttlOf(ttl: Duration): number;
+  /** A hold has begun: from here on it can be told that it was taken away. */
+  onAcquired(hold: Hold): void;
   /** The hold is over and nothing of it is left to do. */
   onReleased(hold: Hold): void;
 }

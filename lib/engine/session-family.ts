@@ -71,8 +71,13 @@ export class SessionFamily implements Family {
   async attempt(claim: Claim, waiter?: Waiter): Promise<Attempt> {
     const hung = this.#expect(claim);
     if (waiter) hung.waiter = waiter;
-    const open = await this.#openOf(hung);
-    const answer = await this.#in(open, () => this.backend.attempt(claim, open.session, waiter));
+    const open = this.#standing(hung) ?? (await this.#openOf(hung));
+    let answer: Attempt;
+    try {
+      answer = await this.backend.attempt(claim, open.session, waiter);
+    } catch (error) {
+      throw this.#checked(error, open);
+    }
     const there = answer.granted || (waiter !== undefined && !('limit' in answer));
     if (!there) this.#forget(hung);
     else if (this.#hung.get(claim.owner) !== hung) this.#clear(claim, open);
@@ -146,7 +151,7 @@ export class SessionFamily implements Family {
     const all = claims.map((claim) => this.#expect(claim));
     const [first] = all;
     if (!first) return [];
-    const open = await this.#openOf(first);
+    const open = this.#standing(first) ?? (await this.#openOf(first));
     for (const hung of all) this.#move(hung, open);
     const answer = await this.#in(open, async () => (await this.backend.attemptAll?.(claims, open.session)) ?? []);
     for (const hung of all) {
@@ -178,9 +183,16 @@ export class SessionFamily implements Family {
     open.hung.add(hung);
   }
 
-  /** The session the claim was made in, as long as that lives. */
-  async #openOf(hung: Hung): Promise<Open> {
+  /** The session that the claim was made in or will be, if it is open. */
+  #standing(hung: Hung): Open | undefined {
     if (hung.open?.lease.live) return hung.open;
+    const open = this.#sessions.get(hung.claim.ttl)?.open;
+    if (!open?.lease.live) return undefined;
+    this.#move(hung, open);
+    return open;
+  }
+
+  async #openOf(hung: Hung): Promise<Open> {
     const open = await this.#openFor(hung.claim);
     // Sent now, it would arrive after its own release.
     if (this.#hung.get(hung.claim.owner) !== hung) throw new Error('it was given up while its session was opened');
@@ -251,9 +263,13 @@ export class SessionFamily implements Family {
     try {
       return await verb();
     } catch (error) {
-      if (error instanceof SessionEndedError) open.lease.lose(`its session ${open.session.id} has ended on the server`);
-      throw error;
+      throw this.#checked(error, open);
     }
+  }
+
+  #checked(error: unknown, { lease, session }: Open): unknown {
+    if (error instanceof SessionEndedError) lease.lose(`its session ${session.id} has ended on the server`);
+    return error;
   }
 
   async #renew(session: Session): Promise<boolean | undefined> {

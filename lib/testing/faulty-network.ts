@@ -90,7 +90,7 @@ export class FaultyNetwork {
   readonly #receive: (run: () => void) => void;
   readonly #wire = new Wire();
   #cut = false;
-  #held: (() => void)[] = [];
+  readonly #held: (() => void)[] = [];
   readonly #queued: Queued[] = [];
 
   constructor({

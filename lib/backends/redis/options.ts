@@ -3,6 +3,7 @@ import { LockConfigurationError } from '../../engine/errors.js';
 import type { LockBackend } from '../backend.js';
 import { type IoredisClient, type IoredisConnection, ioredisLink, makeQuiet, ownConnection } from './ioredis.js';
 import type { RedisLink } from './link.js';
+import { isNodeRedis, type NodeRedisClient, nodeRedisLink } from './node-redis.js';
 import { RedisBackend } from './redis.js';
 
 /** Where the server is, for a client that is made, and closed, here. Needs `ioredis` to be installed. */
@@ -32,7 +33,7 @@ interface Behaviour {
   readonly counterTtl?: Duration;
 }
 
-export type RedisOptions = Behaviour & (({ readonly client: IoredisClient } & { readonly [K in keyof RedisServer]?: never }) | (RedisServer & { readonly client?: never }));
+export type RedisOptions = Behaviour & (({ readonly client: IoredisClient | NodeRedisClient } & { readonly [K in keyof RedisServer]?: never }) | (RedisServer & { readonly client?: never }));
 
 /**
  * Locks on one Redis (6.2 or later) or Valkey server, or a primary found through Sentinel.
@@ -46,12 +47,15 @@ export function redis(options: RedisOptions = {}): LockBackend {
   const counterTtl = Math.ceil(toMilliseconds('counterTtl', options.counterTtl ?? '10m'));
   const { client } = options;
   if (client === undefined) return new RedisBackend(lazily(() => connect(options)), counterTtl);
-  if (typeof client.evalsha !== 'function' || typeof client.duplicate !== 'function') {
-    throw new LockConfigurationError('`redis({ client })` needs an ioredis client (`new Redis(…)`), and this is something else.');
-  }
-  return new RedisBackend(
-    ioredisLink(client, () => undefined),
-    counterTtl,
+  return new RedisBackend(linkOver(client), counterTtl);
+}
+
+function linkOver(client: IoredisClient | NodeRedisClient): RedisLink {
+  if (isObject(client) && isNodeRedis(client)) return nodeRedisLink(client);
+  if (isObject(client) && isIoredis(client)) return ioredisLink(client, () => undefined);
+  throw new LockConfigurationError(
+    '`redis({ client })` needs an ioredis client (`new Redis(…)`) or one connection of node-redis 5 or later (`createClient(…)`), and this is something else. ' +
+      'The cluster, the pool and the Sentinel client of node-redis do not fit; those of ioredis do.',
   );
 }
 

@@ -38,27 +38,23 @@ const lua = String.raw;
  * script: defining a dozen functions costs Redis more than these calls do.
  */
 const ATTEMPT_FREE = lua`
-if ARGV[2] == 'x' then
-  local f = redis.call('HMGET', KEYS[1], 't', 'o', 'n', 'r', 's')
-  if not (f[2] or f[3] or f[4] or f[5]) then
-    local clock = redis.call('TIME')
-    local us = clock[1] * 1000000 + clock[2]
-    local token = math.max((tonumber(f[1]) or 0) + 1, us)
-    redis.call('HSET', KEYS[1], 't', token, 'o', ARGV[1], 'e', math.floor(us / 1000) + ARGV[4])
-    redis.call('PEXPIRE', KEYS[1], ARGV[4] + ARGV[7])
-    return { 1, token, us }
-  end
+local read = redis.call('HMGET', KEYS[1], 't', 'o', 'e', 'n', 'r', 's')
+if ARGV[2] == 'x' and not (read[2] or read[4] or read[5] or read[6]) then
+  local clock = redis.call('TIME')
+  local us = clock[1] * 1000000 + clock[2]
+  local token = math.max((tonumber(read[1]) or 0) + 1, us)
+  redis.call('HSET', KEYS[1], 't', token, 'o', ARGV[1], 'e', math.floor(us / 1000) + ARGV[4])
+  redis.call('PEXPIRE', KEYS[1], ARGV[4] + ARGV[7])
+  return { 1, token, us }
 end
 `;
 
 /** As above: nobody waits, nothing is kept closed, and the counter stays. */
 const RELEASE_QUIET = lua`
-if ARGV[2] == '0' and ARGV[3] ~= '0' then
-  local f = redis.call('HMGET', KEYS[1], 'o', 's')
-  if f[1] == ARGV[1] and not f[2] then
-    redis.call('HDEL', KEYS[1], 'o', 'e')
-    return { 1, 0 }
-  end
+local read = redis.call('HMGET', KEYS[1], 't', 'o', 'e', 'n', 'r', 's')
+if read[2] == ARGV[1] and not read[6] and ARGV[2] == '0' and ARGV[3] ~= '0' then
+  redis.call('HDEL', KEYS[1], 'o', 'e')
+  return { 1, 0 }
 end
 `;
 
@@ -80,10 +76,22 @@ local mine, caller = {}, nil
 local function whole(number) return string.format('%.0f', number) end
 local function instance(owner) return string.match(owner, '^(.*):') end
 
--- Reads a lock and forgets what has expired.
-local function load(i)
+local function forget(L, owner)
+  redis.call('HDEL', L.k, 'w:' .. owner)
+  return redis.call('ZREM', L.line, owner) == 1
+end
+
+-- What a waiter left about itself: its mode, its claim, and whether it was heard of lately.
+local function waiter(L, owner)
+  local mode, claim, deadline = string.match(redis.call('HGET', L.k, 'w:' .. owner) or '', '^(%a) (%d+) (%d+)$')
+  return mode, tonumber(claim), mode ~= nil and tonumber(deadline) > now
+end
+
+-- Reads a lock, unless it was read before, and forgets what has expired. The silent waiters at the head of a lock that nobody
+-- holds are forgotten as well: they must not keep out who asks for several keys or for another kind of lock.
+local function load(i, f)
   local L = { k = KEYS[i], line = KEYS[i + 1], set = KEYS[i + 2], count = 0 }
-  local f = redis.call('HMGET', L.k, 't', 'o', 'e', 'n', 'r', 's')
+  f = f or redis.call('HMGET', L.k, 't', 'o', 'e', 'n', 'r', 's')
   L.last, L.n, L.waiting = tonumber(f[1]) or 0, tonumber(f[4]), f[6]
   if f[2] then
     L.stored = true
@@ -96,6 +104,19 @@ local function load(i)
     end
     L.count = redis.call('ZCARD', L.set)
     if L.count == 0 then redis.call('HDEL', L.k, 'r') end
+  end
+  while L.waiting and not L.owner and L.count == 0 do
+    local head = redis.call('ZRANGE', L.line, 0, 0)[1]
+    if not head then
+      redis.call('HDEL', L.k, 's')
+      L.waiting = false
+    elseif head ~= ARGV[1] then
+      local _, _, there = waiter(L, head)
+      if there then break end
+      forget(L, head)
+    else
+      break
+    end
   end
   return L
 end
@@ -143,17 +164,14 @@ local function again(L, owner, ttl, keep)
   return tonumber(redis.call('HGET', L.k, 't:' .. owner))
 end
 
-local function forget(L, owner)
-  redis.call('HDEL', L.k, 'w:' .. owner)
-  return redis.call('ZREM', L.line, owner) == 1
-end
-
 -- Hands the lock to whoever is first in line and can be reached, and on while more fit. An unreachable waiter keeps its
 -- place and is passed over: it may be reconnecting. Returns the token if 'me' was served, and whether somebody who is there
 -- still waits in front.
 local function serve(L, me, myTtl, keep)
   local skip, token = 0, nil
   while true do
+    -- Behind an exclusive holder nobody fits, so the line need not be looked at.
+    if L.owner then return token, true end
     local head = redis.call('ZRANGE', L.line, skip, skip)[1]
     if not head then
       if skip == 0 then
@@ -162,8 +180,8 @@ local function serve(L, me, myTtl, keep)
       end
       return token, false
     end
-    local mode, claim, deadline = string.match(redis.call('HGET', L.k, 'w:' .. head) or '', '^(%a) (%d+) (%d+)$')
-    if not mode or (tonumber(deadline) <= now and head ~= me) then
+    local mode, claim, there = waiter(L, head)
+    if not mode or not (there or head == me) then
       forget(L, head)
     elseif not open(L, mode) then
       return token, true
@@ -173,12 +191,12 @@ local function serve(L, me, myTtl, keep)
     elseif caller and instance(head) == caller then
       forget(L, head)
       mine[#mine + 1] = head
-      mine[#mine + 1] = take(L, head, mode, tonumber(claim), keep)
+      mine[#mine + 1] = take(L, head, mode, claim, keep)
     else
       local next = math.max(L.last + 1, us)
       if redis.call('PUBLISH', '${INBOX}' .. instance(head), 'g ' .. head .. ' ' .. whole(next) .. ' ' .. whole(us)) > 0 then
         forget(L, head)
-        take(L, head, mode, tonumber(claim), keep, next)
+        take(L, head, mode, claim, keep, next)
       else
         skip = skip + 1
       end
@@ -213,7 +231,7 @@ end
 const ATTEMPT = lua`
 local me, mode, limit, ttl, keep = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[7])
 caller = instance(me)
-local L = load(1)
+local L = load(1, read)
 -- The reply to an earlier sending was lost, or a pushed grant was: it is ours, and the lease counts from this sending.
 if L.owner == me or (L.count > 0 and redis.call('ZSCORE', L.set, me)) then return { 1, again(L, me, ttl, keep), us } end
 local other = clash(L, mode, limit)
@@ -221,13 +239,20 @@ if other then return { -1, other } end
 if not L.waiting and open(L, mode) then return { 1, take(L, me, mode, ttl, keep), us } end
 local join, token, blocked = ARGV[6] == '1', nil, not L.waiting
 if join then
-  if not redis.call('ZSCORE', L.line, me) then
-    redis.call('ZADD', L.line, redis.call('HINCRBY', L.k, 's', 1), me)
-    L.waiting = true
+  local arrival = (tonumber(L.waiting) or 0) + 1
+  local record = mode .. ' ' .. ARGV[5] .. ' ' .. whole(now + ${WAITER_SILENCE_MS})
+  if redis.call('ZADD', L.line, 'NX', arrival, me) == 1 then
+    redis.call('HSET', L.k, 's', arrival, 'w:' .. me, record)
+    L.waiting = arrival
+  else
+    redis.call('HSET', L.k, 'w:' .. me, record)
+    arrival = 0
   end
-  redis.call('HSET', L.k, 'w:' .. me, mode .. ' ' .. ARGV[5] .. ' ' .. whole(now + ${WAITER_SILENCE_MS}))
-  live(L.line, ${WAITER_SILENCE_MS * 4}, ${WAITER_SILENCE_MS * 2})
-  live(L.k, ${WAITER_SILENCE_MS * 4} + keep, ${WAITER_SILENCE_MS * 2})
+  -- Whoever looks again keeps the line alive; of those who come, now and then one.
+  if arrival % 16 < 2 then
+    live(L.line, ${WAITER_SILENCE_MS * 4}, ${WAITER_SILENCE_MS * 2})
+    live(L.k, ${WAITER_SILENCE_MS * 4} + keep, ${WAITER_SILENCE_MS * 2})
+  end
 end
 if L.waiting then token, blocked = serve(L, join and me or nil, ttl, keep) end
 if not join and not blocked and open(L, mode) then
@@ -279,7 +304,7 @@ return answer
 const RELEASE = lua`
 local me, closed, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 caller = instance(me)
-local L = load(1)
+local L = load(1, read)
 local held = 0
 if L.owner == me then
   held = 1
@@ -390,7 +415,12 @@ for i = 1, #members, 2 do
     holders[#holders + 1] = left
   end
 end
-local out = { shared == 1 and tonumber(f[4]) or 1, redis.call('ZCARD', line), shared }
+local waiting = 0
+for _, owner in ipairs(redis.call('ZRANGE', line, 0, -1)) do
+  local deadline = string.match(redis.call('HGET', k, 'w:' .. owner) or '', ' (%d+)$')
+  if deadline and tonumber(deadline) > now then waiting = waiting + 1 end
+end
+local out = { shared == 1 and tonumber(f[4]) or 1, waiting, shared }
 for i = 1, #holders do out[i + 3] = holders[i] end
 return out
 `;

@@ -90,19 +90,29 @@ const BATCH = 12;
 
 /**
  * Runs one case at a time, but the first of a batch of patient ones runs the whole batch, which then waits for its leases
- * together. Whoever comes next has the machine to itself again.
+ * together. Whoever comes next has the machine to itself again, but for those in the background.
  */
 function inBatches(fixture: BackendFixture, cases: readonly Case[]): (one: Case) => Promise<void> {
   const patient = cases.filter((one) => one.patient);
   const runs = new Map<Case, Promise<void>>();
+  const start = (batch: readonly Case[]) => {
+    for (const each of batch) {
+      const run = Stage.run(fixture, each.run);
+      // Its failure is told in its own turn.
+      run.catch(() => undefined);
+      runs.set(each, run);
+    }
+  };
+  let begun = false;
   return async (one) => {
-    if (!one.patient) return Stage.run(fixture, one.run);
-    if (!runs.has(one)) {
+    if (!begun) start(cases.filter(({ background }) => background));
+    begun = true;
+    if (one.patient && !runs.has(one)) {
       const first = Math.floor(patient.indexOf(one) / BATCH) * BATCH;
       const batch = patient.slice(first, first + BATCH);
-      for (const each of batch) runs.set(each, Stage.run(fixture, each.run));
-      await Promise.allSettled(batch.map((each) => runs.get(each)));
+      start(batch);
+      await Promise.allSettled(batch.map(async (each) => runs.get(each)));
     }
-    return runs.get(one);
+    return runs.get(one) ?? Stage.run(fixture, one.run);
   };
 }

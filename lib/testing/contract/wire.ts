@@ -10,10 +10,11 @@ const QUESTIONS = [
   'inspect',
   'forceRelease',
   'open',
+  'hanging',
   'end',
 ] as const;
 
-/** The verbs of the port that go to the server; `renew` and `end` also of a session. */
+/** The verbs of the port that go to the server, those of a session too. */
 export type Question = (typeof QUESTIONS)[number];
 
 /**
@@ -58,6 +59,9 @@ export class Wire {
         if (name === 'watch') {
           return (key: string, wake: () => void) => call([key, () => this.push(wake)]);
         }
+        if (name === 'onLost') {
+          return (listener: (owner: string) => void) => call([(owner: string) => this.push(() => listener(owner))]);
+        }
         if (!isQuestion(name)) return (...args: unknown[]) => call(args);
         return async (...args: unknown[]) => {
           const wired = args.map((arg) => (isWaiter(arg) ? behindWire(arg) : arg));
@@ -75,6 +79,9 @@ export class Wire {
     const end = session.end.bind(session);
     session.renew = async () => (await this.ask('renew', renew)) === true;
     session.end = async () => void (await this.ask('end', end));
+    const hanging = session.hanging?.bind(session);
+    if (hanging)
+      session.hanging = async () => (await this.ask('hanging', hanging)) as Awaited<ReturnType<typeof hanging>>;
   }
 }
 

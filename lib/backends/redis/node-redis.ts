@@ -1,0 +1,106 @@
+import { isNoScript, type RedisLink } from './link.js';
+
+/** The part of a node-redis client (`redis` or `@redis/client`, 5 or 6) that is used; what `createClient()` makes fits. */
+export interface NodeRedisClient {
+  readonly isOpen: boolean;
+  readonly options?: { readonly socket?: object } | undefined;
+  /** The same connection with these options for each command. */
+  withCommandOptions(options: object): NodeRedisCommands;
+  duplicate(override?: object): NodeRedisConnection;
+}
+
+export interface NodeRedisCommands {
+  evalSha(digest: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
+  eval(text: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
+  ping(): Promise<unknown>;
+}
+
+/** A client of ours: one that we may configure, listen on and close. */
+export interface NodeRedisConnection {
+  readonly isReady: boolean;
+  subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
+  on(event: 'ready', listener: () => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  connect(): Promise<unknown>;
+  unref(): void;
+  destroy(): void;
+}
+
+/** The cluster, the pool and the Sentinel client of node-redis, and its version 4, lack one or the other. */
+const ONE_CONNECTION = ['withCommandOptions', 'duplicate', 'evalSha', 'unref'] as const;
+
+export const isNodeRedis = (client: object): client is NodeRedisClient =>
+  ONE_CONNECTION.every((name) => typeof Reflect.get(client, name) === 'function');
+
+/** Whatever answers the user's client is told to transform, ours are what the server said; and the engine has its own limit of time. */
+const plainCommands = { typeMapping: {}, timeout: undefined };
+
+/**
+ * How our duplicate differs from the user's client: an idle subscription is no dead one, nothing of it may keep the process
+ * alive, and the user's cache of answers is not cleared when it reconnects. A maintenance of Redis Enterprise is a drop to it
+ * like any other, because a socket that is moved over would come without `ready`.
+ */
+const ownConnection = { pingInterval: 0, clientSideCache: undefined, emitInvalidate: false, maintNotifications: 'disabled' };
+
+/** How soon to ask again after the server said no, as to a user who may not subscribe. */
+const REFUSED_MS = 1_000;
+
+/** The server itself said no: such errors have no class of their own name and begin with a word in capitals, as `NOPERM …` does. */
+const isRefusal = (error: unknown): error is Error => error instanceof Error && !('code' in error) && /^[A-Z]+ /.test(error.message);
+
+export function nodeRedisLink(client: NodeRedisClient): RedisLink {
+  const commands = client.withCommandOptions(plainCommands);
+  const subscribers: NodeRedisConnection[] = [];
+  let closed = false;
+  /** Scripts that the server has: the first call of each brings its text along and so costs no round trip more. */
+  const known = new Set<string>();
+  const assertOpen = (): void => {
+    if (client.isOpen) return;
+    throw new Error('the client that `redis({ client })` was given is not connected; `await client.connect()` before the application starts, and close it after the application');
+  };
+  return {
+    async run({ sha, text }, keys, args) {
+      assertOpen();
+      const options = { keys: [...keys], arguments: args.map(String) };
+      try {
+        if (known.has(sha)) return await commands.evalSha(sha, options);
+      } catch (error) {
+        if (!isNoScript(error)) throw error;
+      }
+      const answer = await commands.eval(text, options);
+      known.add(sha);
+      return answer;
+    },
+    async ping() {
+      assertOpen();
+      await commands.ping();
+    },
+    listen(channel, onMessage, onUp, onDown) {
+      const reconnectStrategy = (attempt: number): number | false => !closed && Math.min((attempt + 1) * 50, 500);
+      const socket = { ...client.options?.socket, socketTimeout: 0, reconnectStrategy };
+      const connection = client.duplicate({ ...ownConnection, socket });
+      subscribers.push(connection);
+      connection.unref();
+      // The client subscribes again by itself before it is `ready` again; what asks anew then only learns that it stands.
+      const subscribe = (): void => {
+        if (closed) return;
+        connection.subscribe(channel, onMessage).then(onUp, (error: unknown) => {
+          // Otherwise the connection broke again, and the next `ready` comes.
+          if (!isRefusal(error)) return;
+          onDown(error);
+          setTimeout(subscribe, REFUSED_MS).unref();
+        });
+      };
+      connection.on('ready', () => (closed ? connection.destroy() : subscribe()));
+      connection.on('error', (error) => {
+        if (!connection.isReady) onDown(isRefusal(error) ? error : undefined);
+      });
+      connection.connect().catch(() => undefined);
+    },
+    async close() {
+      closed = true;
+      // One that is just connecting ends when it is ready, or fails: destroyed before, it would leave its socket open.
+      for (const connection of subscribers) if (connection.isReady) connection.destroy();
+    },
+  };
+}
