@@ -72,13 +72,13 @@ export class RedisBackend implements KeyBackend {
 
   async release(claim: Claim, keepMs = 0): Promise<boolean> {
     this.#inbox.forget(claim.owner);
-    const answer = await this.#run(scripts.release, [claim.key], [claim.owner, whole(keepMs), this.counterTtl]);
+    const answer = await this.#serving(claim.key, scripts.release, [claim.owner, whole(keepMs), this.counterTtl]);
     this.#deliver(answer, 2, toStamp(answer[1]));
     return Number(answer[0]) === 1;
   }
 
   async downgrade(claim: Claim): Promise<boolean> {
-    const answer = await this.#run(scripts.downgrade, [claim.key], [claim.owner, this.counterTtl]);
+    const answer = await this.#serving(claim.key, scripts.downgrade, [claim.owner, this.counterTtl]);
     this.#deliver(answer, 2, toStamp(answer[1]));
     return Number(answer[0]) === 1;
   }
@@ -109,7 +109,7 @@ export class RedisBackend implements KeyBackend {
   }
 
   async #attempt(claim: Claim, join: boolean): Promise<Attempt> {
-    const answer = await this.#run(scripts.attempt, [claim.key], [
+    const answer = await this.#serving(claim.key, scripts.attempt, [
       claim.owner,
       letter(claim),
       claim.limit,
@@ -122,6 +122,16 @@ export class RedisBackend implements KeyBackend {
     if (outcome.granted || 'limit' in outcome) this.#inbox.forget(claim.owner);
     if (!('limit' in outcome)) this.#deliver(answer, outcome.granted ? 3 : 4, toStamp(answer[2]));
     return outcome;
+  }
+
+  /** Runs a script whose answer may bring grants to other waiters of this instance: if it is lost, they look for themselves. */
+  async #serving(key: string, script: Script, args: readonly (string | number)[]): Promise<readonly unknown[]> {
+    try {
+      return await this.#run(script, [key], args);
+    } catch (error) {
+      this.#inbox.missed(key);
+      throw error;
+    }
   }
 
   async #run(script: Script, names: readonly string[], args: readonly (string | number)[]): Promise<readonly unknown[]> {
