@@ -1,4 +1,4 @@
-import type { Grant, Waiter } from '../backend.js';
+import type { Claim, Grant, Waiter } from '../backend.js';
 import type { RedisLink } from './link.js';
 import { INBOX } from './scripts.js';
 
@@ -6,6 +6,7 @@ import { INBOX } from './scripts.js';
 const instanceOf = (owner: string): string => owner.slice(0, owner.lastIndexOf(':'));
 
 interface Expected {
+  readonly key: string;
   readonly waiter: Waiter;
   /** Stands in line. One that waits for the channel before it does asks by itself when the channel is up. */
   readonly inLine: boolean;
@@ -28,8 +29,13 @@ export class Inbox {
   readonly #channels = new Map<string, Channel>();
 
   /** From here on pushes for this owner reach the waiter. */
-  expect(owner: string, waiter: Waiter, inLine: boolean): void {
-    this.#waiters.set(owner, { waiter, inLine });
+  expect({ owner, key }: Claim, waiter: Waiter, inLine: boolean): void {
+    this.#waiters.set(owner, { key, waiter, inLine });
+  }
+
+  /** An answer for this key was lost, and with it maybe grants to those who wait for it here. */
+  missed(key: string): void {
+    for (const { key: awaited, waiter, inLine } of this.#waiters.values()) if (inLine && awaited === key) waiter.look();
   }
 
   forget(owner: string): void {

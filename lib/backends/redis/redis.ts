@@ -36,7 +36,7 @@ export class RedisBackend implements KeyBackend {
   async attempt(claim: Claim, waiter?: Waiter): Promise<Attempt> {
     if (!waiter) return this.#attempt(claim, false);
     const stands = this.#inbox.stands(claim.owner);
-    this.#inbox.expect(claim.owner, waiter, stands);
+    this.#inbox.expect(claim, waiter, stands);
     if (stands) return this.#attempt(claim, true);
     // The first time a process waits, its inbox has to stand before it may join a line.
     const answer = await this.#attempt(claim, false);
@@ -44,7 +44,7 @@ export class RedisBackend implements KeyBackend {
     await this.#inbox.rising(claim.owner, this.link);
     // Given up meanwhile, it must not join a line that nobody would take it out of.
     if (!this.#inbox.expects(claim.owner, waiter)) return answer;
-    this.#inbox.expect(claim.owner, waiter, true);
+    this.#inbox.expect(claim, waiter, true);
     return this.#attempt(claim, true);
   }
 
