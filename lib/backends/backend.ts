@@ -121,8 +121,16 @@ export interface KeyBackend extends Common {
    * same owner it keeps its place, tells the truth about a missed grant, and proves to the server that the waiter lives.
    */
   attempt(claim: Claim, waiter?: Waiter): Promise<Attempt>;
-  /** All or none, in one step, never joining a line: the grants in the order of the claims, or why not. */
-  attemptAll?(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Clash>;
+  /**
+   * All or none, in one step, never joining a line: the grants in the order of the claims, or why not; `undefined` when these keys
+   * cannot be taken in one step, because they live on different servers.
+   */
+  attemptAll?(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Clash | undefined>;
+  /**
+   * The server that has the key, where there are several: what is renewed in one call is asked of one server, so that one that
+   * does not answer holds up nothing but its own.
+   */
+  nodeOf?(key: string): string | undefined;
   /**
    * Renews to `ttl` from now: for each claim whether it is still held, or `undefined` where that is not known (one server of
    * several did not answer). One claim's failure must not touch another's.

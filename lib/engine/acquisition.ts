@@ -7,7 +7,7 @@ import { joined } from './keys.js';
 import type { ResolvedOptions } from './options.js';
 import type { EngineParts } from './parts.js';
 import { Turn, type TurnListener } from './turn.js';
-import { withdraw } from './undo.js';
+import { type Released, withdraw, withdrawSoon } from './undo.js';
 
 /** How an attempt at one key or at all of them ended. */
 type Outcome =
@@ -26,6 +26,8 @@ export class Acquisition implements TurnListener {
   #owner = '';
   #contended = false;
   #turn: Turn | undefined;
+  #giveUp: (() => void) | undefined;
+  #withdrawn: Set<Claim> | undefined;
   #cancelled: { readonly reason: unknown } | undefined;
 
   constructor(
@@ -44,6 +46,7 @@ export class Acquisition implements TurnListener {
   /** Calls it off: it rejects with the reason. */
   cancel(reason: unknown): void {
     this.#cancelled ??= { reason };
+    this.#giveUp?.();
     this.#turn?.cancel(reason);
   }
 
@@ -68,15 +71,16 @@ export class Acquisition implements TurnListener {
     if (this.#patient) this.parts.emit(() => ({ type: 'waiting', holder, ...this.#names() }));
   }
 
+  /** While it is still asked for, asking again tells; given up, the grant would lie about until its lease ends. */
   onLateGrant(claim: Claim): void {
-    void withdraw(this.parts, claim);
+    if (this.#withdrawn?.has(claim)) this.parts.undo.expect(withdraw(this.parts, claim));
   }
 
   /** All keys, and still all of them when the last one came. */
   async #whole(): Promise<Outcome> {
     for (;;) {
       const outcome = await this.#all();
-      if (!('held' in outcome)) return outcome;
+      if (!('held' in outcome)) return this.#cancelled ? { cancelled: this.#cancelled.reason } : outcome;
       if (!this.#cancelled && outcome.held.every(({ lease }) => lease.live)) return outcome;
       await this.#rollBack(outcome.held);
       if (this.#cancelled) return { cancelled: this.#cancelled.reason };
@@ -114,27 +118,29 @@ export class Acquisition implements TurnListener {
     const sentAt = clock.now();
     let failure: unknown = OVER_BEFORE_IT_BEGAN;
     try {
-      const answer = await ask(
-        clock,
-        callTimeout,
-        async () => family.attemptAll?.(claims),
+      const answer = await ask(clock, callTimeout, async () => family.attemptAll?.(claims), {
         // Withdrawn already; what was granted only after that is withdrawn once more.
-        (late) => {
-          if (late && !('granted' in late)) for (const claim of claims) this.onLateGrant(claim);
+        late: (answer) => {
+          if (answer && !('granted' in answer)) for (const claim of claims) this.onLateGrant(claim);
         },
-      );
+        giveUp: (giveUp) => {
+          this.#giveUp = giveUp;
+        },
+      });
       if (!answer) return 'busy';
       if ('granted' in answer) {
         if ('limit' in answer) return { clash: answer.limit };
         this.onBusy(answer.holder);
         return this.#patient ? 'busy' : { busy: answer.holder };
       }
-      const held = claims.map((claim, index) => this.#hang(claim, this.keys[index] ?? '', answer[index]?.fencingToken, sentAt, claim.ttl));
+      const held = claims.map((claim, index) =>
+        this.#hang(claim, this.keys[index] ?? '', answer[index]?.fencingToken, sentAt, claim.ttl),
+      );
       if (held.every((one) => one !== undefined)) return { held };
     } catch (error) {
       failure = error;
     }
-    await Promise.all(claims.map((claim) => withdraw(this.parts, claim)));
+    await Promise.all(claims.map((claim) => this.#withdraw(claim)));
     return this.#patient ? 'unknown' : { unknown: failure };
   }
 
@@ -151,7 +157,7 @@ export class Acquisition implements TurnListener {
       }
       if (turn.outcome === 'clash') return { clash: turn.limit };
       // Asked once and refused, nothing of ours is on the server; in all other cases there may be.
-      if (this.#patient || turn.outcome !== 'busy') await withdraw(this.parts, claim);
+      if (this.#patient || turn.outcome !== 'busy') await this.#withdraw(claim);
       if (turn.outcome === 'busy') return { busy: turn.holder };
       if (turn.outcome === 'cancelled') return { cancelled: turn.reason };
       return { unknown: turn.outcome === 'unknown' ? turn.error : OVER_BEFORE_IT_BEGAN };
@@ -174,11 +180,16 @@ export class Acquisition implements TurnListener {
     return lease && { key, claim, lease, fencingToken };
   }
 
+  #withdraw(claim: Claim): Promise<Released> {
+    (this.#withdrawn ??= new Set()).add(claim);
+    return withdrawSoon(this.parts, claim);
+  }
+
   async #rollBack(held: readonly HeldKey[]): Promise<void> {
     await Promise.all(
       [...held].reverse().map(async ({ claim, lease }) => {
         await this.parts.family.unhang(claim, lease);
-        await withdraw(this.parts, claim);
+        await this.#withdraw(claim);
       }),
     );
   }
@@ -206,7 +217,12 @@ export class Acquisition implements TurnListener {
       emit(() => ({ type: 'timeout', ...this.#names(), waitedMs, holder: outcome.busy }));
       return this.#timeout(waitedMs, outcome.busy);
     }
-    const error = 'cancelled' in outcome ? outcome.cancelled : 'clash' in outcome ? this.#clash(outcome.clash) : this.#noAnswer(outcome.unknown, waitedMs);
+    const error =
+      'cancelled' in outcome
+        ? outcome.cancelled
+        : 'clash' in outcome
+          ? this.#clash(outcome.clash)
+          : this.#noAnswer(outcome.unknown, waitedMs);
     emit(() => ({ type: 'failed', ...this.#names(), waitedMs, error }));
     return error;
   }

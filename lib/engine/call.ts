@@ -8,21 +8,41 @@ export class NoAnswerError extends Error {
   }
 }
 
-/**
- * Asks the server with a time limit, because every client library waits for a frozen server without one. What comes later goes
- * to `late`, so that an answer nobody waits for any more can be undone.
- */
-export function ask<T>(clock: Clock, milliseconds: number, question: () => Promise<T>, late?: (answer: T) => void): Promise<T> {
+/** Nobody waits for the answer any more. */
+export class GivenUpError extends Error {
+  constructor() {
+    super('the question was given up');
+    this.name = 'GivenUpError';
+  }
+}
+
+export interface AskOptions<T> {
+  /** Gets an answer that came after its question had timed out or was given up, so that it can be undone. */
+  readonly late?: (answer: T) => void;
+  /** Is handed the way to give the question up, which rejects it at once. */
+  readonly giveUp?: (giveUp: () => void) => void;
+}
+
+/** Asks the server with a time limit, because every client library waits for a frozen server without one. */
+export function ask<T>(
+  clock: Clock,
+  milliseconds: number,
+  question: () => Promise<T>,
+  options?: AskOptions<T>,
+): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    let timedOut = false;
-    const cancel = clock.after(milliseconds, () => {
-      timedOut = true;
-      reject(new NoAnswerError(milliseconds));
-    });
+    let over = false;
+    const end = (error: Error): void => {
+      over = true;
+      cancel();
+      reject(error);
+    };
+    const cancel = clock.after(milliseconds, () => end(new NoAnswerError(milliseconds)));
+    options?.giveUp?.(() => end(new GivenUpError()));
     question().then(
       (answer) => {
         cancel();
-        if (timedOut) late?.(answer);
+        if (over) options?.late?.(answer);
         else resolve(answer);
       },
       (error: unknown) => {

@@ -42,7 +42,9 @@ const LAST_RELEASES_MS = 2_000;
 export class LockEngine {
   readonly name: string;
   /** Names this process on the server; the owners of its claims begin with it. */
-  readonly instance = `${hostname().replace(/[^\w.-]/g, '').slice(0, 48)}-${process.pid}-${randomBytes(6).toString('base64url')}`;
+  readonly instance = `${hostname()
+    .replace(/[^\w.-]/g, '')
+    .slice(0, 48)}-${process.pid}-${randomBytes(6).toString('base64url')}`;
   readonly #prefix: string;
   readonly #clock: Clock;
   readonly #callTimeout: number;
@@ -75,7 +77,13 @@ export class LockEngine {
     const random = options.random ?? Math.random;
     const callTimeout = this.#callTimeout;
     this.#family = familyOf(backend, { clock, callTimeout, keeper: () => this.#keeper });
-    this.#keeper = new Keeper({ clock, random, callTimeout, renew: (leases) => this.#family.renew(leases) });
+    this.#keeper = new Keeper({
+      clock,
+      random,
+      callTimeout,
+      renew: (leases) => this.#family.renew(leases),
+      nodeOf: this.#family.nodeOf,
+    });
     this.#undo = new Undo(clock, callTimeout);
     let claims = 0;
     this.#parts = {
@@ -122,7 +130,11 @@ export class LockEngine {
    * Runs the work under the lock and releases it. The work's own error comes out whatever happens to the lock.
    * @throws LockLostError when the work succeeded but the lock was lost meanwhile
    */
-  async withLock<T>(key: string | readonly string[], work: (lock: Lock) => PromiseLike<T> | T, options?: WithLockOptions): Promise<T> {
+  async withLock<T>(
+    key: string | readonly string[],
+    work: (lock: Lock) => PromiseLike<T> | T,
+    options?: WithLockOptions,
+  ): Promise<T> {
     const entered = await this.enter(key, options);
     let result: T;
     try {
@@ -154,7 +166,9 @@ export class LockEngine {
    */
   async forceRelease(key: string): Promise<boolean> {
     const [name = ''] = canonicalKeys(key);
-    return this.#ask(`force the release of '${name}'`, { key: name }, () => this.backend.forceRelease(this.#prefix + name));
+    return this.#ask(`force the release of '${name}'`, { key: name }, () =>
+      this.backend.forceRelease(this.#prefix + name),
+    );
   }
 
   /** Resolves when the server answers. @throws LockBackendError */
@@ -196,7 +210,11 @@ export class LockEngine {
     return resolved;
   }
 
-  async #acquire(key: string | readonly string[], options: AcquireOptions = NONE, once: boolean): Promise<Hold | undefined> {
+  async #acquire(
+    key: string | readonly string[],
+    options: AcquireOptions = NONE,
+    once: boolean,
+  ): Promise<Hold | undefined> {
     const keys = canonicalKeys(key);
     const resolved = this.resolve(options);
     if (this.#state === 'closed') throw this.#closed(joined(keys));
@@ -224,7 +242,8 @@ export class LockEngine {
         };
       });
     }
-    await Promise.all([...this.#holds].map((hold) => hold.release()));
+    const reason = 'the application shut down before the work under it had ended';
+    await Promise.all([...this.#holds].map((hold) => hold.surrender(reason)));
     await this.#undo.settle(LAST_RELEASES_MS);
     await this.#family.close();
     this.#keeper.stop();
@@ -243,10 +262,13 @@ export class LockEngine {
   }
 
   #closed(key: string): LockClosedError {
-    return new LockClosedError(`'${key}' was not locked: the application is shutting down, and '${this.name}' takes no new locks.`, {
-      key,
-      backend: this.name,
-    });
+    return new LockClosedError(
+      `'${key}' was not locked: the application is shutting down, and '${this.name}' takes no new locks.`,
+      {
+        key,
+        backend: this.name,
+      },
+    );
   }
 
   async #ask<T>(what: string, details: LockErrorDetails, question: () => Promise<T>): Promise<T> {

@@ -76,7 +76,12 @@ class UnderLock implements Entered {
   }
 }
 
-async function enterNested(engine: LockEngine, clock: Clock, { hold, nested }: Frame, { wait, signal }: ResolvedOptions): Promise<void> {
+async function enterNested(
+  engine: LockEngine,
+  clock: Clock,
+  { hold, nested }: Frame,
+  { wait, signal }: ResolvedOptions,
+): Promise<void> {
   const startedAt = clock.now();
   if (await nested.enter(clock, startedAt + wait, signal)) return;
   throw new LockTimeoutError(

@@ -10,7 +10,10 @@ interface Event<T extends string> {
   readonly owner: string;
 }
 
-/** What happens to locks, for metrics and logs. Every acquisition ends in exactly one of `acquired`, `timeout` and `failed`. */
+/**
+ * What happens to locks, for metrics and logs. Every acquisition ends in exactly one of `acquired`, `timeout` and `failed`, and
+ * what was acquired ends in exactly one of `released` and `lost`.
+ */
 export type LockEvent =
   /** The key was busy; the call stands in line. */
   | (Event<'waiting'> & { readonly holder: string | undefined })
@@ -26,7 +29,7 @@ export type LockEvent =
   /** The acquisition ended without the lock: aborted, closed, or the server failed. */
   | (Event<'failed'> & { readonly waitedMs: number; readonly error: unknown })
   | (Event<'released'> & { readonly heldMs: number })
-  /** The lock was lost while it was held. */
+  /** The lock was lost while it was held, or turned out to be at its release. */
   | (Event<'lost'> & { readonly heldMs: number; readonly reason: string })
   /** The server did not confirm a renewal; it is tried again until the lease ends. */
   | (Event<'renewal-failed'> & { readonly error: unknown; readonly remainingMs: number })

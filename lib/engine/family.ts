@@ -1,13 +1,4 @@
-import type {
-  Attempt,
-  Busy,
-  Claim,
-  Clash,
-  Grant,
-  KeyBackend,
-  LockBackend,
-  Waiter,
-} from '../backends/backend.js';
+import type { Attempt, Busy, Claim, Clash, Grant, KeyBackend, LockBackend, Waiter } from '../backends/backend.js';
 import type { Clock } from './clock.js';
 import type { Keeper } from './keeper.js';
 import { Lease } from './lease.js';
@@ -20,7 +11,7 @@ import { type NotYet, pushedSince } from './validity.js';
  */
 export interface Family {
   attempt(claim: Claim, waiter?: Waiter): Promise<Attempt>;
-  attemptAll?(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Clash>;
+  attemptAll?(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Clash | undefined>;
   release(claim: Claim, keepMs: number): Promise<boolean>;
   downgrade?(claim: Claim): Promise<boolean>;
   /** The lease that a grant hangs from, already kept alive if `renewed`; `undefined` when it is over before it began. */
@@ -32,6 +23,8 @@ export interface Family {
   /** Since when a pushed grant counts, or `undefined` when it is only a hint to look. */
   pushedSince(notYet: NotYet, grantedAt: number | undefined, now: number): number | undefined;
   renew(leases: readonly Lease[]): Promise<readonly (boolean | undefined)[]>;
+  /** See `KeyBackend.nodeOf`. */
+  nodeOf?(lease: Lease): string | undefined;
   close(): Promise<void>;
 }
 
@@ -66,7 +59,12 @@ function keyFamily(backend: KeyBackend, { clock, keeper }: FamilyOptions): Famil
     abandon: (claim, lease) => void unhang(claim, lease),
     pushedSince,
     renew: (leases) =>
-      backend.renew(leases.flatMap((lease) => ('claim' in lease.subject ? [{ ...lease.subject.claim, ttl: lease.renewTo }] : []))),
+      backend.renew(
+        leases.flatMap((lease) => ('claim' in lease.subject ? [{ ...lease.subject.claim, ttl: lease.renewTo }] : [])),
+      ),
+    ...(backend.nodeOf && {
+      nodeOf: ({ subject }) => ('claim' in subject ? backend.nodeOf?.(subject.claim.key) : undefined),
+    }),
     async close() {},
   };
 }

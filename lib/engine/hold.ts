@@ -48,7 +48,9 @@ export class Hold implements Lock, LeaseListener {
     this.acquiredAt = parts.clock.now();
     this.#mode = options.mode;
     for (const { lease } of heldKeys) lease.listen(this);
-    if (options.maxHold !== Infinity) this.#stopMaxHold = this.#endAfter(options.maxHold);
+    if (options.maxHold !== Infinity) {
+      this.#stopMaxHold = parts.clock.after(options.maxHold, () => this.#endByMaxHold(), true);
+    }
   }
 
   get key(): string {
@@ -64,7 +66,9 @@ export class Hold implements Lock, LeaseListener {
   }
 
   get fencingTokens(): ReadonlyMap<string, bigint> {
-    return new Map(this.heldKeys.flatMap(({ key, fencingToken }) => (fencingToken === undefined ? [] : [[key, fencingToken]])));
+    return new Map(
+      this.heldKeys.flatMap(({ key, fencingToken }) => (fencingToken === undefined ? [] : [[key, fencingToken]])),
+    );
   }
 
   get released(): boolean {
@@ -73,6 +77,10 @@ export class Hold implements Lock, LeaseListener {
 
   get held(): boolean {
     if (this.#lost !== undefined || this.#releasing !== undefined) return false;
+    if (this.#heldMs() >= this.options.maxHold) {
+      this.#endByMaxHold();
+      return false;
+    }
     for (const { lease } of this.heldKeys) {
       if (lease.live) continue;
       // The timer that should have said so is late: the event loop stood still, or the process did.
@@ -104,15 +112,21 @@ export class Hold implements Lock, LeaseListener {
 
   assertHeld(): void {
     if (this.held) return;
-    throw this.#lost ?? new LockLostError(`The lock on '${this.key}' was released. Work that needs it must end before that.`, this.#details());
+    throw (
+      this.#lost ??
+      new LockLostError(
+        `The lock on '${this.key}' was released. Work that needs it must end before that.`,
+        this.#details(),
+      )
+    );
   }
 
-  async extend(ttl: Duration): Promise<void> {
-    const milliseconds = this.parts.ttlOf(ttl);
+  async extend(ttl?: Duration): Promise<void> {
+    const milliseconds = ttl === undefined ? undefined : this.parts.ttlOf(ttl);
     this.assertHeld();
     await Promise.all(
       this.heldKeys.map(async ({ lease }) => {
-        if ('claim' in lease.subject) lease.renewTo = milliseconds;
+        if (milliseconds !== undefined && 'claim' in lease.subject) lease.renewTo = milliseconds;
         try {
           await this.parts.keeper.renewNow(lease);
         } catch (cause) {
@@ -154,6 +168,13 @@ export class Hold implements Lock, LeaseListener {
     return (this.#releasing ??= this.#release(this.held));
   }
 
+  /** Releases although the work under it has not ended, and tells the work so. */
+  surrender(reason: string): Promise<boolean> {
+    const wasHeld = this.held;
+    this.lost(reason);
+    return (this.#releasing ??= this.#release(wasHeld));
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.release().then(() => undefined);
   }
@@ -165,8 +186,12 @@ export class Hold implements Lock, LeaseListener {
       `The lock on '${this.key}' was lost: ${reason}. Somebody else may hold it now; stop, and write nothing that is not guarded by the fencing token.`,
       this.#details(),
     );
-    this.parts.emit(() => ({ type: 'lost', ...this.#names(), heldMs: this.#heldMs(), reason }));
+    this.#emitLost(reason);
     this.#controller?.abort(this.#lost);
+  }
+
+  #emitLost(reason: string): void {
+    this.parts.emit(() => ({ type: 'lost', ...this.#names(), heldMs: this.#heldMs(), reason }));
   }
 
   renewalFailed(error: unknown, remainingMs: number): void {
@@ -180,7 +205,8 @@ export class Hold implements Lock, LeaseListener {
     let gone: boolean;
     if (this.heldKeys.length === 1 && only) gone = (await this.#letGo(only, keepMs)) === false;
     else gone = (await Promise.all(this.heldKeys.map((held) => this.#letGo(held, keepMs)))).includes(false);
-    this.parts.emit(() => ({ type: 'released', ...this.#names(), heldMs: this.#heldMs() }));
+    if (!this.#lost && gone) this.#emitLost('the server no longer had it at the release');
+    else if (!this.#lost) this.parts.emit(() => ({ type: 'released', ...this.#names(), heldMs: this.#heldMs() }));
     this.parts.onReleased(this);
     // Unknown is not no: it was ours when the release was sent.
     return wasHeld && !gone;
@@ -194,15 +220,10 @@ export class Hold implements Lock, LeaseListener {
     return withdraw(this.parts, claim, keepMs);
   }
 
-  #endAfter(maxHold: number): () => void {
-    return this.parts.clock.after(
-      maxHold,
-      () => {
-        for (const { claim, lease } of this.heldKeys) this.parts.family.abandon(claim, lease);
-        this.lost(`it was held for its \`maxHold\` of ${maxHold} ms`);
-      },
-      true,
-    );
+  /** The watch-dog stops, and the lock ends with its lease. */
+  #endByMaxHold(): void {
+    for (const { claim, lease } of this.heldKeys) this.parts.family.abandon(claim, lease);
+    this.lost(`it was held for its \`maxHold\` of ${this.options.maxHold} ms`);
   }
 
   #heldMs(): number {

@@ -19,6 +19,8 @@ export interface KeeperOptions {
   readonly callTimeout: number;
   /** Renews the leases in one call; for each whether it still lives, or `undefined` where that is not known. */
   readonly renew: (leases: readonly Lease[]) => Promise<readonly (boolean | undefined)[]>;
+  /** The server that has the lease, where there are several: each is asked by itself. */
+  readonly nodeOf?: ((lease: Lease) => string | undefined) | undefined;
 }
 
 /**
@@ -91,7 +93,22 @@ export class Keeper {
       else if (lease.renewing || !renewed) this.#due.at(lease.validUntil, kept);
       else toRenew.push(kept);
     }
-    for (let i = 0; i < toRenew.length; i += BATCH) this.#renew(toRenew.slice(i, i + BATCH));
+    for (const together of this.#byNode(toRenew)) {
+      for (let i = 0; i < together.length; i += BATCH) this.#renew(together.slice(i, i + BATCH));
+    }
+  }
+
+  #byNode(kept: readonly Kept[]): Iterable<readonly Kept[]> {
+    const { nodeOf } = this.options;
+    if (!nodeOf || kept.length < 2) return [kept];
+    const byNode = new Map<string | undefined, Kept[]>();
+    for (const one of kept) {
+      const node = nodeOf(one.lease);
+      const others = byNode.get(node);
+      if (others) others.push(one);
+      else byNode.set(node, [one]);
+    }
+    return byNode.values();
   }
 
   #renew(batch: readonly Kept[]): void {

@@ -11,7 +11,9 @@ export const joined = (keys: readonly string[]): string => keys.join(' + ');
 export function canonicalKeys(key: string | readonly string[]): readonly string[] {
   if (typeof key === 'string') return [checked(key)];
   if (!Array.isArray(key) || key.length === 0) {
-    throw new LockKeyError(`A key is a string, or an array of at least one; this is ${Array.isArray(key) ? 'an empty array' : key === null ? 'null' : typeof key}.`);
+    throw new LockKeyError(
+      `A key is a string, or an array of at least one; this is ${Array.isArray(key) ? 'an empty array' : key === null ? 'null' : typeof key}.`,
+    );
   }
   return [...new Set(key.map(checked))].sort();
 }
@@ -19,10 +21,14 @@ export function canonicalKeys(key: string | readonly string[]): readonly string[
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 function checked(key: unknown): string {
-  if (typeof key !== 'string') throw new LockKeyError(`A key is a string; this is ${key === null ? 'null' : typeof key}.`);
+  if (typeof key !== 'string')
+    throw new LockKeyError(`A key is a string; this is ${key === null ? 'null' : typeof key}.`);
   if (key === '') throw new LockKeyError('The key is empty, so every caller would lock the same. Name what is locked.');
   // Half a surrogate pair has no UTF-8 form: on a server all such keys would be one.
-  if (LONE_SURROGATE.test(key)) throw new LockKeyError(`The key ${JSON.stringify(key)} has half a surrogate pair, which no server can store.`, { key });
+  if (LONE_SURROGATE.test(key))
+    throw new LockKeyError(`The key ${JSON.stringify(key)} has half a surrogate pair, which no server can store.`, {
+      key,
+    });
   return key;
 }
 

@@ -26,7 +26,7 @@ export interface Lock extends AsyncDisposable {
   /** @throws LockLostError when the lock is not surely held any more */
   assertHeld(): void;
   /**
-   * Renews now, to `ttl` from now, and renews to that from here on.
+   * Renews now, to `ttl` from now, and renews to that from here on; without one, to the length it has. A session's length is fixed.
    * @throws LockLostError when it was not held any more
    * @throws LockBackendError when the server did not answer (the lock is then held on until its lease ends)
    */

@@ -33,23 +33,41 @@ export function resolveOptions(options: AcquireOptions, traits: Traits, kind: st
   const { renew = DEFAULTS.renew, mode = DEFAULTS.mode, limit = DEFAULTS.limit, fair, signal } = options;
 
   if (ttl < traits.minTtl) {
-    fail(`\`ttl\` is ${ttl} ms, but ${kind} keeps no lease shorter than ${traits.minTtl} ms. Give at least that; 15 s is the default.`);
+    fail(
+      `\`ttl\` is ${ttl} ms, but ${kind} keeps no lease shorter than ${traits.minTtl} ms. Give at least that; 15 s is the default.`,
+    );
   }
-  if (mode !== 'exclusive' && mode !== 'shared') fail(`\`mode\` is ${JSON.stringify(mode)}; it is 'exclusive' or 'shared'.`);
+  if (mode !== 'exclusive' && mode !== 'shared')
+    fail(`\`mode\` is ${JSON.stringify(mode)}; it is 'exclusive' or 'shared'.`);
   if (!traits.modes.includes(mode)) fail(`${kind} has no ${mode} locks. Take an exclusive one, or another backend.`);
   if (!Number.isSafeInteger(limit) || limit < 1) {
     fail(`\`limit\` is ${String(limit)}; it is how many may hold the key together, a whole number from 1 up.`);
   }
-  if (limit > 1 && !traits.semaphores) fail(`${kind} has no semaphores (\`limit\` above 1). Take another backend for this key.`);
+  if (limit > 1 && !traits.semaphores)
+    fail(`${kind} has no semaphores (\`limit\` above 1). Take another backend for this key.`);
   if (limit > 1 && mode === 'shared') {
-    fail('`mode: \'shared\'` and `limit` do not go together: a shared lock has no limit, and holders of a semaphore are all alike.');
+    fail(
+      "`mode: 'shared'` and `limit` do not go together: a shared lock has no limit, and holders of a semaphore are all alike.",
+    );
   }
   if (fair === true && !traits.fifo) {
-    fail(`\`fair: true\` needs a backend that keeps a line of waiters, and ${kind} does not. Leave it out, or take another backend.`);
+    fail(
+      `\`fair: true\` needs a backend that keeps a line of waiters, and ${kind} does not. Leave it out, or take another backend.`,
+    );
   }
   if (maxHold <= 0) fail('`maxHold` is 0, so the lock could never be held. Give the longest time the work may take.');
   if (minHold > maxHold) fail(`\`minHold\` (${minHold} ms) is longer than \`maxHold\` (${maxHold} ms).`);
-  return { wait, ttl, claimTtl: renew ? Math.min(ttl, CLAIM_TTL_MS) : ttl, renew, maxHold, minHold, mode, limit, signal };
+  return {
+    wait,
+    ttl,
+    claimTtl: renew ? Math.min(ttl, CLAIM_TTL_MS) : ttl,
+    renew,
+    maxHold,
+    minHold,
+    mode,
+    limit,
+    signal,
+  };
 }
 
 /** The ttl given to `Lock.extend`, checked like the option. */

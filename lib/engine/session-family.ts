@@ -224,12 +224,9 @@ export class SessionFamily implements Family {
     const { clock, keeper, callTimeout } = this.options;
     const sentAt = clock.now();
     // A session that comes too late would be kept by nobody.
-    const session = await ask(
-      clock,
-      callTimeout,
-      () => this.backend.open(ttl),
-      (late) => void late.end().catch(() => undefined),
-    );
+    const session = await ask(clock, callTimeout, () => this.backend.open(ttl), {
+      late: (session) => void session.end().catch(() => undefined),
+    });
     const lease = new Lease(clock, { session }, sentAt, session.ttl, session.ttl);
     const open: Open = { session, lease, ttl, hung: new Set(), idle: 0, auditing: false };
     this.#opens.set(session, open);

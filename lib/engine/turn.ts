@@ -1,8 +1,10 @@
 import type { Attempt, Busy, Claim, Grant, Waiter } from '../backends/backend.js';
-import { ask } from './call.js';
+import { type AskOptions, ask } from './call.js';
 import type { EngineParts } from './parts.js';
 import type { NotYet } from './validity.js';
 
+/** A server that answers at all is given this long, in milliseconds, also when the wait is shorter. */
+const SHORTEST_CALL_MS = 250;
 /** After an unanswered question, in milliseconds; doubled each time. */
 const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 1_000;
@@ -13,7 +15,12 @@ const LONGEST_POLL_MS = 1_000;
 /** How waiting for one key ended. */
 export type TurnOutcome =
   /** Ours, believed from `since` for `ttl`. */
-  | { readonly outcome: 'granted'; readonly fencingToken: bigint | undefined; readonly since: number; readonly ttl: number }
+  | {
+      readonly outcome: 'granted';
+      readonly fencingToken: bigint | undefined;
+      readonly since: number;
+      readonly ttl: number;
+    }
   | { readonly outcome: 'busy'; readonly holder: string | undefined }
   /** In use as another sort of lock. */
   | { readonly outcome: 'clash'; readonly limit: number }
@@ -25,7 +32,7 @@ export type TurnOutcome =
 export interface TurnListener {
   /** The server said "not yet", for the first time or again after not answering. */
   onBusy(holder: string | undefined): void;
-  /** An attempt that was given up turned out to be granted after all. */
+  /** An attempt that had timed out or was given up turned out to be granted after all. */
   onLateGrant(claim: Claim): void;
 }
 
@@ -38,7 +45,8 @@ export class Turn implements Waiter {
   #look = false;
   #cancelled: { readonly reason: unknown } | undefined;
   #wake: (() => void) | undefined;
-  #over = false;
+  #giveUp: (() => void) | undefined;
+  #question: Promise<Attempt> | undefined;
   #failures = 0;
 
   /** @param deadline when to give up; in the past: ask once */
@@ -61,6 +69,8 @@ export class Turn implements Waiter {
 
   cancel(reason: unknown): void {
     this.#cancelled ??= { reason };
+    if (this.#question) this.parts.undo.expect(this.#question);
+    this.#giveUp?.();
     this.#wake?.();
   }
 
@@ -79,6 +89,7 @@ export class Turn implements Waiter {
         let pause: number;
         try {
           const answer = await this.#ask(patient);
+          this.#question = undefined;
           if (answer.granted) return granted(answer, sentAt, this.claim.ttl);
           if ('limit' in answer) return { outcome: 'clash', limit: answer.limit };
           this.#failures = 0;
@@ -98,7 +109,6 @@ export class Turn implements Waiter {
         if (clock.now() >= this.deadline && !this.#cancelled) return last;
       }
     } finally {
-      this.#over = true;
       unwatch?.();
     }
   }
@@ -106,16 +116,20 @@ export class Turn implements Waiter {
   #ask(patient: boolean): Promise<Attempt> {
     const { clock, callTimeout, family, backend } = this.parts;
     const waiter = patient && backend.traits.fifo ? this : undefined;
-    return ask(
-      clock,
-      callTimeout,
-      () => family.attempt(this.claim, waiter),
-      // While the wait goes on it asks again and is told; after that the grant would lie about until its lease ends.
-      (late) => {
-        if (late.granted && this.#over) this.listener.onLateGrant(this.claim);
-      },
-    );
+    const limit = patient
+      ? Math.min(callTimeout, Math.max(this.deadline - clock.now(), SHORTEST_CALL_MS))
+      : callTimeout;
+    return ask(clock, limit, () => (this.#question = family.attempt(this.claim, waiter)), this.#asking);
   }
+
+  readonly #asking: AskOptions<Attempt> = {
+    late: (answer) => {
+      if (answer.granted) this.listener.onLateGrant(this.claim);
+    },
+    giveUp: (giveUp) => {
+      this.#giveUp = giveUp;
+    },
+  };
 
   #untilNextLook(answer: Busy, asked: number): number {
     const said = answer.retryAfterMs ?? LONGEST_POLL_MS;

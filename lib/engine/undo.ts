@@ -7,6 +7,9 @@ import type { EngineParts } from './parts.js';
 const FIRST_RETRY_MS = 50;
 const SLOWEST_RETRY_MS = 2_000;
 
+/** How long an acquisition that failed waits for its withdrawal, in milliseconds; after that it goes on in the background. */
+const WITHDRAWAL_MS = 250;
+
 /** The longest that a server keeps a silent waiter's place in line, in milliseconds. */
 const PLACE_FORGOTTEN_MS = 20_000;
 
@@ -20,6 +23,7 @@ export type Released = boolean | 'unknown';
 export class Undo {
   readonly #pending = new Set<Promise<void>>();
   readonly #stops = new Set<() => void>();
+  #over = false;
 
   constructor(
     private readonly clock: Clock,
@@ -27,7 +31,11 @@ export class Undo {
   ) {}
 
   /** Tries once and waits for that; goes on in the background if it was not confirmed. */
-  async release(release: () => Promise<boolean>, forgottenAfterMs: number, onUnknown: (error: unknown) => void): Promise<Released> {
+  async release(
+    release: () => Promise<boolean>,
+    forgottenAfterMs: number,
+    onUnknown: (error: unknown) => void,
+  ): Promise<Released> {
     try {
       return await ask(this.clock, this.callTimeout, release);
     } catch (error) {
@@ -41,11 +49,21 @@ export class Undo {
     return this.#pending.size;
   }
 
-  /** Waits until nothing is left to take back, or that long. */
+  /** Something that is on its way and ends by itself, within the time limit of a call: closing waits for it. */
+  expect(onItsWay: Promise<unknown>): void {
+    const over = ask(this.clock, this.callTimeout, () => onItsWay)
+      .then(noop, noop)
+      .finally(() => this.#pending.delete(over));
+    this.#pending.add(over);
+  }
+
+  /** Waits until nothing is left to take back, or that long; after that nothing is tried any more. */
   async settle(milliseconds: number): Promise<void> {
-    if (this.#pending.size > 0) {
-      await ask(this.clock, milliseconds, () => Promise.all(this.#pending)).catch(() => undefined);
+    const until = this.clock.now() + milliseconds;
+    while (this.#pending.size > 0 && this.clock.now() < until) {
+      await ask(this.clock, until - this.clock.now(), () => Promise.all(this.#pending)).catch(noop);
     }
+    this.#over = true;
     for (const stop of this.#stops) stop();
   }
 
@@ -55,7 +73,11 @@ export class Undo {
   }
 
   async #tryUntil(release: () => Promise<boolean>, until: number): Promise<void> {
-    for (let pause = FIRST_RETRY_MS; this.clock.now() < until; pause = Math.min(pause * 2, SLOWEST_RETRY_MS)) {
+    for (
+      let pause = FIRST_RETRY_MS;
+      !this.#over && this.clock.now() < until;
+      pause = Math.min(pause * 2, SLOWEST_RETRY_MS)
+    ) {
       if (!(await this.#pause(pause))) return;
       try {
         await ask(this.clock, this.callTimeout, release);
@@ -87,7 +109,11 @@ export class Undo {
  * Takes back whatever the server may have for the claim, a hold or a place in line. With `keepMs` the server keeps the key
  * closed for that long.
  */
-export function withdraw({ undo, family, emit, backendName, prefix }: EngineParts, claim: Claim, keepMs = 0): Promise<Released> {
+export function withdraw(
+  { undo, family, emit, backendName, prefix }: EngineParts,
+  claim: Claim,
+  keepMs = 0,
+): Promise<Released> {
   return undo.release(
     () => family.release(claim, keepMs),
     claim.ttl + keepMs + PLACE_FORGOTTEN_MS,
@@ -101,3 +127,10 @@ export function withdraw({ undo, family, emit, backendName, prefix }: EnginePart
       })),
   );
 }
+
+/** As `withdraw`, but a silent server is not waited for: who gave up wants out. */
+export function withdrawSoon(parts: EngineParts, claim: Claim): Promise<Released> {
+  return ask(parts.clock, WITHDRAWAL_MS, () => withdraw(parts, claim)).catch(() => 'unknown' as const);
+}
+
+const noop = (): void => undefined;

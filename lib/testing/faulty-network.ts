@@ -145,7 +145,7 @@ export class FaultyNetwork {
             if (answered) this.#travel(() => this.#receive(() => resolve(answer)));
             else if (told && !early) fail();
           },
-          (error: unknown) => this.#travel(() => this.#receive(() => reject(error as Error))),
+          (error: unknown) => this.#travel(() => this.#receive(() => reject(error))),
         );
       if (this.#ordered) this.#queue(arrive);
       else this.#travel(arrive);

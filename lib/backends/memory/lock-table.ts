@@ -59,7 +59,9 @@ export class LockTable {
       return grant ?? this.#busy(entry);
     }
     this.#serve(entry);
-    return entry.line.size === 0 && isOpen(entry, claim) ? this.#take(entry, claim, claim.ttl) : this.#tidied(claim.key, this.#busy(entry));
+    return entry.line.size === 0 && isOpen(entry, claim)
+      ? this.#take(entry, claim, claim.ttl)
+      : this.#tidied(claim.key, this.#busy(entry));
   }
 
   attemptAll(claims: readonly Claim[]): readonly Grant[] | Busy | Clash {
@@ -182,9 +184,14 @@ export class LockTable {
 
   #busy(entry: Entry): Busy {
     const now = this.now();
-    const first = [...entry.holds.values()].reduce<Hold | undefined>((a, b) => (a && a.ends <= b.ends ? a : b), undefined);
+    const first = [...entry.holds.values()].reduce<Hold | undefined>(
+      (a, b) => (a && a.ends <= b.ends ? a : b),
+      undefined,
+    );
     const retryAfterMs = Math.min(first ? first.ends - now : LOOK_MS, LOOK_MS);
-    return first ? { granted: false, retryAfterMs, at: now, holder: first.claim.owner } : { granted: false, retryAfterMs, at: now };
+    return first
+      ? { granted: false, retryAfterMs, at: now, holder: first.claim.owner }
+      : { granted: false, retryAfterMs, at: now };
   }
 
   /** Nothing is kept for a key that nobody holds or waits for. */

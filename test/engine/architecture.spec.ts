@@ -1,0 +1,127 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const LIB = fileURLToPath(new URL('../../lib', import.meta.url));
+
+interface Source {
+  /** From `lib`, such as `engine/lock.ts`. */
+  readonly path: string;
+  /** Without its comments. */
+  readonly code: string;
+  /** What it imports, types included: files from `lib`, anything else by its name. */
+  readonly imports: readonly string[];
+}
+
+const sources: readonly Source[] = readdirSync(LIB, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => {
+    const text = readFileSync(join(LIB, path), 'utf8');
+    const code = text.replace(/\/\*[\s\S]*?\*\/|(?<![:'"`])\/\/.*$/gm, '');
+    const named = [...code.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, name]) => name ?? '');
+    const imports = named.map((name) =>
+      name.startsWith('.') ? relative(LIB, join(LIB, dirname(path), name)).replace(/\.js$/, '.ts') : name,
+    );
+    return { path, code, imports };
+  });
+
+/** Ring by ring, from the inside: whom each may import besides itself, node's own modules and what is named. */
+const rings: readonly { readonly ring: RegExp; readonly may: RegExp }[] = [
+  { ring: /^backends\/backend\.ts$/, may: /^$/ },
+  // A backend speaks to the user in the engine's words for durations and errors, and knows no more of it.
+  // A backend speaks to the user in the engine's words, for durations, errors and the lock itself, and knows no more of it.
+  {
+    ring: /^backends\/([a-z]+)\//,
+    may: /^backends\/backend\.ts$|^engine\/(errors|duration|lock)\.ts$|^(ioredis|@redis\/client|etcd3)$/,
+  },
+  { ring: /^engine\//, may: /^backends\/backend\.ts$|^ms$/ },
+  { ring: /^testing\//, may: /^backends\/(backend\.ts|memory\/)|^engine\// },
+  {
+    ring: /^nest\/|^index\.ts$/,
+    may: /^nest\/|^backends\/(backend\.ts|memory\/index\.ts)$|^engine\/|^@nestjs\/(common|core)(\/.*)?$|^rxjs(\/operators)?$|^reflect-metadata$/,
+  },
+];
+
+const CLIENTS = /^(ioredis|@redis\/client|redis|etcd3|pg|mysql2?|mariadb|node-zookeeper-client|consul)(\/|$)/;
+
+describe('the rings', () => {
+  it.each(sources)('$path imports only inwards', ({ path, imports }) => {
+    const found = rings.find(({ ring }) => ring.test(path));
+    expect(found, 'the ring that it belongs to').toBeDefined();
+    const [home = ''] = found!.ring.exec(path) ?? [];
+    const strangers = imports.filter(
+      (name) => !name.startsWith('node:') && !(home.endsWith('/') && name.startsWith(home)) && !found!.may.test(name),
+    );
+    expect(strangers).toEqual([]);
+  });
+
+  it('no file imports in a circle of folders: the engine does not know Nest, Nest knows no backend but memory', () => {
+    const from = (folder: string) =>
+      sources.filter(({ path }) => path.startsWith(folder)).flatMap(({ imports }) => imports);
+    expect(from('engine/').filter((name) => /^@nestjs|^rxjs|^nest\/|^backends\/.*\//.test(name))).toEqual([]);
+    expect(from('nest/').filter((name) => /^backends\/(?!backend\.ts|memory\/)/.test(name))).toEqual([]);
+  });
+
+  it('the root reaches no client library, not even for a type', () => {
+    const reached = new Set<string>();
+    const visit = (path: string): void => {
+      if (reached.has(path)) return;
+      reached.add(path);
+      for (const name of sources.find((source) => source.path === path)?.imports ?? []) visit(name);
+    };
+    visit('index.ts');
+    expect(reached.size).toBeGreaterThan(20);
+    expect([...reached].filter((name) => CLIENTS.test(name))).toEqual([]);
+    expect([...reached].filter((name) => name.startsWith('testing/'))).toEqual([]);
+  });
+
+  it('the shipped test helpers are tied to no test runner', () => {
+    const runners = sources
+      .flatMap(({ imports }) => imports)
+      .filter((name) => /^(vitest|jest|@jest\/.*|mocha|chai|node:test)$/.test(name));
+    expect(runners).toEqual([]);
+  });
+});
+
+/** Lines of code in which one of these words stands. */
+function linesWith(words: RegExp, folder: string): string[] {
+  return sources
+    .filter(({ path }) => path.startsWith(folder))
+    .flatMap(({ path, code }) =>
+      code.split('\n').flatMap((line) => (words.test(line) ? [`${path}: ${line.trim()}`] : [])),
+    );
+}
+
+const TIME = /\bset(Timeout|Interval|Immediate)\b|\bDate\.now\b|\bnew Date\b|\bperformance\.now\b|\bhrtime\b/;
+
+/** The few that a backend may have. */
+const OWN_TIME = [
+  // It is the server.
+  /^backends\/memory\/index\.ts: .*new LockTable\(\(\) => performance\.now\(\)\)/,
+  // Handed to the client, which has no other way to name a time limit.
+  /^backends\/etcd\/\w+\.ts: .*deadline: Date\.now\(\) \+ patience/,
+  // A stream of events is opened anew by nobody else, and hung up when it is not used.
+  /^backends\/etcd\/watches\.ts: this\.#(linger|reconnect) = setTimeout\(.*\.unref\(\);$/,
+];
+
+describe('what belongs to one place only', () => {
+  it('nothing writes to the console', () => {
+    expect(linesWith(/\bconsole\./, '')).toEqual([]);
+  });
+
+  it("backends run no timers and read no clocks: those are the engine's", () => {
+    expect(linesWith(TIME, 'backends/').filter((line) => !OWN_TIME.some((own) => own.test(line)))).toEqual([]);
+  });
+
+  it('the engine takes its time from `clock.ts`, and chance from its options', () => {
+    expect(linesWith(TIME, 'engine/').filter((line) => !line.startsWith('engine/clock.ts'))).toEqual([]);
+    expect(linesWith(/\bMath\.random\b/, 'engine/')).toEqual([
+      'engine/engine.ts: const random = options.random ?? Math.random;',
+    ]);
+  });
+
+  it('what is exported is named: no `export *`', () => {
+    expect(linesWith(/export \*/, '')).toEqual([]);
+  });
+});

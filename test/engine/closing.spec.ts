@@ -1,0 +1,155 @@
+import { describe, expect, it } from 'vitest';
+import { LockClosedError, LockLostError } from '../../lib/engine/errors.js';
+import { Bench, holdAnswers, holdRequests, isSettled, silence } from './support/bench.js';
+
+const TTL = 10_000;
+
+describe('closing', () => {
+  it('sends everybody home who waits, refuses new calls, and leaves nothing', async () => {
+    const bench = new Bench();
+    const [one, other] = [bench.process(), bench.process()];
+    await other.engine.acquire('key', { ttl: '1h' });
+    const waiting = Promise.allSettled(
+      Array.from({ length: 10 }, () => one.engine.acquire('key', { ttl: TTL, wait: Infinity })),
+    );
+    await bench.clock.advance(10);
+    await bench.clock.run(one.engine.close());
+    for (const outcome of await waiting) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: expect.any(LockClosedError) as unknown });
+    }
+    expect(bench.table.inspect('key').waiting).toBe(0);
+    expect(one.clock.pending).toBe(0);
+    await expect(one.engine.acquire('key')).rejects.toThrow(LockClosedError);
+    await expect(one.engine.tryAcquire('free')).rejects.toThrow(
+      "'free' was not locked: the application is shutting down, and 'default' takes no new locks.",
+    );
+  });
+
+  it('work that runs may finish, and is not told to stop', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    const done = engine.withLock(
+      'key',
+      async (lock) => {
+        await new Promise<void>((resolve) => void bench.clock.after(3 * TTL, resolve));
+        return lock.held;
+      },
+      { ttl: TTL },
+    );
+    await bench.clock.advance(100);
+    const closed = engine.close(10 * TTL);
+    expect(await bench.clock.run(done)).toBe(true);
+    await bench.clock.run(closed);
+    expect(bench.clock.now()).toBeLessThan(3 * TTL + 100);
+    expect(bench.isUntouched('key')).toBe(true);
+  });
+
+  it('what is still held when the grace is over is released, and whoever works under it is told', async () => {
+    const bench = new Bench();
+    const { engine, clock } = bench.process();
+    const lock = await engine.acquire('key', { ttl: TTL });
+    const { signal } = lock;
+    await bench.clock.run(engine.close(500));
+    expect(bench.clock.now()).toBeLessThan(510);
+    expect(bench.isUntouched('key')).toBe(true);
+    expect(lock.held).toBe(false);
+    expect(signal.aborted).toBe(true);
+    expect(signal.reason).toBeInstanceOf(LockLostError);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('a minHold is kept to also then', async () => {
+    const bench = new Bench();
+    const [one, other] = [bench.process(), bench.process()];
+    await one.engine.acquire('key', { ttl: TTL, minHold: 5_000 });
+    await bench.clock.run(one.engine.close(0));
+    expect(await bench.clock.run(other.engine.tryAcquire('key', { ttl: TTL }))).toBeNull();
+  });
+
+  it('waits for calls that are on their way, however short the grace: nothing is asked afterwards', async () => {
+    const bench = new Bench();
+    const { engine, wire, clock, asked } = bench.process();
+    const { letThrough } = holdAnswers(wire, 'attempt');
+    const acquiring = engine.acquire('key', { ttl: TTL });
+    acquiring.catch(() => undefined);
+    await bench.clock.advance(10);
+    const closed = engine.close(0);
+    await bench.clock.advance(100);
+    expect(await isSettled(closed)).toBe(false);
+    letThrough();
+    await bench.clock.run(closed);
+    await expect(acquiring).rejects.toThrow(LockClosedError);
+    expect(bench.isUntouched('key')).toBe(true);
+    expect(clock.pending).toBe(0);
+    const { length } = asked;
+    await bench.clock.advance(60_000);
+    expect(asked).toHaveLength(length);
+  });
+
+  it('a server that answers nothing holds it up for a few time limits, and afterwards nothing is asked', async () => {
+    const bench = new Bench();
+    const { engine, wire, clock, asked } = bench.process();
+    await engine.acquire('held', { ttl: TTL });
+    wire.ask = silence;
+    const waiting = engine.acquire('key', { ttl: TTL, wait: Infinity });
+    waiting.catch(() => undefined);
+    await bench.clock.advance(100);
+    await bench.clock.run(engine.close(0));
+    expect(bench.clock.now()).toBeLessThan(13_000);
+    expect(await isSettled(waiting)).toBe(true);
+    const { length } = asked;
+    await bench.clock.advance(60_000);
+    expect(asked).toHaveLength(length);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('releases that are not confirmed are repeated before it is closed', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    const lock = await engine.acquire('key', { ttl: TTL });
+    let failures = 3;
+    wire.ask = (question, send) =>
+      question === 'release' && failures-- > 0 ? Promise.reject(new Error('reset')) : send();
+    void lock.release();
+    await bench.clock.run(engine.close(0));
+    expect(bench.isUntouched('key')).toBe(true);
+  });
+
+  it('is done once: a second call is the same closing', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    const closed = engine.close();
+    expect(engine.close(0)).toBe(closed);
+    await bench.clock.run(closed);
+  });
+
+  it('drained, a call asks once and does not wait', async () => {
+    const bench = new Bench();
+    const [one, other] = [bench.process(), bench.process()];
+    const held = await other.engine.acquire('key', { ttl: '1h' });
+    const waiting = one.engine.acquire('key', { ttl: TTL, wait: Infinity });
+    await bench.clock.advance(10);
+    one.engine.drain();
+    await expect(bench.clock.run(waiting)).rejects.toThrow(LockClosedError);
+    await expect(bench.clock.run(one.engine.acquire('key', { ttl: TTL, wait: Infinity }))).rejects.toThrow(
+      LockClosedError,
+    );
+    expect((await one.engine.acquire('free', { ttl: TTL })).held).toBe(true);
+    await held.release();
+    expect((await one.engine.acquire('key', { ttl: TTL })).held).toBe(true);
+  });
+
+  it('a lock that is granted while it closes is given back', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    const { letThrough } = holdRequests(wire, 'attempt');
+    const acquiring = engine.acquire('key', { ttl: TTL });
+    acquiring.catch(() => undefined);
+    await bench.clock.advance(10);
+    const closed = engine.close();
+    letThrough();
+    await bench.clock.run(closed);
+    await expect(acquiring).rejects.toThrow(LockClosedError);
+    expect(bench.isUntouched('key')).toBe(true);
+  });
+});

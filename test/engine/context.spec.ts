@@ -1,0 +1,152 @@
+import { describe, expect, it } from 'vitest';
+import { currentLock } from '../../lib/engine/context.js';
+import { LockConfigurationError, LockLostError, LockTimeoutError } from '../../lib/engine/errors.js';
+import { Bench, isSettled, silence } from './support/bench.js';
+
+const TTL = 10_000;
+
+describe('work under a lock', () => {
+  it('sees it as the current one, by key and the innermost without, and only while it runs', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    expect(currentLock()).toBeUndefined();
+    await engine.withLock('a', async (a) => {
+      expect(currentLock()).toBe(a);
+      await engine.withLock('b', async (b) => {
+        expect(currentLock()).toBe(b);
+        expect(currentLock('a')).toBe(a);
+        expect(currentLock('c')).toBeUndefined();
+      });
+      expect(currentLock()).toBe(a);
+    });
+    expect(currentLock()).toBeUndefined();
+  });
+
+  it('enters the same key again at once, under the same lock and token, without asking the server', async () => {
+    const bench = new Bench();
+    const { engine, asked } = bench.process();
+    await engine.withLock('a', async (outer) => {
+      const { length } = asked;
+      await engine.withLock('a', async (inner) => {
+        expect(inner).toBe(outer);
+        expect(inner.fencingToken).toBe(outer.fencingToken);
+      });
+      expect(outer.held).toBe(true);
+      expect(asked).toHaveLength(length);
+    });
+    expect(bench.table.size).toBe(0);
+  });
+
+  it('keys that it does not hold yet are locked, those that it holds are not asked for', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    await engine.withLock('a', async (a) => {
+      await engine.withLock(['a', 'b'], async () => {
+        expect(bench.holders('a')).toEqual([a.owner]);
+        expect(bench.holders('b')).toHaveLength(1);
+      });
+      expect(bench.holders('b')).toEqual([]);
+      expect(a.held).toBe(true);
+    });
+  });
+
+  it('nested siblings run one after another', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    let inside = 0;
+    await bench.clock.run(
+      engine.withLock('a', () =>
+        Promise.all(
+          [30, 20, 10].map((ms) =>
+            engine.withLock('a', async () => {
+              expect(++inside).toBe(1);
+              await new Promise<void>((resolve) => void bench.clock.after(ms, resolve));
+              inside--;
+            }),
+          ),
+        ),
+      ),
+    );
+  });
+
+  it('a nested sibling waits no longer than its `wait`, and says who is in its way', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    await bench.clock.run(
+      engine.withLock('a', async () => {
+        const slow = engine.withLock('a', () => new Promise<void>((resolve) => void bench.clock.after(5_000, resolve)));
+        const failed = engine.withLock('a', () => undefined, { wait: 100 });
+        await expect(failed).rejects.toThrow(LockTimeoutError);
+        await expect(failed).rejects.toThrow(
+          /held by the work around this call, and other work nested in it did not end within 100 ms/,
+        );
+        await slow;
+      }),
+    );
+  });
+
+  it('of another async context waits like everybody else, and so does work that asked for `reentrant: false`', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    let done: () => void = () => undefined;
+    const holding = engine.withLock('a', () => new Promise<void>((resolve) => (done = resolve)), { ttl: TTL });
+    await bench.clock.advance(1);
+    const other = engine.withLock('a', () => 'in', { wait: Infinity, ttl: TTL });
+    await bench.clock.advance(100);
+    expect(await isSettled(other)).toBe(false);
+    done();
+    await bench.clock.run(holding);
+    expect(await bench.clock.run(other)).toBe('in');
+    const failed = engine.withLock('a', () =>
+      engine.withLock('a', () => 'in', { reentrant: false, wait: 100, ttl: TTL }),
+    );
+    await expect(bench.clock.run(failed)).rejects.toThrow(LockTimeoutError);
+  });
+
+  it('a reader that asks for the writer is told at once instead of waiting for itself', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    const upgrade = engine.withLock('a', () => engine.withLock('a', () => 'in', { wait: Infinity }), {
+      mode: 'shared',
+    });
+    await expect(upgrade).rejects.toThrow(LockConfigurationError);
+    await expect(upgrade).rejects.toThrow(/Two readers that both did so would wait for each other for ever/);
+    const within = engine.withLock('b', () => engine.withLock('b', () => 'in', { mode: 'shared' }));
+    expect(await within).toBe('in');
+  });
+
+  it('under a lock that was lost may not enter again', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    const work = engine.withLock(
+      'a',
+      async () => {
+        wire.ask = silence;
+        await new Promise<void>((resolve) => void bench.clock.after(TTL, resolve));
+        wire.heal();
+        await engine.withLock('a', () => 'in');
+      },
+      { ttl: TTL },
+    );
+    await expect(bench.clock.run(work)).rejects.toThrow(LockLostError);
+  });
+
+  it('that outlives the lock does not pass for it', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    let later: Promise<unknown> = Promise.resolve();
+    await engine.withLock('a', async (lock) => {
+      later = new Promise<void>((resolve) => void bench.clock.after(1_000, resolve)).then(() => {
+        expect(currentLock()).toBeUndefined();
+        return engine.withLock('a', (own) => own === lock);
+      });
+    });
+    expect(await bench.clock.run(later)).toBe(false);
+  });
+
+  it('keys of two engines have nothing to do with each other', async () => {
+    const bench = new Bench();
+    const [one, other] = [bench.process(), bench.process({ prefix: 'other:' })];
+    await one.engine.withLock('a', (outer) => other.engine.withLock('a', (inner) => expect(inner).not.toBe(outer)));
+  });
+});

@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest';
+import { LockBackendError, LockLostError } from '../../lib/engine/errors.js';
+import { SessionServer } from '../simulation/session-server.js';
+import { Bench, holdAnswers, isSettled, silence } from './support/bench.js';
+
+const TTL = 10_000;
+
+/** A server of the second family, where many locks hang from one lease. */
+function servers() {
+  const bench = new Bench();
+  const server = new SessionServer(bench.table, () => bench.clock.now());
+  return {
+    bench,
+    server,
+    process: (options = {}) =>
+      bench.process({ server: server.backend({ attemptAll: false, hanging: false }), ...options }),
+  };
+}
+
+describe('locks that hang from a session', () => {
+  it('share one session for each length of lease, whose renewal is one call', async () => {
+    const { bench, server, process } = servers();
+    const { engine, asked } = process();
+    const locks = [];
+    for (let i = 0; i < 100; i++) locks.push(await engine.acquire(`key ${i}`, { ttl: TTL }));
+    await engine.acquire('another length', { ttl: 2 * TTL });
+    expect(server.size).toBe(2);
+    const before = asked.length;
+    await bench.clock.advance(10 * TTL);
+    expect(locks.every((lock) => lock.held)).toBe(true);
+    expect(asked.length - before).toBeLessThan(60);
+  });
+
+  it('a burst opens one session, not one each', async () => {
+    const { bench, server, process } = servers();
+    const { engine } = process();
+    await bench.clock.run(Promise.all(Array.from({ length: 50 }, (_, i) => engine.acquire(`key ${i}`, { ttl: TTL }))));
+    expect(server.size).toBe(1);
+  });
+
+  it('one that is released leaves the others as they are', async () => {
+    const { bench, process } = servers();
+    const { engine } = process();
+    const [one, other] = [await engine.acquire('one', { ttl: TTL }), await engine.acquire('other', { ttl: TTL })];
+    expect(await one.release()).toBe(true);
+    expect(bench.isUntouched('one')).toBe(true);
+    await bench.clock.advance(3 * TTL);
+    expect(other.held).toBe(true);
+  });
+
+  it('are all lost with it, before it can end on the server', async () => {
+    const { bench, server, process } = servers();
+    const { engine, wire, events } = process();
+    const locks = [await engine.acquire('a', { ttl: TTL }), await engine.acquire('b', { ttl: TTL })];
+    wire.ask = silence;
+    const told = Promise.all(
+      locks.map(({ signal }) => new Promise((resolve) => signal.addEventListener('abort', resolve))),
+    );
+    await bench.clock.run(told);
+    expect(server.size).toBe(1);
+    expect(bench.holders('a')).toHaveLength(1);
+    expect(events.filter(({ type }) => type === 'lost')).toHaveLength(2);
+    for (const lock of locks) expect(lock.signal.reason).toBeInstanceOf(LockLostError);
+  });
+
+  it('a session that the server has forgotten is noticed by any verb, and the next lock gets a new one', async () => {
+    const { bench, server, process } = servers();
+    const { engine, wire } = process();
+    const lock = await engine.acquire('a', { ttl: TTL });
+    // The renewals of the session get lost, and it ends there.
+    wire.ask = (question, send) => (question === 'renew' ? silence() : send());
+    await bench.clock.advance(TTL / 2);
+    server.forget();
+    const next = await bench.clock.run(engine.acquire('b', { ttl: TTL }));
+    expect(next.held).toBe(true);
+    expect(lock.held).toBe(false);
+    expect(await lock.release()).toBe(false);
+  });
+
+  it('a session that could not be opened is tried again by the next lock', async () => {
+    const { bench, process } = servers();
+    const { engine, wire } = process();
+    wire.ask = () => Promise.reject(new Error('connection refused'));
+    await expect(bench.clock.run(engine.acquire('a', { ttl: TTL, wait: 0 }))).rejects.toThrow(LockBackendError);
+    wire.heal();
+    expect((await engine.acquire('a', { ttl: TTL })).held).toBe(true);
+  });
+
+  it('a session that opens only after it was given up is ended, for nobody would keep it', async () => {
+    const { bench, server, process } = servers();
+    const { engine, wire } = process();
+    const { letThrough } = holdAnswers(wire, 'open');
+    await expect(bench.clock.run(engine.acquire('a', { ttl: TTL, wait: 0 }))).rejects.toThrow(LockBackendError);
+    await bench.clock.advance(10);
+    letThrough();
+    await bench.clock.advance(10);
+    expect(server.size).toBe(0);
+  });
+
+  it('a lease that the server made shorter than it was asked for is believed for that long only', async () => {
+    const { bench, process } = servers();
+    const { engine, wire } = process();
+    // The model keeps time in steps of 50 ms.
+    const lock = await engine.acquire('a', { ttl: 1_049 });
+    wire.ask = silence;
+    await bench.clock.advance(988);
+    expect(lock.signal.aborted).toBe(true);
+    expect(bench.holders('a')).toHaveLength(1);
+  });
+
+  it('waiters of a session that ended stand in line again with a new one', async () => {
+    const { bench, server, process } = servers();
+    const [one, other] = [process(), process()];
+    const held = await one.engine.acquire('key', { ttl: 6 * TTL });
+    const waiting = other.engine.acquire('key', { ttl: TTL, wait: Infinity });
+    await bench.clock.advance(1_000);
+    other.wire.ask = silence;
+    await bench.clock.advance(2 * TTL);
+    other.wire.heal();
+    server.sweep();
+    await bench.clock.advance(3_000);
+    expect(bench.table.inspect('key').waiting).toBe(1);
+    void held.release();
+    expect((await bench.clock.run(waiting)).held).toBe(true);
+  });
+
+  it('a grant that was made in an earlier session is not believed under a later one', async () => {
+    const { bench, server, process } = servers();
+    const [one, other] = [process(), process()];
+    const held = await one.engine.acquire('key', { ttl: 6 * TTL });
+    const waiting = other.engine.acquire('key', { ttl: TTL, wait: Infinity });
+    await bench.clock.advance(1_000);
+    const behind = one.engine.acquire('key', { ttl: 6 * TTL, wait: Infinity });
+    // Its session is renewed there, and it does not hear of it: here it is over long before.
+    other.wire.ask = async (question, send) => {
+      const answer = await send();
+      return question === 'renew' ? silence() : answer;
+    };
+    await bench.clock.advance(TTL + 1_500);
+    other.wire.heal();
+    expect(server.size).toBe(3);
+    expect(bench.table.inspect('key').waiting).toBe(3);
+    // Its place by the first session is served, and with that session it is gone.
+    void held.release();
+    const next = await bench.clock.run(behind);
+    expect(next.held).toBe(true);
+    expect(await isSettled(waiting)).toBe(false);
+    void next.release();
+    expect((await bench.clock.run(waiting)).held).toBe(true);
+    expect(bench.holders('key')).toHaveLength(1);
+  });
+
+  it('closing ends the sessions', async () => {
+    const { bench, server, process } = servers();
+    const { engine, clock } = process();
+    await engine.acquire('a', { ttl: TTL });
+    await engine.acquire('b', { ttl: 2 * TTL });
+    await bench.clock.run(engine.close(0));
+    expect(server.size).toBe(0);
+    expect(bench.table.size).toBe(0);
+    expect(clock.pending).toBe(0);
+  });
+});

@@ -1,0 +1,3 @@
+import { describeSimulation } from './describe-simulation.js';
+
+describeSimulation('poor');

@@ -1,0 +1,161 @@
+import type { Attempt, Busy, Claim, Clash, Grant, Waiter } from '../../lib/backends/backend.js';
+import { LockTable } from '../../lib/backends/memory/lock-table.js';
+
+/** As long as a place in line is kept for a silent waiter. */
+const SILENCE_MS = 15_000;
+
+interface Place {
+  readonly number: number;
+  heard: number;
+}
+
+interface Made {
+  readonly key: string;
+  readonly owner: string;
+  readonly token: bigint;
+}
+
+/**
+ * The model server, and somebody at its door who writes down what comes in and goes out, and judges by that alone whether
+ * tokens grow and nobody is overtaken.
+ */
+export class WitnessedTable extends LockTable {
+  /** Called with the key whenever somebody lets go of it. */
+  readonly freed = new Set<(key: string) => void>();
+  readonly #lines = new Map<string, Map<string, Place>>();
+  readonly #holders = new Map<string, Map<string, bigint>>();
+  readonly #lastTokens = new Map<string, bigint>();
+  /** Whoever lost a key by force: it may believe in it until it is told or asks. */
+  readonly #forced = new Map<string, number>();
+  #arrivals = 0;
+  #made: Made[] = [];
+
+  constructor(
+    readonly time: () => number,
+    private readonly report: (violation: string) => void,
+    private readonly trace: (line: string) => void,
+  ) {
+    super(time);
+  }
+
+  override attempt(claim: Claim, waiter?: Waiter): Attempt {
+    const answer = super.attempt(claim, waiter && this.#overheard(claim, waiter));
+    this.#note('attempt', claim, answer.granted ? 'granted' : 'limit' in answer ? 'another limit' : 'busy');
+    if (answer.granted) this.#granted(claim, answer);
+    else if (waiter && !('limit' in answer)) this.#joined(claim);
+    this.#judge();
+    return answer;
+  }
+
+  override attemptAll(claims: readonly Claim[]): readonly Grant[] | Busy | Clash {
+    const answer = super.attemptAll(claims);
+    for (const claim of claims) this.#note('attemptAll', claim, 'granted' in answer ? 'refused' : 'granted');
+    if (!('granted' in answer))
+      for (const [index, claim] of claims.entries()) this.#granted(claim, answer[index] as Grant);
+    this.#judge();
+    return answer;
+  }
+
+  override renew(claims: readonly Claim[]): readonly boolean[] {
+    const answer = super.renew(claims);
+    for (const [index, claim] of claims.entries()) this.#note('renew', claim, answer[index] ? 'held' : 'gone');
+    return answer;
+  }
+
+  override release(claim: Claim, keepMs?: number): boolean {
+    const held = super.release(claim, keepMs);
+    this.#note('release', claim, held ? 'held' : 'gone');
+    this.#lines.get(claim.key)?.delete(claim.owner);
+    this.#holders.get(claim.key)?.delete(claim.owner);
+    this.#judge();
+    if (held) for (const tell of this.freed) tell(claim.key);
+    return held;
+  }
+
+  override downgrade(claim: Claim): boolean {
+    const held = super.downgrade(claim);
+    this.#note('downgrade', claim, held ? 'held' : 'gone');
+    this.#judge();
+    if (held) for (const tell of this.freed) tell(claim.key);
+    return held;
+  }
+
+  override forceRelease(key: string): readonly string[] {
+    const holders = this.#holders.get(key);
+    const victims = super.forceRelease(key);
+    for (const owner of victims) {
+      const token = holders?.get(owner);
+      if (token !== undefined) this.#forced.set(nameOf(key, token), this.time());
+    }
+    this.#judge();
+    if (victims.length > 0) for (const tell of this.freed) tell(key);
+    return victims;
+  }
+
+  wasForced(key: string, token: bigint | undefined): boolean {
+    return token !== undefined && this.#forced.has(nameOf(key, token));
+  }
+
+  #overheard(claim: Claim, waiter: Waiter): Waiter {
+    return {
+      granted: (grant) => {
+        this.#note('push to', claim, `#${grant.fencingToken}`);
+        this.#granted(claim, grant);
+        waiter.granted(grant);
+      },
+      look: () => waiter.look(),
+    };
+  }
+
+  #note(verb: string, { key, owner }: Claim, answer: string): void {
+    this.trace(`    server: ${verb} ${key} ${owner.slice(owner.lastIndexOf(':') - 4)}: ${answer}`);
+  }
+
+  #joined({ key, owner }: Claim): void {
+    const line = mapIn(this.#lines, key);
+    const place = line.get(owner);
+    if (place && this.time() - place.heard < SILENCE_MS) place.heard = this.time();
+    else line.set(owner, { number: ++this.#arrivals, heard: this.time() });
+  }
+
+  #granted({ key, owner }: Claim, { fencingToken }: Grant): void {
+    if (fencingToken === undefined) return this.report(`${key}: a grant to ${owner} without a token`);
+    const holders = mapIn(this.#holders, key);
+    if (holders.get(owner) === fencingToken) return;
+    holders.set(owner, fencingToken);
+    this.#made.push({ key, owner, token: fencingToken });
+  }
+
+  /** Looks at what one verb has granted, all of it together: in what order its answers go out means nothing. */
+  #judge(): void {
+    const made = this.#made;
+    if (made.length === 0) return;
+    this.#made = [];
+    const granted = made.map((grant) => ({
+      ...grant,
+      number: this.#lines.get(grant.key)?.get(grant.owner)?.number ?? Infinity,
+    }));
+    for (const { key, owner, token } of granted) {
+      this.#lines.get(key)?.delete(owner);
+      const last = this.#lastTokens.get(key) ?? -1n;
+      if (token <= last) this.report(`${key}: ${owner} got token ${token} after ${last} had been given out`);
+    }
+    for (const { key, owner, token, number } of granted) {
+      const last = this.#lastTokens.get(key) ?? -1n;
+      if (token > last) this.#lastTokens.set(key, token);
+      for (const [other, place] of this.#lines.get(key) ?? []) {
+        if (place.number < number && this.time() - place.heard < SILENCE_MS) {
+          this.report(`${key}: ${owner} was served before ${other}, which stood in line before it`);
+        }
+      }
+    }
+  }
+}
+
+const nameOf = (key: string, token: bigint): string => `${key} #${token}`;
+
+function mapIn<K, T>(maps: Map<string, Map<K, T>>, key: string): Map<K, T> {
+  let map = maps.get(key);
+  if (!map) maps.set(key, (map = new Map<K, T>()));
+  return map;
+}
