@@ -132,7 +132,7 @@ export interface KeyBackend extends Common {
    */
   nodeOf?(key: string): string | undefined;
   /**
-   * Renews to `ttl` from now: for each claim whether it is still held, or `undefined` where that is not known (one server of
+   * Renews to at least `ttl` from now, never to less than it had: for each claim whether it is still held, or `undefined` where that is not known (one server of
    * several did not answer). One claim's failure must not touch another's.
    */
   renew(claims: readonly Claim[]): Promise<readonly (boolean | undefined)[]>;

@@ -58,7 +58,8 @@ export class LockEngine {
   readonly #acquisitions = new Set<Acquisition>();
   readonly #parts: EngineParts;
   readonly #stopListening: (() => void) | undefined;
-  #idle: (() => void) | undefined;
+  /** Called when an acquisition or a hold is over. */
+  #onEnd: (() => void) | undefined;
   #state: 'open' | 'draining' | 'closed' = 'open';
   #closing: Promise<void> | undefined;
 
@@ -226,24 +227,18 @@ export class LockEngine {
       return await acquisition.run(once || draining);
     } finally {
       this.#acquisitions.delete(acquisition);
-      if (this.#acquisitions.size === 0 && this.#holds.size === 0) this.#idle?.();
+      this.#onEnd?.();
     }
   }
 
   async #close(graceMs: number): Promise<void> {
     this.#state = 'closed';
     this.drain();
-    if (this.#acquisitions.size > 0 || this.#holds.size > 0) {
-      await new Promise<void>((resolve) => {
-        const cancel = this.#clock.after(graceMs, resolve);
-        this.#idle = () => {
-          cancel();
-          resolve();
-        };
-      });
-    }
+    await this.#until(() => this.#acquisitions.size === 0 && this.#holds.size === 0, graceMs);
     const reason = 'the application shut down before the work under it had ended';
     await Promise.all([...this.#holds].map((hold) => hold.surrender(reason)));
+    // Called off, each of them ends soon, whatever the server does.
+    await this.#until(() => this.#acquisitions.size === 0, Infinity);
     await this.#undo.settle(LAST_RELEASES_MS);
     await this.#family.close();
     this.#keeper.stop();
@@ -251,9 +246,23 @@ export class LockEngine {
     await this.backend.close();
   }
 
+  /** Waits until something that is over is what was waited for, or that long. */
+  async #until(reached: () => boolean, milliseconds: number): Promise<void> {
+    if (reached()) return;
+    await new Promise<void>((resolve) => {
+      const cancel = milliseconds === Infinity ? undefined : this.#clock.after(milliseconds, resolve);
+      this.#onEnd = () => {
+        if (!reached()) return;
+        cancel?.();
+        resolve();
+      };
+    });
+    this.#onEnd = undefined;
+  }
+
   #forget(hold: Hold): void {
     this.#holds.delete(hold);
-    if (this.#acquisitions.size === 0 && this.#holds.size === 0) this.#idle?.();
+    this.#onEnd?.();
   }
 
   /** The server took the lock of this owner away. */

@@ -126,9 +126,8 @@ export class Hold implements Lock, LeaseListener {
     this.assertHeld();
     await Promise.all(
       this.heldKeys.map(async ({ lease }) => {
-        if (milliseconds !== undefined && 'claim' in lease.subject) lease.renewTo = milliseconds;
         try {
-          await this.parts.keeper.renewNow(lease);
+          await this.parts.keeper.renewNow(lease, milliseconds);
         } catch (cause) {
           throw new LockBackendError(
             `The lock on '${this.key}' could not be extended: ${messageOf(cause)}. It is held for ${Math.round(this.remainingMs)} ms more unless a renewal succeeds.`,

@@ -52,18 +52,19 @@ export class Keeper {
   }
 
   /** Renews now. Resolves to what the server said; rejects when it did not. */
-  async renewNow(lease: Lease): Promise<boolean> {
+  async renewNow(lease: Lease, ttl = lease.renewTo): Promise<boolean> {
     await lease.renewing;
-    const sentAt = this.options.clock.now();
-    const asked = this.#ask([lease], lease.renewTo);
-    const over = asked.then(noop, noop).then(() => {
-      if (lease.renewing === over) lease.renewing = undefined;
+    const kept = this.#kept.get(lease);
+    if (!kept) return false;
+    lease.renewTo = ttl;
+    let outcome: boolean | undefined;
+    let failure: unknown;
+    await this.#renew([kept], (held, error) => {
+      outcome = held;
+      failure = error;
     });
-    lease.renewing = over;
-    const [held] = await asked;
-    if (held === undefined) throw new Error('the server did not confirm the renewal');
-    this.#settle(lease, held, sentAt);
-    return held;
+    if (outcome === undefined) throw failure;
+    return outcome;
   }
 
   get size(): number {
@@ -111,38 +112,42 @@ export class Keeper {
     return byNode.values();
   }
 
-  #renew(batch: readonly Kept[]): void {
+  #renew(batch: readonly Kept[], tell?: (held: boolean | undefined, error: unknown) => void): Promise<void> {
     const sentAt = this.options.clock.now();
     const leases = batch.map(({ lease }) => lease);
+    // What was asked for, whatever is asked for by the time of the answer.
+    const ttls = leases.map(({ renewTo }) => renewTo);
     const shortest = Math.min(...leases.map((lease) => lease.remainingMs));
+    const settled = (answers: readonly (boolean | undefined)[], error: unknown): void =>
+      batch.forEach((kept, index) => {
+        this.#settled(kept, answers[index], sentAt, ttls[index] ?? 0, error);
+        tell?.(answers[index], error);
+      });
     const done = this.#ask(leases, shortest).then(
-      (held) => batch.forEach((kept, index) => this.#settled(kept, held[index], sentAt, undefined)),
-      (error: unknown) => batch.forEach((kept) => this.#settled(kept, undefined, sentAt, error)),
+      (answers) => settled(answers, new Error('the server did not confirm the renewal')),
+      (error: unknown) => settled([], error),
     );
     for (const kept of batch) {
       kept.lease.renewing = done;
       // The end is told in time also while an answer is awaited.
       this.#due.at(kept.lease.validUntil, kept);
     }
+    return done;
   }
 
-  #settled(kept: Kept, held: boolean | undefined, sentAt: number, error: unknown): void {
+  #settled(kept: Kept, held: boolean | undefined, sentAt: number, ttl: number, error: unknown): void {
     const { lease } = kept;
     lease.renewing = undefined;
     if (!this.#kept.has(lease)) return;
-    if (held !== undefined) {
-      this.#settle(lease, held, sentAt);
-      if (held) this.#schedule(kept);
-      return;
+    if (held === false) {
+      this.#lose(lease, 'the server no longer has it: it expired, was taken away, or the server lost its data');
+    } else if (held) {
+      lease.confirm(sentAt, ttl);
+      this.#schedule(kept);
+    } else {
+      lease.renewalFailed(error);
+      this.#due.at(Math.min(this.options.clock.now() + lease.renewTo / 12, lease.validUntil), kept);
     }
-    lease.renewalFailed(error ?? new Error('the server did not confirm the renewal'));
-    const again = this.options.clock.now() + lease.renewTo / 12;
-    this.#due.at(Math.min(again, lease.validUntil), kept);
-  }
-
-  #settle(lease: Lease, held: boolean, sentAt: number): void {
-    if (held) lease.confirm(sentAt, lease.renewTo);
-    else this.#lose(lease, 'the server no longer has it: it expired, was taken away, or the server lost its data');
   }
 
   #lose(lease: Lease, reason: string): void {
@@ -158,5 +163,3 @@ export class Keeper {
     return ask(clock, Math.min(callTimeout, Math.max(lease / 4, 20)), () => renew(leases));
   }
 }
-
-const noop = (): void => undefined;

@@ -74,7 +74,7 @@ export class SessionFamily implements Family {
     const open = this.#standing(hung) ?? (await this.#openOf(hung));
     let answer: Attempt;
     try {
-      answer = await this.backend.attempt(claim, open.session, waiter);
+      answer = await this.backend.attempt(claim, open.session, waiter && this.#boundTo(open, claim, waiter));
     } catch (error) {
       throw this.#checked(error, open);
     }
@@ -82,6 +82,14 @@ export class SessionFamily implements Family {
     if (!there) this.#forget(hung);
     else if (this.#hung.get(claim.owner) !== hung) this.#clear(claim, open);
     return answer;
+  }
+
+  /** A place in line, and so the grant that is pushed to it, belongs to one session: under a later one it is only a hint. */
+  #boundTo(open: Open, { owner }: Claim, waiter: Waiter): Waiter {
+    return {
+      granted: (grant) => (this.#hung.get(owner)?.open === open ? waiter.granted(grant) : waiter.look()),
+      look: () => waiter.look(),
+    };
   }
 
   async release(claim: Claim, keepMs: number): Promise<boolean> {

@@ -4,7 +4,7 @@ import type { EngineParts } from './parts.js';
 import type { NotYet } from './validity.js';
 
 /** A server that answers at all is given this long, in milliseconds, also when the wait is shorter. */
-const SHORTEST_CALL_MS = 250;
+const SHORTEST_CALL_MS = 600;
 /** After an unanswered question, in milliseconds; doubled each time. */
 const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 1_000;

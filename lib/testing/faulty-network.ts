@@ -49,8 +49,8 @@ export const networkQualities = {
   },
   /** Nothing works for long. */
   terrible: {
-    ...{ delay: [1, 120], lagging: 0.15, lag: [50, 3_000] },
-    ...{ lostRequests: 0.08, lostReplies: 0.08, failing: 0.5, lostPushes: 0.2, repeatedPushes: 0.1 },
+    ...{ delay: [1, 80], lagging: 0.1, lag: [50, 2_000] },
+    ...{ lostRequests: 0.06, lostReplies: 0.06, failing: 0.5, lostPushes: 0.2, repeatedPushes: 0.1 },
   },
 } as const satisfies Record<string, NetworkQuality>;
 

@@ -20,8 +20,8 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-describe.concurrent.each(['memory', 'redis'])('13 shutdown: on %s', (name) => {
-  const address = () => (name === 'redis' ? server.url : name);
+describe.concurrent.each(['memory', 'redis', 'node-redis'])('13 shutdown: on %s', (name) => {
+  const address = () => name.replace('redis', server.url);
 
   it('a lock that is held and renewed does not keep the process alive', async () => {
     await expect(lifeOf(address(), 'hold')).resolves.toBe('done');

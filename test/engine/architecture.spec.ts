@@ -101,6 +101,9 @@ const OWN_TIME = [
   /^backends\/memory\/index\.ts: .*new LockTable\(\(\) => performance\.now\(\)\)/,
   // Handed to the client, which has no other way to name a time limit.
   /^backends\/etcd\/\w+\.ts: .*deadline: Date\.now\(\) \+ patience/,
+  // A subscription is kept up by nobody else: when to try again, and when a silent node is given up.
+  /^backends\/redis\/(node-redis|cluster-inbox)\.ts: .*setTimeout\(/,
+  /^backends\/redis\/cluster\.ts: .*#silentSince/,
   // A stream of events is opened anew by nobody else, and hung up when it is not used.
   /^backends\/etcd\/watches\.ts: this\.#(linger|reconnect) = setTimeout\(.*\.unref\(\);$/,
 ];

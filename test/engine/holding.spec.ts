@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { LockBackendError, LockLostError } from '../../lib/engine/errors.js';
 import type { Lock } from '../../lib/engine/lock.js';
 import { believedUntil } from '../../lib/engine/validity.js';
-import { Bench, holdAnswers, isSettled, silence } from './support/bench.js';
+import { Bench, holdAnswers, holdRequests, isSettled, silence } from './support/bench.js';
 
 const TTL = 10_000;
 
@@ -271,6 +271,50 @@ describe('extend and downgrade', () => {
     await bench.clock.advance(TTL);
     await expect(lock.extend(TTL)).rejects.toThrow(LockLostError);
   });
+
+  it('a lease that is extended to less is not believed for longer than the server keeps it', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    const lock = await engine.acquire('key', { ttl: TTL });
+    await lock.extend(1_000);
+    wire.ask = silence;
+    await believedWhileKept(bench, lock, TTL);
+  });
+
+  it('an old renewal that arrives after an extension does not shorten what is believed', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    const lock = await engine.acquire('key', { ttl: 1_000 });
+    const { letThrough } = holdRequests(wire, 'renew');
+    await bench.clock.advance(350);
+    wire.heal();
+    await bench.clock.run(lock.extend('1m'));
+    letThrough();
+    await bench.clock.advance(10);
+    wire.ask = silence;
+    await believedWhileKept(bench, lock, 60_000);
+  });
+
+  it('an extension that is not confirmed changes nothing in what a renewal before it was sent for', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    const lock = await engine.acquire('key', { ttl: 6_000 });
+    const { letThrough } = holdAnswers(wire, 'renew');
+    await bench.clock.advance(2_010);
+    const extended = lock.extend('1m').catch((error: unknown) => error);
+    letThrough();
+    wire.ask = silence;
+    expect(await bench.clock.run(extended)).toBeInstanceOf(LockBackendError);
+    await believedWhileKept(bench, lock, 60_000);
+  });
+
+  /** Whenever the holder believes in it, the server has it. */
+  async function believedWhileKept(bench: Bench, lock: Lock, atMost: number): Promise<void> {
+    for (let passed = 0; lock.held && passed < atMost; passed += 100) {
+      expect(bench.holders('key')).toEqual([lock.owner]);
+      await bench.clock.advance(100);
+    }
+  }
 
   it('downgrade lets readers in, and the lock is renewed on', async () => {
     const bench = new Bench();

@@ -246,6 +246,19 @@ describe('the keeper', () => {
     expect(lost).toHaveBeenCalledTimes(1);
   });
 
+  it('a renewal that was asked for and got no answer does not keep the regular ones from being made', async () => {
+    let isSilent = true;
+    const { clock, keeper, kept } = keeperOf((leases) => (isSilent ? silence() : yes(leases)));
+    const { lease, lost } = kept();
+    await clock.advance(TTL / 3 - 500);
+    const asked = keeper.renewNow(lease).catch((error: unknown) => error);
+    await clock.advance(1_000);
+    isSilent = false;
+    expect(await clock.run(asked)).toBeInstanceOf(Error);
+    await clock.advance(2 * TTL);
+    expect(lost).not.toHaveBeenCalled();
+  });
+
   it('after a stall, a lease that has ended meanwhile is told and not asked for', async () => {
     const { clock, calls, kept } = keeperOf(yes);
     const { lost } = kept();

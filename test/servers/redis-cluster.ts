@@ -11,11 +11,22 @@ export interface RedisCluster extends AsyncDisposable {
   readonly hosts: readonly { readonly host: string; readonly port: number }[];
   /** The master that has the slot of this key, as the first node that answers sees it. */
   ownerOf(key: string): Promise<RedisServer>;
+  /** Resolves when every node serves its slots, or follows its master. */
+  ready(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Three masters, each with so many replicas. A dead node is failed over 1 s later if it has a replica. */
-export async function startRedisCluster({ replicas = 0 } = {}): Promise<RedisCluster> {
+export interface RedisClusterOptions {
+  readonly replicas?: number;
+  /** How long a node may be silent before the others count it as dead, and fail it over if it has a replica. */
+  readonly nodeTimeoutMs?: number;
+  /** More arguments for redis-server; the last of a name wins. */
+  readonly args?: readonly string[];
+}
+
+/** Three masters, each with so many replicas. */
+export async function startRedisCluster(options: RedisClusterOptions = {}): Promise<RedisCluster> {
+  const { replicas = 0, nodeTimeoutMs = 1_000, args: more = [] } = options;
   const nodes: RedisServer[] = [];
   const stop = async (): Promise<void> => {
     await Promise.all(nodes.map((node) => node.stop()));
@@ -26,22 +37,26 @@ export async function startRedisCluster({ replicas = 0 } = {}): Promise<RedisClu
         '--cluster-enabled',
         'yes',
         '--cluster-node-timeout',
-        '1000',
+        `${nodeTimeoutMs}`,
         '--cluster-port',
         `${await freePort()}`,
       ];
-      nodes.push(await startRedisProcess('redis-cluster', [...args, '--repl-diskless-sync-delay', '0']));
+      nodes.push(await startRedisProcess('redis-cluster', [...args, '--repl-diskless-sync-delay', '0', ...more]));
     }
     const hosts = nodes.map(({ host, port }) => ({ host, port }));
     await promisify(execFile)('redis-cli', [
       ...['--cluster', 'create', ...hosts.map(({ host, port }) => `${host}:${port}`)],
       ...['--cluster-replicas', `${replicas}`, '--cluster-yes'],
     ]);
-    await Promise.all(nodes.map(({ port }) => eventually(`cluster node ${port} is ready`, () => isReady(port))));
+    const ready = async (): Promise<void> => {
+      await Promise.all(nodes.map(({ port }) => eventually(`cluster node ${port} is ready`, () => isReady(port))));
+    };
+    await ready();
     return {
       nodes,
       hosts,
       ownerOf: (key) => ownerOf(key, nodes),
+      ready,
       stop,
       [Symbol.asyncDispose]: stop,
     };

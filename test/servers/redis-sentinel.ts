@@ -16,11 +16,18 @@ export interface RedisSentinel extends AsyncDisposable {
   readonly replica: RedisServer;
   /** The one that the sentinels call primary now. */
   currentPrimary(): Promise<RedisServer>;
+  /** Resolves when one is primary and the other one follows it. */
+  ready(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** A primary, a replica and three sentinels that fail over half a second after the primary fell silent. */
-export async function startRedisSentinel(): Promise<RedisSentinel> {
+export interface RedisSentinelOptions {
+  /** How long a primary may be silent before the sentinels fail it over. */
+  readonly downAfterMs?: number;
+}
+
+/** A primary, a replica and three sentinels. */
+export async function startRedisSentinel({ downAfterMs = 500 }: RedisSentinelOptions = {}): Promise<RedisSentinel> {
   const processes: ServerProcess[] = [];
   const started = <T extends ServerProcess>(server: T): T => {
     processes.push(server);
@@ -34,12 +41,19 @@ export async function startRedisSentinel(): Promise<RedisSentinel> {
     const primary = started(await startRedisProcess('redis-primary', ['--repl-diskless-sync-delay', '0']));
     const replicaArgs = ['--repl-diskless-sync-delay', '0', '--replicaof', primary.host, `${primary.port}`];
     const replica = started(await startRedisProcess('redis-replica', replicaArgs));
-    await eventually('the replica follows its primary', async () =>
-      String(await askRedis(replica.port, 'INFO', 'replication')).includes('master_link_status:up'),
-    );
+    const ready = async (): Promise<void> => {
+      await eventually('one follows the other', async () => {
+        const states = await Promise.all([primary, replica].map(({ port }) => askRedis(port, 'INFO', 'replication')));
+        return (
+          states.some((state) => String(state).includes('master_link_status:up')) &&
+          states.some((state) => String(state).includes('state=online'))
+        );
+      });
+    };
+    await ready();
 
     const ports = [await freePort(), await freePort(), await freePort()];
-    for (const port of ports) started(await startSentinel(port, primary.port));
+    for (const port of ports) started(await startSentinel(port, primary.port, downAfterMs));
     await eventually('the sentinels know each other and the replica', async () => {
       const states = await Promise.all(ports.map((port) => stateOf(port)));
       return states.every((state) => state['num-other-sentinels'] === '2' && state['num-slaves'] === '1');
@@ -56,6 +70,7 @@ export async function startRedisSentinel(): Promise<RedisSentinel> {
           const named = states.flatMap((state) => (state.status === 'fulfilled' ? [Number(state.value['port'])] : []));
           return [primary, replica].find(({ port }) => named.filter((each) => each === port).length >= 2);
         }),
+      ready,
       stop,
       [Symbol.asyncDispose]: stop,
     };
@@ -65,7 +80,7 @@ export async function startRedisSentinel(): Promise<RedisSentinel> {
   }
 }
 
-function startSentinel(port: number, primaryPort: number): Promise<ServerProcess> {
+function startSentinel(port: number, primaryPort: number, downAfterMs: number): Promise<ServerProcess> {
   return ServerProcess.start({
     name: 'redis-sentinel',
     command: 'redis-server',
@@ -79,7 +94,7 @@ function startSentinel(port: number, primaryPort: number): Promise<ServerProcess
           'bind 127.0.0.1',
           `dir ${dataDir}`,
           `sentinel monitor ${group} 127.0.0.1 ${primaryPort} 2`,
-          `sentinel down-after-milliseconds ${group} 500`,
+          `sentinel down-after-milliseconds ${group} ${downAfterMs}`,
           `sentinel failover-timeout ${group} 3000`,
           `sentinel parallel-syncs ${group} 1`,
         ].join('\n'),

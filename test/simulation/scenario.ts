@@ -69,11 +69,31 @@ export function drawScenario(dice: Dice, quality: Quality): Scenario {
     keys,
     ttls: dice.chance(0.3) ? [ttl, Math.round(ttl * 1.7)] : [ttl],
     callTimeout: dice.whole(80, 400),
-    horizon: dice.whole(1_500, 4_000),
     ...{
-      good: { calm: 900, trouble: 0.6 * ttl, deaths: 0.1, closings: 0.1, forces: 0.1 },
-      poor: { calm: 400, trouble: 1.2 * ttl, deaths: 0.2, closings: 0.15, forces: 0.15 },
-      terrible: { calm: 250, trouble: 2 * ttl, deaths: 0.3, closings: 0.2, forces: 0.2 },
+      good: {
+        horizon: dice.whole(1_500, 3_500),
+        calm: 900,
+        trouble: 0.6 * ttl,
+        deaths: 0.1,
+        closings: 0.1,
+        forces: 0.1,
+      },
+      poor: {
+        horizon: dice.whole(2_000, 5_000),
+        calm: 450,
+        trouble: 1.2 * ttl,
+        deaths: 0.2,
+        closings: 0.15,
+        forces: 0.15,
+      },
+      terrible: {
+        horizon: dice.whole(3_000, 7_000),
+        calm: 400,
+        trouble: 2 * ttl,
+        deaths: 0.3,
+        closings: 0.2,
+        forces: 0.2,
+      },
     }[quality],
   };
 }

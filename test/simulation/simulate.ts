@@ -297,6 +297,8 @@ class Run implements Stage {
     for (const { name, called, ended, engineTimers } of alive) {
       const told = (ended['acquired'] ?? 0) + (ended['timeout'] ?? 0) + (ended['failed'] ?? 0);
       if (told !== called) this.report(`${name}: ${called} calls ended in ${told} events`);
+      const over = (ended['released'] ?? 0) + (ended['lost'] ?? 0);
+      if (over !== (ended['acquired'] ?? 0)) this.report(`${name}: ${ended['acquired']} locks ended in ${over} events`);
       if (engineTimers > 0) this.report(`${name}: ${engineTimers} timers are left`);
     }
     if (this.#sessions.size > 0) this.report(`${this.#sessions.size} sessions are left on the server`);

@@ -45,7 +45,7 @@ export class LockTable {
     const entry = this.#entry(claim.key);
     const mine = entry.holds.get(claim.owner);
     if (mine && !mine.closed) {
-      mine.ends = this.now() + claim.ttl;
+      mine.ends = Math.max(mine.ends, this.now() + claim.ttl);
       return this.#granted(mine);
     }
     const clash = limitInForce(entry, claim);
@@ -76,7 +76,7 @@ export class LockTable {
       const entry = this.#entry(claim.key);
       const mine = entry.holds.get(claim.owner);
       if (!mine) return this.#take(entry, claim, claim.ttl);
-      mine.ends = this.now() + claim.ttl;
+      mine.ends = Math.max(mine.ends, this.now() + claim.ttl);
       return this.#granted(mine);
     });
   }
@@ -88,7 +88,7 @@ export class LockTable {
         this.#tidied(key, undefined);
         return false;
       }
-      hold.ends = this.now() + ttl;
+      hold.ends = Math.max(hold.ends, this.now() + ttl);
       return true;
     });
   }

@@ -3,39 +3,48 @@ import type { RedisLink } from './link.js';
 import { INBOX } from './scripts.js';
 
 /** The instance a claim comes from: the part of its owner that names its inbox. */
-const instanceOf = (owner: string): string => owner.slice(0, owner.lastIndexOf(':'));
+export const instanceOf = (owner: string): string => owner.slice(0, owner.lastIndexOf(':'));
 
 interface Expected {
-  readonly key: string;
+  readonly claim: Claim;
+  /** Where its grant arrives. */
+  readonly inbox: string;
   readonly waiter: Waiter;
   /** Stands in line. One that waits for the channel before it does asks by itself when the channel is up. */
   readonly inLine: boolean;
 }
 
-/** The channel of an instance: `up` while it stands, otherwise `rising` settles when it does, or when the server refuses it. */
+/** The channel of an inbox: `up` while it stands, otherwise `rising` settles when it does, or when the server refuses it. */
 interface Channel {
   up: boolean;
   rising: Promise<void>;
   settle: (refusal?: Error) => void;
 }
 
+/** In a cluster, where channels are many: how many may stay open although nobody waits at them. */
+const IDLE_CHANNELS = 1_000;
+
 /**
- * Where pushed grants arrive: one channel for each instance, so one in a process, however many locks and waiters. It is opened
- * by the first claim that finds its key busy.
+ * Where pushed grants arrive: one channel for each instance, so one in a process, however many locks and waiters; in a cluster
+ * one for each slot that it waits in. It is opened by the first claim that finds its key busy.
  */
 export class Inbox {
   readonly #waiters = new Map<string, Expected>();
   readonly #listeners = new Set<(owner: string) => void>();
   readonly #channels = new Map<string, Channel>();
+  readonly #up = new Set<string>();
+
+  /** @param confirm says of a pushed grant whether it counts, where that is a question */
+  constructor(private readonly confirm: ((claim: Claim) => Promise<boolean>) | undefined) {}
 
   /** From here on pushes for this owner reach the waiter. */
-  expect({ owner, key }: Claim, waiter: Waiter, inLine: boolean): void {
-    this.#waiters.set(owner, { key, waiter, inLine });
+  expect(claim: Claim, inbox: string, waiter: Waiter, inLine: boolean): void {
+    this.#waiters.set(claim.owner, { claim, inbox, waiter, inLine });
   }
 
   /** An answer for this key was lost, and with it maybe grants to those who wait for it here. */
   missed(key: string): void {
-    for (const { key: awaited, waiter, inLine } of this.#waiters.values()) if (inLine && awaited === key) waiter.look();
+    for (const { claim, waiter, inLine } of this.#waiters.values()) if (inLine && claim.key === key) waiter.look();
   }
 
   forget(owner: string): void {
@@ -52,46 +61,78 @@ export class Inbox {
     return this.#waiters.get(owner)?.waiter === waiter;
   }
 
-  /** Whether a push to this owner would arrive. */
-  stands(owner: string): boolean {
-    return this.#channels.get(instanceOf(owner))?.up ?? false;
+  /** Whether a push to this inbox would arrive. */
+  stands(inbox: string): boolean {
+    return this.#channels.get(inbox)?.up ?? false;
   }
 
   /**
-   * Resolves when a push to this owner would arrive. Only then may it stand in line: the server passes over whoever it cannot
+   * Resolves when a push to this inbox would arrive. Only then may it stand in line: the server passes over whoever it cannot
    * reach, and one who came later would be served first.
    */
-  async rising(owner: string, link: RedisLink): Promise<void> {
-    const instance = instanceOf(owner);
-    const channel = this.#channels.get(instance) ?? this.#open(instance, link);
+  async rising(inbox: string, link: RedisLink): Promise<void> {
+    const channel = this.#channels.get(inbox) ?? this.#open(inbox, link);
     if (!channel.up) await channel.rising;
   }
 
   /** Opens the channel. Everybody in line looks again whenever it stands: what was pushed before is lost. */
-  #open(instance: string, link: RedisLink): Channel {
+  #open(inbox: string, link: RedisLink): Channel {
+    if (link.hush && this.#channels.size >= IDLE_CHANNELS) this.#closeIdle((name) => link.hush?.(INBOX + name));
     const channel: Channel = { up: false, ...rising() };
-    this.#channels.set(instance, channel);
+    this.#channels.set(inbox, channel);
     link.listen(
-      INBOX + instance,
+      INBOX + inbox,
       (message) => this.#receive(message),
       () => {
         channel.up = true;
         channel.settle();
-        for (const [owner, { waiter, inLine }] of this.#waiters) if (inLine && instanceOf(owner) === instance) waiter.look();
+        this.#lookAt(inbox);
       },
       (refusal) => {
+        if (channel.up) Object.assign(channel, { up: false, ...rising() });
+        // It stays refused until it stands: who comes later need not find that out by waiting.
         if (refusal) channel.settle(refusal);
-        if (channel.up || refusal) Object.assign(channel, { up: false, ...rising() });
       },
     );
     return channel;
   }
 
+  /** Channels come up many at a time when a connection is back; the waiters are gone through once for all of them. */
+  #lookAt(inbox: string): void {
+    this.#up.add(inbox);
+    if (this.#up.size > 1) return;
+    queueMicrotask(() => {
+      for (const { inbox, waiter, inLine } of this.#waiters.values()) if (inLine && this.#up.has(inbox)) waiter.look();
+      this.#up.clear();
+    });
+  }
+
+  #closeIdle(close: (inbox: string) => void): void {
+    const awaited = new Set([...this.#waiters.values()].map(({ inbox }) => inbox));
+    for (const [inbox, { up }] of this.#channels) {
+      if (!up || awaited.has(inbox)) continue;
+      this.#channels.delete(inbox);
+      close(inbox);
+    }
+  }
+
   grant(owner: string, fencingToken: bigint, at: number): void {
     const expected = this.#waiters.get(owner);
-    this.#waiters.delete(owner);
     const grant: Grant = { granted: true, fencingToken, at };
+    if (this.confirm) {
+      if (expected) void this.#confirmed(expected, grant, this.confirm);
+      return;
+    }
+    this.#waiters.delete(owner);
     expected?.waiter.granted(grant);
+  }
+
+  async #confirmed({ claim, waiter }: Expected, grant: Grant, confirm: (claim: Claim) => Promise<boolean>): Promise<void> {
+    const counts = await confirm(claim).catch(() => false);
+    if (!this.expects(claim.owner, waiter)) return;
+    if (!counts) return waiter.look();
+    this.#waiters.delete(claim.owner);
+    waiter.granted(grant);
   }
 
   lost(owner: string): void {

@@ -1,13 +1,16 @@
-import { isNoScript, type RedisLink } from './link.js';
+import { isNoScript, offers, type RedisLink, type Replicas, type Run } from './link.js';
 
 /** The part of an `ioredis` client (5 or 6) that is used; a `Redis` fits. */
 export interface IoredisClient {
   evalsha(digest: string, keyCount: number, ...rest: (string | number)[]): Promise<unknown>;
   eval(text: string, keyCount: number, ...rest: (string | number)[]): Promise<unknown>;
   ping(): Promise<unknown>;
+  call(command: string, ...args: (string | number)[]): Promise<unknown>;
   readonly stream?: { cork(): void; uncork(): void; unref?(): unknown } | undefined;
   duplicate(override?: object): IoredisConnection;
 }
+
+export const isIoredis = (client: unknown): client is IoredisClient => offers(client, 'evalsha', 'duplicate');
 
 /** A client of ours: one that we may configure, listen on and close. */
 export interface IoredisConnection extends IoredisClient {
@@ -45,9 +48,8 @@ const isOutOfRetries = (error: unknown): boolean => error instanceof Error && er
 /** The server itself said no, as to a user who may not subscribe. */
 const isRefusal = (error: unknown): error is Error => error instanceof Error && error.name === 'ReplyError';
 
-export function ioredisLink(client: IoredisClient, closeClient: () => void, latestError?: () => Error | undefined): RedisLink {
-  let subscriber: IoredisConnection | undefined;
-  const explained = (error: unknown): unknown => (isOutOfRetries(error) && latestError?.()) || error;
+/** Runs scripts on one connection. */
+export function runner(client: IoredisClient, explained: (error: unknown) => unknown = (error) => error): Run {
   /** Scripts that the server has: the first call of each brings its text along and so costs no round trip more. */
   const known = new Set<string>();
   let corked = false;
@@ -62,21 +64,64 @@ export function ioredisLink(client: IoredisClient, closeClient: () => void, late
       stream.uncork();
     });
   };
+  return async ({ sha, text }, keys, args) => {
+    cork();
+    try {
+      if (known.has(sha)) return await client.evalsha(sha, keys.length, ...keys, ...args);
+    } catch (error) {
+      if (!isNoScript(error)) throw explained(error);
+    }
+    try {
+      const answer = await client.eval(text, keys.length, ...keys, ...args);
+      known.add(sha);
+      return answer;
+    } catch (error) {
+      throw explained(error);
+    }
+  };
+}
+
+/** See `RedisLink.onReplicas`. The connection is opened by the first use. Grants that come together are waited for together. */
+export function replicatedRunner(open: () => IoredisConnection, { count, timeoutMs }: Replicas): { readonly run: Run; close(): void } {
+  let opened: { readonly connection: IoredisConnection; readonly run: Run } | undefined;
+  const start = (): { connection: IoredisConnection; run: Run } => {
+    const connection = open();
+    const latestError = makeQuiet(connection);
+    return { connection, run: runner(connection, (error) => explain(error, latestError)) };
+  };
+  let confirmed: Promise<number> | undefined;
   return {
-    async run({ sha, text }, keys, args) {
-      cork();
-      try {
-        if (known.has(sha)) return await client.evalsha(sha, keys.length, ...keys, ...args);
-      } catch (error) {
-        if (!isNoScript(error)) throw explained(error);
-      }
-      try {
-        const answer = await client.eval(text, keys.length, ...keys, ...args);
-        known.add(sha);
-        return answer;
-      } catch (error) {
-        throw explained(error);
-      }
+    async run(script, keys, args) {
+      const { connection, run } = (opened ??= start());
+      const answer = await run(script, keys, args);
+      if (!Array.isArray(answer) || Number(answer[0]) !== 1) return answer;
+      // It counts what this connection wrote until here, so it may not be sent on any other.
+      confirmed ??= new Promise((resolve, reject) => {
+        process.nextTick(() => {
+          confirmed = undefined;
+          connection.call('wait', count, timeoutMs).then((acks) => resolve(Number(acks)), reject);
+        });
+      });
+      const acks = await confirmed;
+      if (acks >= count) return answer;
+      throw new Error(`only ${acks} of ${count} replicas confirmed the lock within ${timeoutMs} ms (\`waitReplicas\`)`);
+    },
+    close: () => opened?.connection.disconnect(),
+  };
+}
+
+const explain = (error: unknown, latestError?: () => Error | undefined): unknown => (isOutOfRetries(error) && latestError?.()) || error;
+
+export function ioredisLink(client: IoredisClient, closeClient: () => void, latestError?: () => Error | undefined): RedisLink {
+  let subscriber: IoredisConnection | undefined;
+  const explained = (error: unknown): unknown => explain(error, latestError);
+  const replicated: { close(): void }[] = [];
+  return {
+    run: runner(client, explained),
+    onReplicas(replicas) {
+      const own = replicatedRunner(() => client.duplicate(ownConnection), replicas);
+      replicated.push(own);
+      return own.run;
     },
     async ping() {
       try {
@@ -102,6 +147,7 @@ export function ioredisLink(client: IoredisClient, closeClient: () => void, late
     },
     async close() {
       subscriber?.disconnect();
+      for (const own of replicated) own.close();
       closeClient();
     },
   };

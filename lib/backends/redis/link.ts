@@ -1,9 +1,22 @@
 import type { Script } from './scripts.js';
 
+/** Runs a script by its digest, or by its text on a server that does not have it yet. */
+export type Run = (script: Script, keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
+
+/** How many replicas must have a write before it counts, and how long to wait for them. */
+export interface Replicas {
+  readonly count: number;
+  readonly timeoutMs: number;
+}
+
 /** What the backend needs of a Redis client, whichever it is. */
 export interface RedisLink {
-  /** Runs a script by its digest, or by its text on a server that does not have it yet. */
-  run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  run: Run;
+  /**
+   * As `run`, but an answer that begins with 1, a grant, only counts when so many replicas have what was written; otherwise it
+   * rejects. On a connection of its own: the server answers nothing else on it while it waits.
+   */
+  onReplicas?(replicas: Replicas): Run;
   ping(): Promise<void>;
   /**
    * Listens to a channel on a connection of our own, which reconnects for ever. `onUp` is called each time the subscription
@@ -11,8 +24,21 @@ export interface RedisLink {
    * refusal if there was one.
    */
   listen(channel: string, onMessage: (message: string) => void, onUp: () => void, onDown: (refusal?: Error) => void): void;
+  /** Stops listening to a channel, without a word to `onDown`. Only where channels are many, as in a cluster. */
+  hush?(channel: string): void;
+  /** In a cluster: the slot of a key. All that one script touches has to share it. */
+  slotOf?(key: string): number;
+  /** In a cluster: the name of the node that has the key, as far as is known. */
+  nodeOf?(key: string): string | undefined;
   /** Closes what was opened here: the listening connection, and the client if it was made here. */
   close(): Promise<void>;
 }
 
 export const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT');
+
+/** The slot of the keys is on its way to another node, and one of the two has a part of them only. */
+export const isTryAgain = (error: unknown): boolean => error instanceof Error && error.message.startsWith('TRYAGAIN');
+
+/** What tells one client library from another, whichever copy of it made the client. */
+export const offers = (client: unknown, ...methods: readonly string[]): boolean =>
+  typeof client === 'object' && client !== null && methods.every((name) => typeof Reflect.get(client, name) === 'function');

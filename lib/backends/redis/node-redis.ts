@@ -1,18 +1,11 @@
-import { isNoScript, type RedisLink } from './link.js';
+import { isNoScript, offers, type RedisLink } from './link.js';
 
 /** The part of a node-redis client (`redis` or `@redis/client`, 5 or 6) that is used; what `createClient()` makes fits. */
 export interface NodeRedisClient {
   readonly isOpen: boolean;
-  readonly options?: { readonly socket?: object } | undefined;
-  /** The same connection with these options for each command. */
-  withCommandOptions(options: object): NodeRedisCommands;
+  readonly options?: { readonly socket?: object; readonly keyPrefix?: { toString(): string } } | undefined;
+  sendCommand(words: readonly string[], options?: object): Promise<unknown>;
   duplicate(override?: object): NodeRedisConnection;
-}
-
-export interface NodeRedisCommands {
-  evalSha(digest: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
-  eval(text: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
-  ping(): Promise<unknown>;
 }
 
 /** A client of ours: one that we may configure, listen on and close. */
@@ -27,53 +20,64 @@ export interface NodeRedisConnection {
 }
 
 /** The cluster, the pool and the Sentinel client of node-redis, and its version 4, lack one or the other. */
-const ONE_CONNECTION = ['withCommandOptions', 'duplicate', 'evalSha', 'unref'] as const;
+export const isNodeRedis = (client: unknown): client is NodeRedisClient =>
+  offers(client, 'sendCommand', 'duplicate', 'unref', 'destroy');
 
-export const isNodeRedis = (client: object): client is NodeRedisClient =>
-  ONE_CONNECTION.every((name) => typeof Reflect.get(client, name) === 'function');
-
-/** Whatever answers the user's client is told to transform, ours are what the server said; and the engine has its own limit of time. */
-const plainCommands = { typeMapping: {}, timeout: undefined };
+/**
+ * Whatever the user's client is told to make of answers, ours are what the server said. And a call has its limit of time from
+ * the engine: that of the client is a timer and a listener for each command, more than the rest of the command costs.
+ */
+const plainly = { typeMapping: {}, timeout: undefined };
 
 /**
  * How our duplicate differs from the user's client: an idle subscription is no dead one, nothing of it may keep the process
  * alive, and the user's cache of answers is not cleared when it reconnects. A maintenance of Redis Enterprise is a drop to it
  * like any other, because a socket that is moved over would come without `ready`.
  */
-const ownConnection = { pingInterval: 0, clientSideCache: undefined, emitInvalidate: false, maintNotifications: 'disabled' };
+const ownConnection = {
+  pingInterval: 0,
+  clientSideCache: undefined,
+  emitInvalidate: false,
+  maintNotifications: 'disabled',
+};
 
 /** How soon to ask again after the server said no, as to a user who may not subscribe. */
-const REFUSED_MS = 1_000;
+const REFUSED_MS = 500;
 
 /** The server itself said no: such errors have no class of their own name and begin with a word in capitals, as `NOPERM …` does. */
-const isRefusal = (error: unknown): error is Error => error instanceof Error && !('code' in error) && /^[A-Z]+ /.test(error.message);
+const isRefusal = (error: unknown): error is Error =>
+  error instanceof Error && !('code' in error) && /^[A-Z]+ /.test(error.message);
 
 export function nodeRedisLink(client: NodeRedisClient): RedisLink {
-  const commands = client.withCommandOptions(plainCommands);
   const subscribers: NodeRedisConnection[] = [];
   let closed = false;
   /** Scripts that the server has: the first call of each brings its text along and so costs no round trip more. */
   const known = new Set<string>();
-  const assertOpen = (): void => {
-    if (client.isOpen) return;
-    throw new Error('the client that `redis({ client })` was given is not connected; `await client.connect()` before the application starts, and close it after the application');
+  const send = (...words: readonly string[]): Promise<unknown> => {
+    if (client.isOpen) return client.sendCommand(words, plainly);
+    throw new Error(
+      'the client that `redis({ client })` was given is not connected: `await client.connect()` before the application starts, and close it after the application',
+    );
+  };
+  // `evalSha()` would do that itself, and needs half as long again for all.
+  const prefixed = (keys: readonly string[]): readonly string[] => {
+    const prefix = client.options?.keyPrefix;
+    return prefix === undefined ? keys : keys.map((key) => `${prefix.toString()}${key}`);
   };
   return {
     async run({ sha, text }, keys, args) {
-      assertOpen();
-      const options = { keys: [...keys], arguments: args.map(String) };
+      const rest = [String(keys.length), ...prefixed(keys), ...args.map(String)];
       try {
-        if (known.has(sha)) return await commands.evalSha(sha, options);
+        if (known.has(sha)) return await send('EVALSHA', sha, ...rest);
       } catch (error) {
         if (!isNoScript(error)) throw error;
       }
-      const answer = await commands.eval(text, options);
+      const answer = await send('EVAL', text, ...rest);
       known.add(sha);
       return answer;
     },
     async ping() {
-      assertOpen();
-      await commands.ping();
+      await send('PING');
     },
     listen(channel, onMessage, onUp, onDown) {
       const reconnectStrategy = (attempt: number): number | false => !closed && Math.min((attempt + 1) * 50, 500);

@@ -1,10 +1,12 @@
 import { type Duration, toMilliseconds } from '../../engine/duration.js';
 import { LockConfigurationError } from '../../engine/errors.js';
 import type { LockBackend } from '../backend.js';
-import { type IoredisClient, type IoredisConnection, ioredisLink, makeQuiet, ownConnection } from './ioredis.js';
-import type { RedisLink } from './link.js';
+import { connectCluster, type IoredisCluster, ioredisClusterLink, isIoredisCluster, ownCluster } from './cluster.js';
+import { type IoredisClient, type IoredisConnection, ioredisLink, isIoredis, makeQuiet, ownConnection } from './ioredis.js';
+import type { RedisLink, Replicas, Run } from './link.js';
 import { isNodeRedis, type NodeRedisClient, nodeRedisLink } from './node-redis.js';
 import { RedisBackend } from './redis.js';
+import { slotOf } from './slots.js';
 
 /** Where the server is, for a client that is made, and closed, here. Needs `ioredis` to be installed. */
 export interface RedisServer {
@@ -22,6 +24,8 @@ export interface RedisServer {
   readonly db?: number;
   /** Options of Node's `tls.connect`; `{}` for the defaults. */
   readonly tls?: object;
+  /** Some nodes of a Redis Cluster, to find the others by, instead of one server's address. */
+  readonly cluster?: readonly { readonly host: string; readonly port: number }[];
 }
 
 interface Behaviour {
@@ -31,36 +35,58 @@ interface Behaviour {
    * @default '10m'
    */
   readonly counterTtl?: Duration;
+  /**
+   * How many replicas must have a lock before `acquire` gives it out; if too few confirm it in time, it is taken back and that
+   * counts as a server that did not answer. It narrows what a failover can lose to what those replicas lose as well: a replica
+   * that was not among them may still be the one that is promoted, so name all of them if there may be no such gap. Costs two
+   * round trips more for a lock that was waited for, one for others, and one more connection. Needs ioredis.
+   * @default 0
+   */
+  readonly waitReplicas?: number;
+  /** How long to wait for them. @default '1s' */
+  readonly waitReplicasTimeout?: Duration;
 }
 
-export type RedisOptions = Behaviour & (({ readonly client: IoredisClient | NodeRedisClient } & { readonly [K in keyof RedisServer]?: never }) | (RedisServer & { readonly client?: never }));
+export type RedisOptions = Behaviour & (({ readonly client: IoredisClient | IoredisCluster | NodeRedisClient } & { readonly [K in keyof RedisServer]?: never }) | (RedisServer & { readonly client?: never }));
 
 /**
- * Locks on one Redis (6.2 or later) or Valkey server, or a primary found through Sentinel.
+ * Locks on one Redis (6.2 or later) or Valkey server, a primary found through Sentinel, or a Redis Cluster.
  *
- * A client that is handed in is used for commands and never closed; waiting needs one more connection, which is a duplicate of
- * it and ours. Made from options, the client is ours too.
+ * A client that is handed in, of ioredis or node-redis, is used for commands and never closed; waiting needs one more
+ * connection, which is a duplicate of it and ours. Made from options, the client is ours too.
  *
  * @throws LockConfigurationError when the options make no sense
  */
 export function redis(options: RedisOptions = {}): LockBackend {
   const counterTtl = Math.ceil(toMilliseconds('counterTtl', options.counterTtl ?? '10m'));
-  const { client } = options;
-  if (client === undefined) return new RedisBackend(lazily(() => connect(options)), counterTtl);
-  return new RedisBackend(linkOver(client), counterTtl);
+  const replicas = replicasOf(options);
+  const { client, cluster } = options;
+  const link = client === undefined ? lazily(() => connect(options), cluster !== undefined) : linkOver(client);
+  if (replicas && !link.onReplicas) throw new LockConfigurationError('`waitReplicas` needs an ioredis client; node-redis is not served yet.');
+  return new RedisBackend(link, counterTtl, replicas);
 }
 
-function linkOver(client: IoredisClient | NodeRedisClient): RedisLink {
-  if (isObject(client) && isNodeRedis(client)) return nodeRedisLink(client);
-  if (isObject(client) && isIoredis(client)) return ioredisLink(client, () => undefined);
+function replicasOf({ waitReplicas: count = 0, waitReplicasTimeout = '1s' }: RedisOptions): Replicas | undefined {
+  if (!Number.isInteger(count) || count < 0) throw new LockConfigurationError(`\`waitReplicas\` is a number of replicas and not ${count}.`);
+  const timeoutMs = Math.ceil(toMilliseconds('waitReplicasTimeout', waitReplicasTimeout));
+  // To Redis 0 means for ever.
+  if (timeoutMs < 1) throw new LockConfigurationError('`waitReplicasTimeout` must be at least 1 ms.');
+  return count > 0 ? { count, timeoutMs } : undefined;
+}
+
+function linkOver(client: IoredisClient | IoredisCluster | NodeRedisClient): RedisLink {
+  if (isIoredisCluster(client)) return ioredisClusterLink(client, () => undefined);
+  if (isNodeRedis(client)) return nodeRedisLink(client);
+  if (isIoredis(client)) return ioredisLink(client, () => undefined);
   throw new LockConfigurationError(
-    '`redis({ client })` needs an ioredis client (`new Redis(…)`) or one connection of node-redis 5 or later (`createClient(…)`), and this is something else. ' +
-      'The cluster, the pool and the Sentinel client of node-redis do not fit; those of ioredis do.',
+    '`redis({ client })` needs an ioredis client (`new Redis(…)`) or a single connection of node-redis 5 or later (`createClient(…)`), ' +
+      'and this is something else. The cluster, the pool and the Sentinel client of node-redis do not fit: take ioredis there.',
   );
 }
 
-async function connect({ url, counterTtl: _, client: __, ...server }: RedisOptions): Promise<RedisLink> {
-  const { Redis } = await import('ioredis');
+async function connect({ url, cluster, client: _, counterTtl: __, waitReplicas: ___, waitReplicasTimeout: ____, ...server }: RedisOptions): Promise<RedisLink> {
+  const { Cluster, Redis } = await import('ioredis');
+  if (cluster) return connectCluster(new Cluster([...cluster], { ...ownCluster, redisOptions: server }));
   const settings = { ...ownConnection, ...server };
   const client: IoredisConnection = url === undefined ? new Redis(settings) : new Redis(url, settings);
   const latestError = makeQuiet(client);
@@ -68,15 +94,23 @@ async function connect({ url, counterTtl: _, client: __, ...server }: RedisOptio
 }
 
 /** A link that is opened by its first use, so that making a backend neither connects nor needs the client library. */
-function lazily(open: () => Promise<RedisLink>): RedisLink {
+function lazily(open: () => Promise<RedisLink>, cluster: boolean): RedisLink {
   let opened: RedisLink | undefined;
   let opening: Promise<RedisLink> | undefined;
   const link = async (): Promise<RedisLink> => (opened ??= await (opening ??= open()));
   return {
     run: async (script, keys, args) => (opened ?? (await link())).run(script, keys, args),
+    onReplicas: (replicas) => {
+      let run: Run | undefined;
+      return async (script, keys, args) => {
+        run ??= (opened ?? (await link())).onReplicas?.(replicas);
+        return run?.(script, keys, args);
+      };
+    },
     ping: async () => (await link()).ping(),
     // Only a claim that was answered gets here, so the link stands.
     listen: (channel, onMessage, onUp, onDown) => opened?.listen(channel, onMessage, onUp, onDown),
+    ...(cluster && { hush: (channel) => opened?.hush?.(channel), slotOf, nodeOf: (key) => opened?.nodeOf?.(key) }),
     close: async () => (await opening)?.close(),
   };
 }

@@ -7,8 +7,9 @@ import { createHash } from 'node:crypto';
  *   KEYS[1]  hash    t  last fencing token                     o  exclusive owner     e  end of its lease (server ms)
  *                    n  limit, while the key is a semaphore    r  set while KEYS[3] has members
  *                    s  arrival number, set while KEYS[2] has members
- *                    w:<owner>  a waiter: "<mode> <claim ms> <deadline, server ms>"
+ *                    w:<owner>  a waiter: "<mode> <claim ms> <deadline, server ms>[ m]", m: it was out of reach
  *                    t:<owner>  token of a shared holder or of a permit's holder
+ *                    h  until when newcomers stand back (server ms)
  *   KEYS[2]  zset    the line: waiting owners by arrival number
  *   KEYS[3]  zset    shared holders, or holders of permits, by the end of their leases (server ms)
  *
@@ -20,7 +21,14 @@ import { createHash } from 'node:crypto';
 export interface Script {
   readonly text: string;
   readonly sha: string;
+  /**
+   * What can be answered with KEYS[1] alone, or an error. While a slot of a cluster is on its way from one node to another, a
+   * script with several keys only runs where all of them are, and most locks lack one of theirs; a single key is always somewhere.
+   */
+  readonly narrow?: Script;
 }
+
+export const KEYS_OF_A_LOCK = 3;
 
 /** A waiter is served only while it was heard of in this time; every look refreshes it. Looks come at least every `FAR_LOOK_MS`. */
 export const WAITER_SILENCE_MS = 15_000;
@@ -28,6 +36,8 @@ export const WAITER_SILENCE_MS = 15_000;
 const FAR_LOOK_MS = 5_000;
 /** Just behind the head: whoever is served next may freeze, and the claim then ends unannounced. */
 const NEAR_LOOK_MS = 1_000;
+/** How long newcomers stand back when everybody in line was out of reach at the release: time to reconnect. */
+const STAND_BACK_MS = 250;
 /** Pushed grants of an instance go to this channel and its id. */
 export const INBOX = 'lock-inbox:';
 
@@ -69,6 +79,25 @@ local function live(key, ms, slack)
 end
 `;
 
+/** Tells an instance something, and returns how many heard it. */
+const PUSH = lua`
+local function push(instance, message) return redis.call('PUBLISH', '${INBOX}' .. instance, message) end
+`;
+
+/**
+ * The same in a cluster. There an instance has an inbox for each slot that it waits in, and listens to it at the node that has the slot,
+ * which is the one that runs this script: so the count is right although it is this node's only. The last of ARGV is the inbox's
+ * name up to the instance; it has the slot's own tag, as the server asks of a sharded channel. A server that has no sharded
+ * channels (before Redis 7) publishes a plain one, which is heard here first and then carried around the cluster for nothing.
+ */
+const PUSH_IN_SLOT = lua`
+local function push(instance, message)
+  local heard = redis.pcall('SPUBLISH', ARGV[#ARGV] .. instance, message)
+  if type(heard) == 'number' then return heard end
+  return redis.call('PUBLISH', ARGV[#ARGV] .. instance, message)
+end
+`;
+
 const STATE = lua`
 -- Grants to waiters of the caller's own instance: they travel back in the reply, not through its inbox.
 local mine, caller = {}, nil
@@ -83,7 +112,7 @@ end
 
 -- What a waiter left about itself: its mode, its claim, and whether it was heard of lately.
 local function waiter(L, owner)
-  local mode, claim, deadline = string.match(redis.call('HGET', L.k, 'w:' .. owner) or '', '^(%a) (%d+) (%d+)$')
+  local mode, claim, deadline = string.match(redis.call('HGET', L.k, 'w:' .. owner) or '', '^(%a) (%d+) (%d+)')
   return mode, tonumber(claim), mode ~= nil and tonumber(deadline) > now
 end
 
@@ -156,18 +185,37 @@ end
 local function again(L, owner, ttl, keep)
   live(L.k, ttl + keep)
   if L.owner == owner then
-    redis.call('HSET', L.k, 'e', now + ttl)
+    redis.call('HSET', L.k, 'e', math.max(L.ends, now + ttl))
     return L.last
   end
-  redis.call('ZADD', L.set, now + ttl, owner)
+  redis.call('ZADD', L.set, 'GT', now + ttl, owner)
   live(L.set, ttl)
   return tonumber(redis.call('HGET', L.k, 't:' .. owner))
+end
+
+-- Until when somebody who has only just come stands back for the first ones in line, who were out of reach: if that is new,
+-- they may be reconnecting, all of them, and the one who let go would otherwise take the lock again at once, and again. Dead
+-- ones cost this once; asking again takes the mark off.
+local function standBack(L, first)
+  local till = tonumber(redis.call('HGET', L.k, 'h') or 0)
+  if till > now then return till end
+  local missed = false
+  for _, owner in ipairs(redis.call('ZRANGE', L.line, 0, first - 1)) do
+    local record = redis.call('HGET', L.k, 'w:' .. owner)
+    if record and string.sub(record, -1) ~= 'm' then
+      redis.call('HSET', L.k, 'w:' .. owner, record .. ' m')
+      missed = true
+    end
+  end
+  if not missed then return nil end
+  redis.call('HSET', L.k, 'h', now + ${STAND_BACK_MS})
+  return now + ${STAND_BACK_MS}
 end
 
 -- Hands the lock to whoever is first in line and can be reached, and on while more fit. An unreachable waiter keeps its
 -- place and is passed over: it may be reconnecting. Returns the token if 'me' was served, and whether somebody who is there
 -- still waits in front.
-local function serve(L, me, myTtl, keep)
+local function serve(L, me, myTtl, keep, newcomer)
   local skip, token = 0, nil
   while true do
     -- Behind an exclusive holder nobody fits, so the line need not be looked at.
@@ -186,6 +234,8 @@ local function serve(L, me, myTtl, keep)
     elseif not open(L, mode) then
       return token, true
     elseif head == me then
+      L.till = newcomer and skip > 0 and standBack(L, skip)
+      if L.till then return nil, true end
       forget(L, head)
       token = take(L, head, mode, myTtl, keep)
     elseif caller and instance(head) == caller then
@@ -194,7 +244,7 @@ local function serve(L, me, myTtl, keep)
       mine[#mine + 1] = take(L, head, mode, claim, keep)
     else
       local next = math.max(L.last + 1, us)
-      if redis.call('PUBLISH', '${INBOX}' .. instance(head), 'g ' .. head .. ' ' .. whole(next) .. ' ' .. whole(us)) > 0 then
+      if push(instance(head), 'g ' .. head .. ' ' .. whole(next) .. ' ' .. whole(us)) > 0 then
         forget(L, head)
         take(L, head, mode, claim, keep, next)
       else
@@ -237,13 +287,13 @@ if L.owner == me or (L.count > 0 and redis.call('ZSCORE', L.set, me)) then retur
 local other = clash(L, mode, limit)
 if other then return { -1, other } end
 if not L.waiting and open(L, mode) then return { 1, take(L, me, mode, ttl, keep), us } end
-local join, token, blocked = ARGV[6] == '1', nil, not L.waiting
+local join, token, blocked, newcomer = ARGV[6] == '1', nil, not L.waiting, false
 if join then
   local arrival = (tonumber(L.waiting) or 0) + 1
   local record = mode .. ' ' .. ARGV[5] .. ' ' .. whole(now + ${WAITER_SILENCE_MS})
   if redis.call('ZADD', L.line, 'NX', arrival, me) == 1 then
     redis.call('HSET', L.k, 's', arrival, 'w:' .. me, record)
-    L.waiting = arrival
+    L.waiting, newcomer = arrival, true
   else
     redis.call('HSET', L.k, 'w:' .. me, record)
     arrival = 0
@@ -254,14 +304,15 @@ if join then
     live(L.k, ${WAITER_SILENCE_MS * 4} + keep, ${WAITER_SILENCE_MS * 2})
   end
 end
-if L.waiting then token, blocked = serve(L, join and me or nil, ttl, keep) end
+if L.waiting then token, blocked = serve(L, join and me or nil, ttl, keep, newcomer) end
 if not join and not blocked and open(L, mode) then
-  -- Everybody in line is out of reach, the caller's own place included.
-  if L.waiting then forget(L, me) end
-  token = take(L, me, mode, ttl, keep)
+  -- Everybody in line is out of reach, and maybe the caller has a place there as well.
+  L.till = L.waiting and not forget(L, me) and standBack(L, redis.call('ZCARD', L.line))
+  if not L.till then token = take(L, me, mode, ttl, keep) end
 end
 if token then return reply(1, token, us) end
 local look, holder = remaining(L)
+if L.till then look = L.till - now + 1 end
 local rank = join and redis.call('ZRANK', L.line, me)
 look = math.min(look, rank and (rank == 0 or rank > 3) and ${FAR_LOOK_MS} or ${NEAR_LOOK_MS})
 return reply(0, look, us, holder)
@@ -333,7 +384,7 @@ end
 if L.waiting then
   serve(L, nil, 0, keep)
   local head = held == 1 and closed > 0 and redis.call('ZRANGE', L.line, 0, 0)[1]
-  if head then redis.call('PUBLISH', '${INBOX}' .. instance(head), 'l ' .. head) end
+  if head then push(instance(head), 'l ' .. head) end
 end
 if L.stored and not L.owner then redis.call('HDEL', L.k, 'o', 'e') end
 idle(L, keep)
@@ -342,6 +393,7 @@ return reply(held, us)
 
 /**
  * KEYS: three for each lock. ARGV: keep, then owner, ttl for each lock
+ * A lease is never shortened: the holder may believe in the longer one, when the answer to this is lost.
  * Answer: for each lock whether it is still held (0, 1). A key of another type is not our lock any more, and only that.
  */
 const RENEW = lua`
@@ -352,13 +404,13 @@ for i = 1, #KEYS / 3 do
   answer[i] = 0
   if not f.err and f[1] == me then
     if tonumber(f[2]) > now then
-      redis.call('HSET', k, 'e', now + ttl)
+      redis.call('HSET', k, 'e', math.max(tonumber(f[2]), now + ttl))
       answer[i] = 1
     end
   elseif not f.err and f[3] then
     local ends = redis.call('ZSCORE', set, me)
     if ends and tonumber(ends) > now then
-      redis.call('ZADD', set, now + ttl, me)
+      redis.call('ZADD', set, 'GT', now + ttl, me)
       live(set, ttl)
       answer[i] = 1
     end
@@ -392,7 +444,7 @@ redis.call('DEL', L.set)
 for _, owner in ipairs(victims) do redis.call('HDEL', L.k, 't:' .. owner) end
 redis.call('HDEL', L.k, 'o', 'e', 'r')
 if L.owner then victims[#victims + 1] = L.owner end
-for _, owner in ipairs(victims) do redis.call('PUBLISH', '${INBOX}' .. (instance(owner) or ''), 'x ' .. owner) end
+for _, owner in ipairs(victims) do push(instance(owner) or '', 'x ' .. owner) end
 L.owner, L.stored, L.count = nil, false, 0
 if L.waiting then serve(L, nil, 0, keep) end
 idle(L, keep)
@@ -417,7 +469,7 @@ for i = 1, #members, 2 do
 end
 local waiting = 0
 for _, owner in ipairs(redis.call('ZRANGE', line, 0, -1)) do
-  local deadline = string.match(redis.call('HGET', k, 'w:' .. owner) or '', ' (%d+)$')
+  local deadline = string.match(redis.call('HGET', k, 'w:' .. owner) or '', '^%a %d+ (%d+)')
   if deadline and tonumber(deadline) > now then waiting = waiting + 1 end
 end
 local out = { shared == 1 and tonumber(f[4]) or 1, waiting, shared }
@@ -430,12 +482,53 @@ function script(...parts: string[]): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') };
 }
 
-export const scripts = {
-  attempt: script(ATTEMPT_FREE, CLOCK, STATE, ATTEMPT),
-  attemptAll: script(CLOCK, STATE, ATTEMPT_ALL),
-  release: script(RELEASE_QUIET, CLOCK, STATE, RELEASE),
-  renew: script(CLOCK, RENEW),
-  downgrade: script(CLOCK, STATE, DOWNGRADE),
-  force: script(CLOCK, STATE, FORCE),
-  inspect: script(CLOCK, INSPECT),
-} as const;
+/**
+ * Writes a pushed grant once more, as it is, so that this connection can wait until the replicas have it.
+ * ARGV: owner. Answer: {is it held (0, 1)}
+ */
+const CONFIRM = lua`
+local f = redis.call('HMGET', KEYS[1], 't', 'o', 'r')
+if f[2] ~= ARGV[1] and not (f[3] and redis.call('ZSCORE', KEYS[3], ARGV[1])) then return { 0 } end
+redis.call('HSET', KEYS[1], 't', f[1])
+return { 1 }
+`;
+
+/** What of a renewal needs the exclusive owner's field only. ARGV: keep, owner, ttl */
+const RENEW_ALONE = lua`
+local f = redis.call('HMGET', KEYS[1], 'o', 'e', 'r')
+if f[1] == ARGV[2] and tonumber(f[2]) > now then
+  redis.call('HSET', KEYS[1], 'e', now + ARGV[3])
+  live(KEYS[1], ARGV[3] + ARGV[1])
+  return { 1 }
+end
+if not f[3] then return { 0 } end
+`;
+
+const ELSEWHERE = lua`
+return redis.error_reply('TRYAGAIN the slot of this lock is on its way to another node')
+`;
+
+/** One server has one inbox for each instance. */
+export const scripts = protocol(PUSH);
+
+const inSlot = protocol(PUSH_IN_SLOT);
+/** Those that push take one more argument: the name of the slot's inboxes up to the instance. */
+export const clusterScripts: typeof scripts = {
+  ...inSlot,
+  attempt: { ...inSlot.attempt, narrow: script(ATTEMPT_FREE, ELSEWHERE) },
+  release: { ...inSlot.release, narrow: script(RELEASE_QUIET, ELSEWHERE) },
+  renew: { ...inSlot.renew, narrow: script(CLOCK, RENEW_ALONE, ELSEWHERE) },
+};
+
+function protocol(push: string) {
+  return {
+    attempt: script(ATTEMPT_FREE, CLOCK, push, STATE, ATTEMPT),
+    attemptAll: script(CLOCK, push, STATE, ATTEMPT_ALL),
+    release: script(RELEASE_QUIET, CLOCK, push, STATE, RELEASE),
+    renew: script(CLOCK, RENEW),
+    downgrade: script(CLOCK, push, STATE, DOWNGRADE),
+    force: script(CLOCK, push, STATE, FORCE),
+    inspect: script(CLOCK, INSPECT),
+    confirm: script(CONFIRM),
+  };
+}

@@ -1,0 +1,108 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Etcd3 } from 'etcd3';
+import { describe, expect, it } from 'vitest';
+import { etcd } from '../../lib/backends/etcd/index.js';
+import { LockEngine } from '../../lib/engine/engine.js';
+import { LockBackendError, LockLostError } from '../../lib/engine/errors.js';
+import type { LockEvent } from '../../lib/engine/events.js';
+import { startEtcd, startEtcdCluster } from '../servers/etcd.js';
+import { eventually } from '../servers/eventually.js';
+
+const ttl = 3_000;
+
+describe('When the only etcd server fails', () => {
+  it('frozen for 10 s on a lease of 3 s: holders are told in time, and afterwards all is clean', async () => {
+    await using server = await startEtcd({ own: true });
+    const admin = new Etcd3({ hosts: server.host });
+    const [engine, other] = [new LockEngine(etcd({ hosts: server.host })), new LockEngine(etcd({ hosts: server.host }))];
+    const lock = await engine.acquire('frozen', { ttl });
+    const waiting = other.acquire('frozen', { ttl, wait: '60s' });
+    await eventually('it waits', async () => (await engine.inspect('frozen')).waiting === 1);
+    const told = new Promise<number>((resolve) =>
+      lock.signal.addEventListener('abort', () => resolve(performance.now()), { once: true }),
+    );
+
+    server.pause();
+    const frozenAt = performance.now();
+    // Asked in this time the server may have it or not; in any case nobody runs under it.
+    const asked = engine.acquire('asked', { ttl, wait: '2s' }).catch((error: unknown) => error);
+    expect((await told) - frozenAt).toBeLessThan(ttl);
+    expect(lock.held).toBe(false);
+    expect(lock.signal.reason).toBeInstanceOf(LockLostError);
+    expect(await asked).toBeInstanceOf(LockBackendError);
+    await sleep(Math.max(0, frozenAt + 10_000 - performance.now()));
+    server.resume();
+
+    const next = await waiting;
+    expect(next.held).toBe(true);
+    expect(next.fencingToken).toBeGreaterThan(lock.fencingToken!);
+    expect(await lock.release()).toBe(false);
+    expect(await next.release()).toBe(true);
+    await (await engine.acquire('asked', { ttl })).release();
+    await eventually('no orphan key', async () => (await admin.getAll().keys()).length === 0);
+    await Promise.all([engine.close(0), other.close(0)]);
+    expect(await leases(admin)).toBe(0);
+    admin.close();
+  });
+
+  it('restarted with its data: locks and places are still there; without: holders are told, waiters queue again', async () => {
+    for (const keepData of [true, false]) {
+      await using server = await startEtcd({ own: true });
+      const engines = Array.from({ length: 3 }, () => new LockEngine(etcd({ hosts: server.host })));
+      const [holder, ...others] = engines as [LockEngine, ...LockEngine[]];
+      const events: LockEvent['type'][] = [];
+      holder.listen(({ type }) => events.push(type));
+      const lock = await holder.acquire('restarted', { ttl });
+      const turns: Promise<number>[] = [];
+      for (const engine of others) {
+        turns.push(engine.acquire('restarted', { ttl, wait: '30s' }).then(async (turn) => (await sleep(20), Number(await turn.release()))));
+        await eventually('it waits', async () => (await holder.inspect('restarted')).waiting === turns.length);
+      }
+      await server.restart({ keepData });
+      if (keepData) {
+        // Long enough to have lost it.
+        await sleep(ttl * 1.5);
+        expect(lock.held).toBe(true);
+        expect(await lock.release()).toBe(true);
+      } else {
+        await eventually('the holder is told', () => !lock.held, { within: ttl });
+        expect(events).toContain('lost');
+        expect(await lock.release()).toBe(false);
+      }
+      // Each held it, and each to its end.
+      expect(await Promise.all(turns)).toEqual([1, 1]);
+      await Promise.all(engines.map((engine) => engine.close(0)));
+    }
+  });
+});
+
+describe('When a member of an etcd cluster fails', () => {
+  it.each(['killed', 'frozen'] as const)('%s: calls go to another within their time, and leases of 3 s live on', async (how) => {
+    await using cluster = await startEtcdCluster(3);
+    const { hosts } = cluster;
+    // Whichever member each of them uses, one of them uses each.
+    const engines = Array.from({ length: 6 }, () => new LockEngine(etcd({ hosts })));
+    const locks = await Promise.all(engines.map((engine, index) => engine.acquire(`kept ${index}`, { ttl })));
+    const leader = await cluster.leader();
+    if (how === 'killed') await leader.kill();
+    else leader.pause();
+    const startedAt = performance.now();
+    const late = await Promise.all(engines.map((engine, index) => engine.acquire(`new ${index}`, { ttl, wait: '10s' })));
+    const took = performance.now() - startedAt;
+    console.log(`leader ${how}: ${Math.round(took)} ms until everybody has a new lock`);
+    await sleep(ttl * 1.5);
+    expect(locks.map((lock) => lock.held)).toEqual(locks.map(() => true));
+    expect(late.every((lock) => lock.held)).toBe(true);
+    if (how === 'killed') await leader.restart();
+    else leader.resume();
+    expect(await Promise.all([...locks, ...late].map((lock) => lock.release()))).not.toContain(false);
+    await Promise.all(engines.map((engine) => engine.close(0)));
+    const admin = new Etcd3({ hosts: [...hosts] });
+    await eventually('no orphan key', async () => (await admin.getAll().keys()).length === 0);
+    admin.close();
+  });
+});
+
+async function leases(admin: Etcd3): Promise<number> {
+  return (await admin.leaseClient.leaseLeases()).leases.length;
+}

@@ -1,0 +1,127 @@
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { redis } from '../../lib/backends/redis/index.js';
+import { scripts } from '../../lib/backends/redis/scripts.js';
+import { LockEngine } from '../../lib/engine/engine.js';
+import { type RedisServer, startRedis } from '../servers/redis.js';
+import { inLine } from './support/in-pod.js';
+import { type Pods, startPods } from './support/pod.js';
+
+interface Command {
+  /** Seconds of the server's clock. */
+  readonly at: number;
+  readonly name: string;
+  readonly args: readonly string[];
+}
+
+describe('On the wire, 64 waiters in four processes on one key of one Redis', () => {
+  let server: RedisServer;
+  let engine: LockEngine;
+  let pods: Pods;
+
+  beforeAll(async () => {
+    server = await startRedis({ own: true });
+    engine = new LockEngine(redis({ url: server.url }));
+    pods = await startPods(4, { url: server.url });
+  });
+  afterAll(async () => {
+    await pods?.[Symbol.asyncDispose]();
+    await engine?.close(0);
+    await server?.stop();
+  });
+
+  /** Everything that clients sent meanwhile; what scripts do inside the server is not traffic. */
+  async function monitored(work: () => Promise<void>): Promise<Command[]> {
+    const client = new Redis(server.url);
+    const monitor = await client.monitor();
+    const commands: Command[] = [];
+    monitor.on('monitor', (at: string, [name = '', ...args]: string[], source: string) => {
+      if (source !== 'lua') commands.push({ at: Number(at), name: name.toLowerCase(), args });
+    });
+    await work();
+    // The monitor's stream is in order, so what it has not shown before this was not sent before this.
+    const seen = new Promise<void>((resolve) =>
+      monitor.on('monitor', (_: string, args: string[]) => {
+        if (args[1] === 'the end') resolve();
+      }),
+    );
+    await client.echo('the end');
+    await seen;
+    monitor.disconnect();
+    client.disconnect();
+    return commands;
+  }
+
+  const scriptCalls = (commands: readonly Command[]) => commands.filter(({ name }) => name.startsWith('eval'));
+
+  /** The times, in seconds, at which each claim asked for its key. */
+  function attempts(commands: readonly Command[]): number[][] {
+    const byOwner = new Map<string, number[]>();
+    for (const { at, args } of commands) {
+      if (args[0] !== scripts.attempt.sha && args[0] !== scripts.attempt.text) continue;
+      const owner = args[2 + Number(args[1])] ?? '';
+      byOwner.set(owner, [...(byOwner.get(owner) ?? []), at]);
+    }
+    return [...byOwner.values()];
+  }
+
+  it('a contended acquisition costs two script calls, and each process one subscription', async () => {
+    const perWorker = 16;
+    const commands = await monitored(async () => {
+      await Promise.all(
+        pods.map((pod) =>
+          pod.run(async ({ engine }, perWorker) => {
+            const worker = async () => {
+              for (let i = 0; i < perWorker; i++) await engine.withLock('busy', () => undefined, { wait: '30s' });
+            };
+            await Promise.all(Array.from({ length: 16 }, worker));
+          }, perWorker),
+        ),
+      );
+    });
+    const acquisitions = 64 * perWorker;
+    const perAcquisition = scriptCalls(commands).length / acquisitions;
+    console.log(`${acquisitions} contended acquisitions: ${perAcquisition.toFixed(3)} script calls each`);
+    expect(perAcquisition).toBeGreaterThanOrEqual(2);
+    expect(perAcquisition).toBeLessThanOrEqual(2.1);
+
+    expect(commands.filter(({ name }) => name === 'subscribe')).toHaveLength(4);
+    const others = commands.filter(({ name }) => !/^(eval|evalsha|subscribe|hello|info|client|ping|echo)$/.test(name));
+    expect(others).toEqual([]);
+  });
+
+  it('who waits asks at most once a second, and most of them far less often', async () => {
+    const seconds = 6;
+    const lock = await engine.acquire('long');
+    const turns = pods.map((pod) =>
+      pod.run(async ({ engine }) => {
+        const turn = () => engine.withLock('long', () => undefined, { wait: '30s' });
+        await Promise.all(Array.from({ length: 16 }, turn));
+      }),
+    );
+    await inLine(engine, 'long', 64);
+    // Opening a subscription makes everybody look once, which is not what is watched here.
+    const client = new Redis(server.url);
+    const subscribed = async () =>
+      String(await client.call('CLIENT', 'LIST', 'TYPE', 'pubsub'))
+        .trim()
+        .split('\n').length;
+    await expect.poll(subscribed, { timeout: 5_000 }).toBe(4);
+    client.disconnect();
+
+    const commands = await monitored(() => new Promise((resolve) => setTimeout(resolve, seconds * 1_000)));
+    await lock.release();
+    await Promise.all(turns);
+
+    const asked = attempts(commands);
+    expect(asked).toHaveLength(64);
+    const pauses = asked.flatMap((times) => times.slice(1).map((at, i) => at - times[i]!));
+    console.log(
+      `64 waiters for ${seconds} s: ${scriptCalls(commands).length} script calls, shortest pause of one ${Math.min(...pauses).toFixed(2)} s`,
+    );
+    // A timer of Node may fire a millisecond early by the server's clock.
+    expect(Math.min(...pauses)).toBeGreaterThan(0.99);
+    // Three near the head ask each second, the others every five; and the holder renews.
+    expect(scriptCalls(commands).length).toBeLessThan(3 * (seconds + 1) + 61 * 2 + 4);
+  });
+});
