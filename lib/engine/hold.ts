@@ -35,7 +35,7 @@ export class Hold implements Lock, LeaseListener {
   #lost: LockLostError | undefined;
   #controller: AbortController | undefined;
   #releasing: Promise<boolean> | undefined;
-  #stopMaxHold: (() => void) | undefined;
+  readonly #stopMaxHold: (() => void) | undefined;
 
   constructor(
     private readonly heldKeys: readonly HeldKey[],

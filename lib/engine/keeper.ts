@@ -95,7 +95,7 @@ export class Keeper {
       else toRenew.push(kept);
     }
     for (const together of this.#byNode(toRenew)) {
-      for (let i = 0; i < together.length; i += BATCH) this.#renew(together.slice(i, i + BATCH));
+      for (let i = 0; i < together.length; i += BATCH) void this.#renew(together.slice(i, i + BATCH));
     }
   }
 

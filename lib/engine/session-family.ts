@@ -40,6 +40,8 @@ interface Hung {
   readonly claim: Claim;
   /** The session it was last asked for in; a release must name the same one. */
   open: Open | undefined;
+  /** The session it was last granted in. Under another one that grant is void. */
+  grantedIn: Open | undefined;
   /** While it waits: if the session ends, it lost its place. */
   waiter: Waiter | undefined;
   share: Share | undefined;
@@ -78,6 +80,7 @@ export class SessionFamily implements Family {
     } catch (error) {
       throw this.#checked(error, open);
     }
+    if (answer.granted) hung.grantedIn = open;
     const there = answer.granted || (waiter !== undefined && !('limit' in answer));
     if (!there) this.#forget(hung);
     else if (this.#hung.get(claim.owner) !== hung) this.#clear(claim, open);
@@ -87,7 +90,12 @@ export class SessionFamily implements Family {
   /** A place in line, and so the grant that is pushed to it, belongs to one session: under a later one it is only a hint. */
   #boundTo(open: Open, { owner }: Claim, waiter: Waiter): Waiter {
     return {
-      granted: (grant) => (this.#hung.get(owner)?.open === open ? waiter.granted(grant) : waiter.look()),
+      granted: (grant) => {
+        const hung = this.#hung.get(owner);
+        if (hung?.open !== open) return waiter.look();
+        hung.grantedIn = open;
+        waiter.granted(grant);
+      },
       look: () => waiter.look(),
     };
   }
@@ -107,7 +115,7 @@ export class SessionFamily implements Family {
   hang(claim: Claim, since: number, ttl: number, renewed: boolean): Lease | undefined {
     const hung = this.#hung.get(claim.owner);
     const open = hung?.open;
-    if (!hung || !open) return undefined;
+    if (!hung || !open || hung.grantedIn !== open) return undefined;
     const { clock, keeper } = this.options;
     const share = new Share(clock, claim, since, ttl, open.lease, renewed);
     if (!share.live) return undefined;
@@ -163,6 +171,7 @@ export class SessionFamily implements Family {
     for (const hung of all) this.#move(hung, open);
     const answer = await this.#in(open, async () => (await this.backend.attemptAll?.(claims, open.session)) ?? []);
     for (const hung of all) {
+      if (!('granted' in answer)) hung.grantedIn = open;
       if ('granted' in answer) this.#forget(hung);
       else if (this.#hung.get(hung.claim.owner) !== hung) this.#clear(hung.claim, open);
     }
@@ -174,7 +183,7 @@ export class SessionFamily implements Family {
     if (!hung)
       this.#hung.set(
         claim.owner,
-        (hung = { claim, open: undefined, waiter: undefined, share: undefined, over: undefined }),
+        (hung = { claim, open: undefined, grantedIn: undefined, waiter: undefined, share: undefined, over: undefined }),
       );
     hung.over = undefined;
     return hung;

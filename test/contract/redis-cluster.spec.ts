@@ -42,7 +42,11 @@ function clusterFixture(create: (cluster: RedisCluster) => LockBackend, args: re
 
 const harness = { describe, it, beforeAll, afterAll };
 
-describeBackend('redis in a cluster', harness, clusterFixture(({ hosts }) => redis({ cluster: hosts })));
+describeBackend(
+  'redis in a cluster',
+  harness,
+  clusterFixture(({ hosts }) => redis({ cluster: hosts })),
+);
 
 // The same 138 tests once more for each are for the longer runs.
 if (rounds > 1) {
@@ -55,7 +59,15 @@ if (rounds > 1) {
       return Object.assign(backend, { close: () => close().then(() => client.disconnect()) });
     };
   describeBackend('redis in a cluster, over a client of ioredis 6', harness, clusterFixture(handedIn(Cluster)));
-  describeBackend('redis in a cluster, over a client of ioredis 5', harness, clusterFixture(handedIn(Cluster5 as unknown as typeof Cluster)));
+  describeBackend(
+    'redis in a cluster, over a client of ioredis 5',
+    harness,
+    clusterFixture(handedIn(Cluster5 as unknown as typeof Cluster)),
+  );
   const unsharded = ['SPUBLISH', 'SSUBSCRIBE', 'SUNSUBSCRIBE'].flatMap((command) => ['--rename-command', command, '']);
-  describeBackend('redis in a cluster without sharded channels, as before 7.0', harness, clusterFixture(({ hosts }) => redis({ cluster: hosts }), unsharded));
+  describeBackend(
+    'redis in a cluster without sharded channels, as before 7.0',
+    harness,
+    clusterFixture(({ hosts }) => redis({ cluster: hosts }), unsharded),
+  );
 }

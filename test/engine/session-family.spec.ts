@@ -71,7 +71,7 @@ describe('locks that hang from a session', () => {
     wire.ask = (question, send) => (question === 'renew' ? silence() : send());
     await bench.clock.advance(TTL / 2);
     server.forget();
-    const next = await bench.clock.run(engine.acquire('b', { ttl: TTL }));
+    const next = await bench.clock.run(engine.acquire('b', { ttl: TTL, wait: 1_000 }));
     expect(next.held).toBe(true);
     expect(lock.held).toBe(false);
     expect(await lock.release()).toBe(false);

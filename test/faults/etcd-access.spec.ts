@@ -110,9 +110,52 @@ describe('With TLS', () => {
 
   beforeAll(async () => {
     const openssl = (...args: string[]): unknown => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
-    openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=test ca', '-keyout', 'ca.key', '-out', 'ca.crt');
-    openssl('req', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', 'node.key', '-out', 'node.csr');
-    openssl('x509', '-req', '-in', 'node.csr', '-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-copy_extensions', 'copy', '-out', 'node.crt');
+    openssl(
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '2',
+      '-subj',
+      '/CN=test ca',
+      '-keyout',
+      'ca.key',
+      '-out',
+      'ca.crt',
+    );
+    openssl(
+      'req',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-subj',
+      '/CN=localhost',
+      '-addext',
+      'subjectAltName=DNS:localhost,IP:127.0.0.1',
+      '-keyout',
+      'node.key',
+      '-out',
+      'node.csr',
+    );
+    openssl(
+      'x509',
+      '-req',
+      '-in',
+      'node.csr',
+      '-CA',
+      'ca.crt',
+      '-CAkey',
+      'ca.key',
+      '-CAcreateserial',
+      '-days',
+      '2',
+      '-copy_extensions',
+      'copy',
+      '-out',
+      'node.crt',
+    );
     port = await freePort();
     const peer = `http://127.0.0.1:${await freePort()}`;
     const url = `https://127.0.0.1:${port}`;
@@ -127,10 +170,25 @@ describe('With TLS', () => {
         ...['--trusted-ca-file', file('ca.crt'), '--client-cert-auth'],
       ],
       ready: async () => {
-        execFileSync('etcdctl', ['--endpoints', url, '--cacert', file('ca.crt'), '--cert', file('node.crt'), '--key', file('node.key'), 'endpoint', 'health'], {
-          env: { ...process.env, ETCDCTL_API: '3' },
-          stdio: 'pipe',
-        });
+        execFileSync(
+          'etcdctl',
+          [
+            '--endpoints',
+            url,
+            '--cacert',
+            file('ca.crt'),
+            '--cert',
+            file('node.crt'),
+            '--key',
+            file('node.key'),
+            'endpoint',
+            'health',
+          ],
+          {
+            env: { ...process.env, ETCDCTL_API: '3' },
+            stdio: 'pipe',
+          },
+        );
         return true;
       },
     });
@@ -141,9 +199,16 @@ describe('With TLS', () => {
   });
 
   it('and certificates of both sides, everything works; without them nothing does', async () => {
-    const tls = { ca: readFileSync(file('ca.crt')), cert: readFileSync(file('node.crt'), 'utf8'), key: readFileSync(file('node.key')) };
+    const tls = {
+      ca: readFileSync(file('ca.crt')),
+      cert: readFileSync(file('node.crt'), 'utf8'),
+      key: readFileSync(file('node.key')),
+    };
     const hosts = [`localhost:${port}`];
-    const [engine, other] = [new LockEngine(etcd({ hosts, tls })), new LockEngine(etcd({ hosts: `https://127.0.0.1:${port}`, tls }))];
+    const [engine, other] = [
+      new LockEngine(etcd({ hosts, tls })),
+      new LockEngine(etcd({ hosts: `https://127.0.0.1:${port}`, tls })),
+    ];
     await exercise(engine, other);
     await Promise.all([engine.close(0), other.close(0)]);
 

@@ -62,7 +62,7 @@ describe('When a process dies or freezes on an etcd lock', () => {
     const firstLook = pods.holder.run(async ({ kept, now, say }, key) => {
       const { signal } = kept[key] as { signal: AbortSignal };
       say('looking');
-      for (let last = now(); ; ) {
+      for (let last = now(); ;) {
         const at = now();
         const aborted = signal.aborted;
         const held = kept[key].held as boolean;

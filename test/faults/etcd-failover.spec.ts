@@ -143,12 +143,18 @@ describe('An etcd cluster of three that loses its leader again and again, with t
 
       const gaps = struck.map(({ from }, index) => {
         const until = struck[index + 1]?.from ?? over;
-        const ours = longestGap(sections.map((section) => section.from), from, until);
+        const ours = longestGap(
+          sections.map((section) => section.from),
+          from,
+          until,
+        );
         return { ours, theirs: longestGap(prober.answered, from, until) };
       });
       for (const [index, { seed, what }] of struck.entries()) {
         const { ours, theirs } = gaps[index]!;
-        console.log(`seed ${seed}: ${what}; nobody let in for ${Math.round(ours)} ms, no write at all for ${Math.round(theirs)} ms`);
+        console.log(
+          `seed ${seed}: ${what}; nobody let in for ${Math.round(ours)} ms, no write at all for ${Math.round(theirs)} ms`,
+        );
         expect(ours, `seed ${seed}: time without service`).toBeLessThan(15_000);
       }
       const told = reports.map((report) => JSON.stringify(report.told)).join(' ');

@@ -46,7 +46,10 @@ describe("With etcd's own `etcdctl lock` on the same name", () => {
   });
 
   it.concurrent('we keep etcdctl out, it waits for us, and gets the lock when we let go', async () => {
-    const readers = [await engine.acquire('report', { mode: 'shared' }), await other.acquire('report', { mode: 'shared' })];
+    const readers = [
+      await engine.acquire('report', { mode: 'shared' }),
+      await other.acquire('report', { mode: 'shared' }),
+    ];
     await using operator = new EtcdctlLock(server.host, 'lock:report');
     await inLine(engine, 'report', 1);
     // It stands before readers who come later, as everybody does.
@@ -103,6 +106,9 @@ describe("With etcd's own `etcdctl lock` on the same name", () => {
     ]);
     await file?.release();
     for (const lock of [await waiting, below, reader, sets]) await lock?.release();
-    await eventually('nothing is left', () => etcdctl(server.host, 'get', '--prefix', '--keys-only', 'lock:files').trim() === '');
+    await eventually(
+      'nothing is left',
+      () => etcdctl(server.host, 'get', '--prefix', '--keys-only', 'lock:files').trim() === '',
+    );
   });
 });

@@ -14,7 +14,10 @@ describe('When the only etcd server fails', () => {
   it('frozen for 10 s on a lease of 3 s: holders are told in time, and afterwards all is clean', async () => {
     await using server = await startEtcd({ own: true });
     const admin = new Etcd3({ hosts: server.host });
-    const [engine, other] = [new LockEngine(etcd({ hosts: server.host })), new LockEngine(etcd({ hosts: server.host }))];
+    const [engine, other] = [
+      new LockEngine(etcd({ hosts: server.host })),
+      new LockEngine(etcd({ hosts: server.host })),
+    ];
     const lock = await engine.acquire('frozen', { ttl });
     const waiting = other.acquire('frozen', { ttl, wait: '60s' });
     await eventually('it waits', async () => (await engine.inspect('frozen')).waiting === 1);
@@ -55,7 +58,11 @@ describe('When the only etcd server fails', () => {
       const lock = await holder.acquire('restarted', { ttl });
       const turns: Promise<number>[] = [];
       for (const engine of others) {
-        turns.push(engine.acquire('restarted', { ttl, wait: '30s' }).then(async (turn) => (await sleep(20), Number(await turn.release()))));
+        turns.push(
+          engine
+            .acquire('restarted', { ttl, wait: '30s' })
+            .then(async (turn) => (await sleep(20), Number(await turn.release()))),
+        );
         await eventually('it waits', async () => (await holder.inspect('restarted')).waiting === turns.length);
       }
       await server.restart({ keepData });
@@ -77,30 +84,35 @@ describe('When the only etcd server fails', () => {
 });
 
 describe('When a member of an etcd cluster fails', () => {
-  it.each(['killed', 'frozen'] as const)('%s: calls go to another within their time, and leases of 3 s live on', async (how) => {
-    await using cluster = await startEtcdCluster(3);
-    const { hosts } = cluster;
-    // Whichever member each of them uses, one of them uses each.
-    const engines = Array.from({ length: 6 }, () => new LockEngine(etcd({ hosts })));
-    const locks = await Promise.all(engines.map((engine, index) => engine.acquire(`kept ${index}`, { ttl })));
-    const leader = await cluster.leader();
-    if (how === 'killed') await leader.kill();
-    else leader.pause();
-    const startedAt = performance.now();
-    const late = await Promise.all(engines.map((engine, index) => engine.acquire(`new ${index}`, { ttl, wait: '10s' })));
-    const took = performance.now() - startedAt;
-    console.log(`leader ${how}: ${Math.round(took)} ms until everybody has a new lock`);
-    await sleep(ttl * 1.5);
-    expect(locks.map((lock) => lock.held)).toEqual(locks.map(() => true));
-    expect(late.every((lock) => lock.held)).toBe(true);
-    if (how === 'killed') await leader.restart();
-    else leader.resume();
-    expect(await Promise.all([...locks, ...late].map((lock) => lock.release()))).not.toContain(false);
-    await Promise.all(engines.map((engine) => engine.close(0)));
-    const admin = new Etcd3({ hosts: [...hosts] });
-    await eventually('no orphan key', async () => (await admin.getAll().keys()).length === 0);
-    admin.close();
-  });
+  it.each(['killed', 'frozen'] as const)(
+    '%s: calls go to another within their time, and leases of 3 s live on',
+    async (how) => {
+      await using cluster = await startEtcdCluster(3);
+      const { hosts } = cluster;
+      // Whichever member each of them uses, one of them uses each.
+      const engines = Array.from({ length: 6 }, () => new LockEngine(etcd({ hosts })));
+      const locks = await Promise.all(engines.map((engine, index) => engine.acquire(`kept ${index}`, { ttl })));
+      const leader = await cluster.leader();
+      if (how === 'killed') await leader.kill();
+      else leader.pause();
+      const startedAt = performance.now();
+      const late = await Promise.all(
+        engines.map((engine, index) => engine.acquire(`new ${index}`, { ttl, wait: '10s' })),
+      );
+      const took = performance.now() - startedAt;
+      console.log(`leader ${how}: ${Math.round(took)} ms until everybody has a new lock`);
+      await sleep(ttl * 1.5);
+      expect(locks.map((lock) => lock.held)).toEqual(locks.map(() => true));
+      expect(late.every((lock) => lock.held)).toBe(true);
+      if (how === 'killed') await leader.restart();
+      else leader.resume();
+      expect(await Promise.all([...locks, ...late].map((lock) => lock.release()))).not.toContain(false);
+      await Promise.all(engines.map((engine) => engine.close(0)));
+      const admin = new Etcd3({ hosts: [...hosts] });
+      await eventually('no orphan key', async () => (await admin.getAll().keys()).length === 0);
+      admin.close();
+    },
+  );
 });
 
 async function leases(admin: Etcd3): Promise<number> {

@@ -12,6 +12,8 @@ interface Expected {
   readonly waiter: Waiter;
   /** Stands in line. One that waits for the channel before it does asks by itself when the channel is up. */
   readonly inLine: boolean;
+  /** Whether an answer may have been lost that concerned it, since it was last answered itself. */
+  doubtful: boolean;
 }
 
 /** The channel of an inbox: `up` while it stands, otherwise `rising` settles when it does, or when the server refuses it. */
@@ -39,12 +41,26 @@ export class Inbox {
 
   /** From here on pushes for this owner reach the waiter. */
   expect(claim: Claim, inbox: string, waiter: Waiter, inLine: boolean): void {
-    this.#waiters.set(claim.owner, { claim, inbox, waiter, inLine });
+    const doubtful = this.#waiters.get(claim.owner)?.doubtful ?? false;
+    this.#waiters.set(claim.owner, { claim, inbox, waiter, inLine, doubtful });
   }
 
-  /** An answer for this key was lost, and with it maybe grants to those who wait for it here. */
-  missed(key: string): void {
-    for (const { claim, waiter, inLine } of this.#waiters.values()) if (inLine && claim.key === key) waiter.look();
+  /**
+   * An answer for this key was lost, and with it maybe grants to those who wait for it here: they look. Once, for who looks in
+   * vain asks again by itself, and nobody may wake the others each time; and not who asked, for it knows.
+   */
+  missed(key: string, asker?: string): void {
+    for (const expected of this.#waiters.values()) {
+      if (!expected.inLine || expected.doubtful || expected.claim.key !== key) continue;
+      expected.doubtful = true;
+      if (expected.claim.owner !== asker) expected.waiter.look();
+    }
+  }
+
+  /** The server told this owner how things are. */
+  answered(owner: string): void {
+    const expected = this.#waiters.get(owner);
+    if (expected) expected.doubtful = false;
   }
 
   forget(owner: string): void {
@@ -127,7 +143,11 @@ export class Inbox {
     expected?.waiter.granted(grant);
   }
 
-  async #confirmed({ claim, waiter }: Expected, grant: Grant, confirm: (claim: Claim) => Promise<boolean>): Promise<void> {
+  async #confirmed(
+    { claim, waiter }: Expected,
+    grant: Grant,
+    confirm: (claim: Claim) => Promise<boolean>,
+  ): Promise<void> {
     const counts = await confirm(claim).catch(() => false);
     if (!this.expects(claim.owner, waiter)) return;
     if (!counts) return waiter.look();

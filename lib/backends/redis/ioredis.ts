@@ -43,7 +43,8 @@ export function makeQuiet(connection: IoredisConnection): () => Error | undefine
   return () => latest;
 }
 
-const isOutOfRetries = (error: unknown): boolean => error instanceof Error && error.name === 'MaxRetriesPerRequestError';
+const isOutOfRetries = (error: unknown): boolean =>
+  error instanceof Error && error.name === 'MaxRetriesPerRequestError';
 
 /** The server itself said no, as to a user who may not subscribe. */
 const isRefusal = (error: unknown): error is Error => error instanceof Error && error.name === 'ReplyError';
@@ -82,7 +83,10 @@ export function runner(client: IoredisClient, explained: (error: unknown) => unk
 }
 
 /** See `RedisLink.onReplicas`. The connection is opened by the first use. Grants that come together are waited for together. */
-export function replicatedRunner(open: () => IoredisConnection, { count, timeoutMs }: Replicas): { readonly run: Run; close(): void } {
+export function replicatedRunner(
+  open: () => IoredisConnection,
+  { count, timeoutMs }: Replicas,
+): { readonly run: Run; close(): void } {
   let opened: { readonly connection: IoredisConnection; readonly run: Run } | undefined;
   const start = (): { connection: IoredisConnection; run: Run } => {
     const connection = open();
@@ -110,9 +114,14 @@ export function replicatedRunner(open: () => IoredisConnection, { count, timeout
   };
 }
 
-const explain = (error: unknown, latestError?: () => Error | undefined): unknown => (isOutOfRetries(error) && latestError?.()) || error;
+const explain = (error: unknown, latestError?: () => Error | undefined): unknown =>
+  (isOutOfRetries(error) && latestError?.()) || error;
 
-export function ioredisLink(client: IoredisClient, closeClient: () => void, latestError?: () => Error | undefined): RedisLink {
+export function ioredisLink(
+  client: IoredisClient,
+  closeClient: () => void,
+  latestError?: () => Error | undefined,
+): RedisLink {
   let subscriber: IoredisConnection | undefined;
   const explained = (error: unknown): unknown => explain(error, latestError);
   const replicated: { close(): void }[] = [];

@@ -23,7 +23,12 @@ export interface RedisLink {
    * stands (again): whatever was published before that is lost. `onDown` is called when it no longer stands, with the server's
    * refusal if there was one.
    */
-  listen(channel: string, onMessage: (message: string) => void, onUp: () => void, onDown: (refusal?: Error) => void): void;
+  listen(
+    channel: string,
+    onMessage: (message: string) => void,
+    onUp: () => void,
+    onDown: (refusal?: Error) => void,
+  ): void;
   /** Stops listening to a channel, without a word to `onDown`. Only where channels are many, as in a cluster. */
   hush?(channel: string): void;
   /** In a cluster: the slot of a key. All that one script touches has to share it. */
@@ -41,4 +46,6 @@ export const isTryAgain = (error: unknown): boolean => error instanceof Error &&
 
 /** What tells one client library from another, whichever copy of it made the client. */
 export const offers = (client: unknown, ...methods: readonly string[]): boolean =>
-  typeof client === 'object' && client !== null && methods.every((name) => typeof Reflect.get(client, name) === 'function');
+  typeof client === 'object' &&
+  client !== null &&
+  methods.every((name) => typeof Reflect.get(client, name) === 'function');

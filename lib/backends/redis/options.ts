@@ -2,7 +2,14 @@ import { type Duration, toMilliseconds } from '../../engine/duration.js';
 import { LockConfigurationError } from '../../engine/errors.js';
 import type { LockBackend } from '../backend.js';
 import { connectCluster, type IoredisCluster, ioredisClusterLink, isIoredisCluster, ownCluster } from './cluster.js';
-import { type IoredisClient, type IoredisConnection, ioredisLink, isIoredis, makeQuiet, ownConnection } from './ioredis.js';
+import {
+  type IoredisClient,
+  type IoredisConnection,
+  ioredisLink,
+  isIoredis,
+  makeQuiet,
+  ownConnection,
+} from './ioredis.js';
 import type { RedisLink, Replicas, Run } from './link.js';
 import { isNodeRedis, type NodeRedisClient, nodeRedisLink } from './node-redis.js';
 import { RedisBackend } from './redis.js';
@@ -47,7 +54,13 @@ interface Behaviour {
   readonly waitReplicasTimeout?: Duration;
 }
 
-export type RedisOptions = Behaviour & (({ readonly client: IoredisClient | IoredisCluster | NodeRedisClient } & { readonly [K in keyof RedisServer]?: never }) | (RedisServer & { readonly client?: never }));
+export type RedisOptions = Behaviour &
+  (
+    | ({ readonly client: IoredisClient | IoredisCluster | NodeRedisClient } & {
+        readonly [K in keyof RedisServer]?: never;
+      })
+    | (RedisServer & { readonly client?: never })
+  );
 
 /**
  * Locks on one Redis (6.2 or later) or Valkey server, a primary found through Sentinel, or a Redis Cluster.
@@ -62,12 +75,14 @@ export function redis(options: RedisOptions = {}): LockBackend {
   const replicas = replicasOf(options);
   const { client, cluster } = options;
   const link = client === undefined ? lazily(() => connect(options), cluster !== undefined) : linkOver(client);
-  if (replicas && !link.onReplicas) throw new LockConfigurationError('`waitReplicas` needs an ioredis client; node-redis is not served yet.');
+  if (replicas && !link.onReplicas)
+    throw new LockConfigurationError('`waitReplicas` needs an ioredis client; node-redis is not served yet.');
   return new RedisBackend(link, counterTtl, replicas);
 }
 
 function replicasOf({ waitReplicas: count = 0, waitReplicasTimeout = '1s' }: RedisOptions): Replicas | undefined {
-  if (!Number.isInteger(count) || count < 0) throw new LockConfigurationError(`\`waitReplicas\` is a number of replicas and not ${count}.`);
+  if (!Number.isInteger(count) || count < 0)
+    throw new LockConfigurationError(`\`waitReplicas\` is a number of replicas and not ${count}.`);
   const timeoutMs = Math.ceil(toMilliseconds('waitReplicasTimeout', waitReplicasTimeout));
   // To Redis 0 means for ever.
   if (timeoutMs < 1) throw new LockConfigurationError('`waitReplicasTimeout` must be at least 1 ms.');
@@ -84,7 +99,15 @@ function linkOver(client: IoredisClient | IoredisCluster | NodeRedisClient): Red
   );
 }
 
-async function connect({ url, cluster, client: _, counterTtl: __, waitReplicas: ___, waitReplicasTimeout: ____, ...server }: RedisOptions): Promise<RedisLink> {
+async function connect({
+  url,
+  cluster,
+  client: _,
+  counterTtl: __,
+  waitReplicas: ___,
+  waitReplicasTimeout: ____,
+  ...server
+}: RedisOptions): Promise<RedisLink> {
   const { Cluster, Redis } = await import('ioredis');
   if (cluster) return connectCluster(new Cluster([...cluster], { ...ownCluster, redisOptions: server }));
   const settings = { ...ownConnection, ...server };

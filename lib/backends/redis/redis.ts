@@ -162,17 +162,15 @@ export class RedisBackend implements KeyBackend {
   }
 
   async #attempt(claim: Claim, join: boolean): Promise<Attempt> {
-    const answer = await this.#serving(claim.key, this.#scripts.attempt, [
-      claim.owner,
-      letter(claim),
-      claim.limit,
-      whole(claim.ttl),
-      whole(claim.claimTtl),
-      join ? 1 : 0,
-      this.counterTtl,
-    ], this.#take);
+    const answer = await this.#serving(
+      claim.key,
+      this.#scripts.attempt,
+      [claim.owner, letter(claim), claim.limit, whole(claim.ttl), whole(claim.claimTtl), join ? 1 : 0, this.counterTtl],
+      this.#take,
+    );
     const outcome = this.#outcome(answer);
     if (outcome.granted || 'limit' in outcome) this.#inbox.forget(claim.owner);
+    else this.#inbox.answered(claim.owner);
     if (!('limit' in outcome)) this.#deliver(answer, outcome.granted ? 3 : 4, toStamp(answer[2]));
     return outcome;
   }
@@ -184,11 +182,16 @@ export class RedisBackend implements KeyBackend {
   }
 
   /** Runs a script whose answer may bring grants to other waiters of this instance: if it is lost, they look for themselves. */
-  async #serving(key: string, script: Script, args: readonly (string | number)[], run?: Run): Promise<readonly unknown[]> {
+  async #serving(
+    key: string,
+    script: Script,
+    args: readonly (string | number)[],
+    run?: Run,
+  ): Promise<readonly unknown[]> {
     try {
       return await this.#run(script, [key], this.link.slotOf ? [...args, INBOX + this.#inboxesOf(key)] : args, run);
     } catch (error) {
-      this.#inbox.missed(key);
+      this.#inbox.missed(key, String(args[0]));
       throw error;
     }
   }
@@ -216,7 +219,7 @@ export class RedisBackend implements KeyBackend {
     if (Number(status) === 1) return { granted: true, fencingToken: toToken(first), at: toStamp(at) };
     if (Number(status) === -1) return { granted: false, limit: Number(first) };
     const busy = { granted: false, retryAfterMs: Number(first), at: toStamp(at) } as const;
-    return holder ? { ...busy, holder: String(holder) } : busy;
+    return typeof holder === 'string' && holder ? { ...busy, holder } : busy;
   }
 
   /** Grants to other waiters of this instance come with the answer: owner, token, owner, token… */

@@ -1,5 +1,6 @@
 /** Type-checked only: every subpath with its public types. */
 import type { DynamicModule } from '@nestjs/common';
+import { createClient } from '@redis/client';
 import { DistributedLockModule, InjectLockService, type LockService } from 'nestjs-distributed-lock';
 import { etcd } from 'nestjs-distributed-lock/etcd';
 import { redis } from 'nestjs-distributed-lock/redis';
@@ -11,6 +12,7 @@ export const lockModule = (): DynamicModule =>
     backends: {
       url: redis({ url: 'redis://127.0.0.1:6379' }),
       client: redis({ client: new Redis() }),
+      nodeRedis: redis({ client: createClient() }),
       etcd: etcd({ hosts: 'http://127.0.0.1:2379' }),
     },
     default: 'url',

@@ -295,7 +295,11 @@ export const portCases: readonly Case[] = [
       const port = await stage.port();
       if (!port.backend.attemptAll) return;
       // What is between braces is what a server of several parts puts keys into one of them by.
-      const [first, second, third] = ['a', 'b', 'c'].map((label) => stage.key(`${label}{together}`)) as [string, string, string];
+      const [first, second, third] = ['a', 'b', 'c'].map((label) => stage.key(`${label}{together}`)) as [
+        string,
+        string,
+        string,
+      ];
       const busy = await (await stage.port()).wish(second, { ttl: LONG });
       assert.equal((await busy.join()).granted, true);
       const all = await port.wishAll([first, second, third], LONG);

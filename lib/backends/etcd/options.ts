@@ -1,0 +1,130 @@
+import { type Duration, toMilliseconds } from '../../engine/duration.js';
+import { LockConfigurationError } from '../../engine/errors.js';
+import type { LockBackend } from '../backend.js';
+import type { Etcd, EtcdClient } from './client.js';
+import { EtcdBackend } from './etcd.js';
+import { type Connect, Members } from './members.js';
+
+/** Where the cluster is. Needs `etcd3` to be installed. */
+export interface EtcdServers {
+  /** All members, such as `['etcd-1:2379', 'etcd-2:2379', 'etcd-3:2379']`; `https://` for TLS. */
+  readonly hosts: string | readonly string[];
+  readonly auth?: { readonly username: string; readonly password: string };
+  /** In PEM. `{}` for TLS with the certificates that this machine trusts. */
+  readonly tls?: { readonly ca?: string | Buffer; readonly cert?: string | Buffer; readonly key?: string | Buffer };
+}
+
+interface Behaviour {
+  /** How long one member is waited for before the next is asked. @default '700ms', or '2s' where there is only one */
+  readonly memberTimeout?: Duration;
+}
+
+export type EtcdOptions = Behaviour &
+  (
+    | ({ readonly client: EtcdClient } & { readonly [K in keyof EtcdServers]?: never })
+    | (EtcdServers & { readonly client?: never })
+  );
+
+/** Options of `new Etcd3(…)`, as far as they are looked at. */
+interface Settings {
+  readonly hosts: string | readonly string[];
+  readonly auth?: object;
+  readonly grpcOptions?: Readonly<Record<string, unknown>>;
+}
+
+/** etcd answers pings that come sooner than every 5 s by hanging up. */
+const SHORTEST_KEEPALIVE_MS = 6_000;
+
+/**
+ * Locks in an etcd cluster (3.4 or later), in one line with `etcdctl lock` and Go's `concurrency.Mutex`.
+ *
+ * A client that is handed in says where the cluster is and how to log in, and stays as it is: its circuit breaker and its retries
+ * would cost leases, so the connections that are used, and closed, here are our own.
+ *
+ * @throws LockConfigurationError when the options make no sense
+ */
+export function etcd(options: EtcdOptions): LockBackend {
+  const settings = options.client === undefined ? settingsFor(options) : settingsOf(options.client);
+  const hosts = typeof settings.hosts === 'string' ? [settings.hosts] : settings.hosts;
+  if (!Array.isArray(hosts) || hosts.length === 0 || hosts.some((host) => typeof host !== 'string' || host === '')) {
+    throw new LockConfigurationError(
+      "`etcd({ hosts })` needs the addresses of the members, such as `['etcd-1:2379', 'etcd-2:2379']`.",
+    );
+  }
+  const patience = toMilliseconds('memberTimeout', options.memberTimeout ?? (hosts.length > 1 ? '700ms' : '2s'));
+  return new EtcdBackend(new Members(hosts, connection(settings, patience), patience));
+}
+
+function settingsFor({ hosts, auth, tls }: EtcdServers): Settings {
+  return {
+    hosts,
+    ...(auth && { auth }),
+    ...(tls && { credentials: { rootCertificate: pem(tls.ca), certChain: pem(tls.cert), privateKey: pem(tls.key) } }),
+  };
+}
+
+function settingsOf(client: EtcdClient): Settings {
+  // `options` and `prefix` are there, but `protected` in the types of etcd3.
+  const { options, prefix } = client as EtcdClient & { readonly options?: Partial<Settings>; readonly prefix?: Buffer };
+  const { hosts } = options ?? {};
+  if (hosts === undefined) {
+    throw new LockConfigurationError(
+      '`etcd({ client })` needs an etcd3 client (`new Etcd3(…)`), and this is something else.',
+    );
+  }
+  if (prefix !== undefined && prefix.length > 0) {
+    throw new LockConfigurationError(
+      '`etcd({ client })` was given a namespace of a client. Hand in the client itself, and name the `prefix` in the options of the module.',
+    );
+  }
+  return { ...options, hosts };
+}
+
+/** How a connection of ours behaves: each call is sent once, to one member, within a deadline. What follows from a failure is for `Members`. */
+function connection(settings: Settings, patience: number): Connect {
+  const deadline = (): { deadline: number } => ({ deadline: Date.now() + patience });
+  const { auth, grpcOptions = {} } = settings;
+  const keepalive = Math.max(SHORTEST_KEEPALIVE_MS, Number(grpcOptions['grpc.keepalive_time_ms'] ?? 0));
+  return async (host) => {
+    const { Etcd3 } = await import('etcd3');
+    const options = {
+      ...settings,
+      hosts: host,
+      ...(auth && { auth: { ...auth, callOptions: deadline } }),
+      faultHandling: { host: () => onceOnly, global: onceOnly, watchBackoff: { duration: 100, next: () => undefined } },
+      grpcOptions: {
+        'grpc.keepalive_timeout_ms': 2_000,
+        'grpc.initial_reconnect_backoff_ms': 100,
+        'grpc.max_reconnect_backoff_ms': 500,
+        ...grpcOptions,
+        'grpc.keepalive_time_ms': keepalive,
+      },
+    };
+    // Of a policy only `execute` is ever called; of the client only what `Etcd` names is used, and etcd3 has all of it.
+    return new Etcd3(options as unknown as ConstructorParameters<typeof Etcd3>[0]) as unknown as Etcd;
+  };
+}
+
+/**
+ * In place of etcd3's retries and circuit breaker. It hides what sort of error it was, because etcd3 answers one slow call by hanging
+ * up on all others; gRPC finds out by itself when a connection is broken.
+ */
+const onceOnly = {
+  async execute<T>(call: (context: object) => Promise<T>): Promise<T> {
+    try {
+      return await call({});
+    } catch (error) {
+      throw error instanceof Error ? new EtcdCallError(error) : error;
+    }
+  },
+};
+
+class EtcdCallError extends Error {
+  constructor(cause: Error) {
+    super(cause.message, { cause });
+    this.name = cause.name === 'Error' ? cause.constructor.name : cause.name;
+  }
+}
+
+const pem = (text: string | Buffer | undefined): Buffer | undefined =>
+  text === undefined ? undefined : Buffer.from(text);

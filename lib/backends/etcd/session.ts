@@ -1,0 +1,67 @@
+import type { Claim, Session } from '../backend.js';
+import { claimOf } from './line.js';
+import type { Members } from './members.js';
+
+/** A lease that the locks of this process hang from. */
+export class EtcdSession implements Session {
+  /** As `etcdctl lease list` shows it. */
+  readonly id: string;
+
+  private constructor(
+    private readonly members: Members,
+    /** The lease, as requests name it. */
+    readonly lease: string,
+    readonly ttl: number,
+  ) {
+    this.id = BigInt(lease).toString(16);
+  }
+
+  static async open(members: Members, ttl: number): Promise<EtcdSession> {
+    // etcd counts in seconds, and a server may grant more than it is asked for, never less.
+    const { ID, TTL } = await members.call((etcd, options) =>
+      etcd.leaseClient.leaseGrant({ TTL: Math.ceil(ttl / 1000) }, options),
+    );
+    return new EtcdSession(members, ID, Number(TTL) * 1000);
+  }
+
+  /** A member that does not answer must leave time to ask the others, and to ask again. */
+  renew(): Promise<boolean> {
+    return this.members.call(
+      async (etcd, options) => {
+        const stream = await etcd.leaseClient.leaseKeepAlive(options);
+        return new Promise<boolean>((resolve, reject) => {
+          stream.on('data', ({ TTL }) => resolve(Number(TTL) > 0));
+          stream.on('error', reject);
+          stream.on('end', () => reject(new Error('14 UNAVAILABLE: the member ended the stream without an answer')));
+          stream.write({ ID: this.lease });
+          // One question, one answer. etcd3 takes the failure of a stream that is still open for that of the whole member.
+          stream.end();
+        });
+      },
+      { patience: Math.min(this.members.patience, Math.max(this.ttl / 6, 100)) },
+    );
+  }
+
+  async hanging(): Promise<readonly Pick<Claim, 'key' | 'owner'>[]> {
+    const { keys } = await this.members.call((etcd, options) =>
+      etcd.leaseClient.leaseTimeToLive({ ID: this.lease, keys: true }, options),
+    );
+    return keys.map(claimOf);
+  }
+
+  async end(): Promise<void> {
+    await revoke(this.members, this.lease);
+  }
+}
+
+/** Ends a lease and whatever hangs from it. */
+export async function revoke(members: Members, lease: string): Promise<void> {
+  try {
+    await members.call((etcd, options) => etcd.leaseClient.leaseRevoke({ ID: lease }, options));
+  } catch (error) {
+    if (!isLeaseGone(error)) throw error;
+  }
+}
+
+export const isLeaseGone = (error: unknown): boolean =>
+  error instanceof Error && error.message.includes('requested lease not found');

@@ -1,0 +1,201 @@
+import type { ClusterMap, IoredisNode, ShardConnection } from './cluster.js';
+import { ownConnection } from './ioredis.js';
+import { slotOf } from './slots.js';
+
+export interface ChannelListener {
+  readonly onMessage: (message: string) => void;
+  readonly onUp: () => void;
+  readonly onDown: (refusal?: Error) => void;
+}
+
+interface Channel extends ChannelListener {
+  readonly name: string;
+  readonly slot: number;
+  /** Where it is subscribed to, or about to be. */
+  at: Subscriber | undefined;
+  /** Subscribed to without sharding. */
+  plain: boolean;
+}
+
+/** A connection that listens at one node. */
+interface Subscriber {
+  readonly node: string;
+  readonly connection: ShardConnection;
+  ready: boolean;
+}
+
+/** How soon to look for a channel's place again, at first and at most. */
+const FIRST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 500;
+
+/**
+ * Channels in a cluster. Each is subscribed to at the node that has its slot, on one connection a node; there the scripts that
+ * run in that slot publish to it and learn how many heard it. With sharded pub/sub no other node is told of it; before Redis 7
+ * it is a plain channel, which the cluster carries around everywhere, but is counted, and heard first, where it is published.
+ *
+ * A slot moves, a node dies: then the channels concerned are down, the map is looked at again, and they are put where they belong.
+ */
+export class ClusterInbox {
+  readonly #channels = new Map<string, Channel>();
+  readonly #subscribers = new Map<string, Subscriber>();
+  readonly #onRefresh = (): void => this.#checkPlaces();
+  #watching = false;
+  #placing: NodeJS.Timeout | undefined;
+  #pause = 0;
+  #closed = false;
+
+  constructor(private readonly map: ClusterMap) {}
+
+  listen(name: string, listener: ChannelListener): void {
+    const channel: Channel = { name, slot: slotOf(name), at: undefined, plain: false, ...listener };
+    this.#channels.set(name, channel);
+    if (!this.#watching) this.map.cluster.on('refresh', this.#onRefresh);
+    this.#watching = true;
+    this.#place(channel);
+  }
+
+  hush(name: string): void {
+    const channel = this.#channels.get(name);
+    this.#channels.delete(name);
+    if (channel) this.#leave(channel);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#placing);
+    this.map.cluster.off('refresh', this.#onRefresh);
+    for (const { connection } of this.#subscribers.values()) connection.disconnect();
+    this.#subscribers.clear();
+    this.#channels.clear();
+  }
+
+  #place(channel: Channel): void {
+    const node = this.map.node(this.map.masterOf(channel.slot));
+    if (!node) return this.#placeSoon();
+    let subscriber = this.#subscribers.get(node.name);
+    if (!subscriber) {
+      subscriber = this.#connect(node.name, node.connection);
+      this.#subscribers.set(node.name, subscriber);
+    }
+    channel.at = subscriber;
+    if (subscriber.ready) this.#subscribe(channel, subscriber);
+  }
+
+  #connect(node: string, pattern: IoredisNode): Subscriber {
+    // It is not reconnected: when it is gone, the slot may be elsewhere. A channel's name has no prefix, and it listens at a master.
+    const options = {
+      ...ownConnection,
+      retryStrategy: () => null,
+      keyPrefix: '',
+      autoResubscribe: false,
+      readOnly: false,
+    };
+    const connection = pattern.duplicate(options);
+    const subscriber: Subscriber = { node, connection, ready: false };
+    const gone = (): void => this.#gone(subscriber);
+    connection.on('connect', () => connection.stream?.unref?.());
+    connection.on('ready', () => {
+      subscriber.ready = true;
+      this.#pause = 0;
+      for (const channel of this.#channels.values())
+        if (channel.at === subscriber) this.#subscribe(channel, subscriber);
+    });
+    // A slot that moved away ends its subscriptions unasked, which the client tells as `moved` or, not expecting it, as an error.
+    connection.on('moved', gone);
+    connection.on('error', gone);
+    connection.on('close', gone);
+    const hear = (name: string, message: string): void => this.#channels.get(name)?.onMessage(message);
+    connection.on('message', hear);
+    connection.on('smessage', hear);
+    connection.connect().catch(() => undefined);
+    return subscriber;
+  }
+
+  #subscribe(channel: Channel, subscriber: Subscriber): void {
+    const { connection } = subscriber;
+    const still = (): boolean => channel.at === subscriber && this.#channels.get(channel.name) === channel;
+    subscribe(connection, channel.name).then(
+      (plain) => {
+        if (!still()) return;
+        channel.plain = plain;
+        channel.onUp();
+      },
+      (error: unknown) => {
+        if (!still()) return;
+        channel.at = undefined;
+        channel.onDown(isRefusal(error) ? error : undefined);
+        this.#placeSoon();
+      },
+    );
+  }
+
+  /** The connection is of no use any more, whyever: all its channels look for their place again. */
+  #gone(subscriber: Subscriber): void {
+    if (this.#subscribers.get(subscriber.node) !== subscriber) return;
+    this.#subscribers.delete(subscriber.node);
+    subscriber.connection.disconnect();
+    for (const channel of this.#channels.values()) {
+      if (channel.at !== subscriber) continue;
+      channel.at = undefined;
+      channel.onDown();
+    }
+    this.#placeSoon();
+  }
+
+  #placeSoon(): void {
+    if (this.#placing || this.#closed) return;
+    this.#placing = setTimeout(() => {
+      void this.map.refresh().then(() => {
+        this.#placing = undefined;
+        for (const channel of this.#channels.values()) if (!channel.at) this.#place(channel);
+      });
+    }, this.#pause);
+    this.#placing.unref();
+    this.#pause = Math.min(Math.max(this.#pause * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
+  }
+
+  /** The map is new. Nobody tells a plain channel, or one at a master that froze, that its slot has another master now. */
+  #checkPlaces(): void {
+    for (const channel of this.#channels.values()) {
+      const master = this.map.masterOf(channel.slot);
+      if (!channel.at || master === undefined || channel.at.node === master) continue;
+      this.#leave(channel);
+      channel.onDown();
+      this.#place(channel);
+    }
+    const used = new Set([...this.#channels.values()].map(({ at }) => at));
+    for (const [node, subscriber] of this.#subscribers) {
+      if (used.has(subscriber)) continue;
+      this.#subscribers.delete(node);
+      subscriber.connection.disconnect();
+    }
+  }
+
+  #leave(channel: Channel): void {
+    const { at } = channel;
+    channel.at = undefined;
+    if (!at?.ready) return;
+    const over = channel.plain ? at.connection.unsubscribe(channel.name) : at.connection.sunsubscribe(channel.name);
+    // Of no consequence: what still comes is not listened to.
+    over.catch(() => undefined);
+  }
+}
+
+/** Resolves to whether it had to be done without sharding. */
+async function subscribe(connection: ShardConnection, channel: string): Promise<boolean> {
+  try {
+    await connection.ssubscribe(channel);
+    return false;
+  } catch (error) {
+    if (!isUnknownCommand(error)) throw error;
+    await connection.subscribe(channel);
+    return true;
+  }
+}
+
+const isUnknownCommand = (error: unknown): boolean =>
+  error instanceof Error && /^ERR unknown command/i.test(error.message);
+
+/** The server says no to this user, and will do so again. */
+const isRefusal = (error: unknown): error is Error =>
+  error instanceof Error && /^(NOPERM|NOAUTH|WRONGPASS) /.test(error.message);

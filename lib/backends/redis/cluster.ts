@@ -1,0 +1,266 @@
+import { ClusterInbox } from './cluster-inbox.js';
+import { type IoredisClient, type IoredisConnection, ownConnection, replicatedRunner, runner } from './ioredis.js';
+import { isTryAgain, offers, type RedisLink, type Replicas, type Run } from './link.js';
+import { KEYS_OF_A_LOCK, type Script } from './scripts.js';
+import { slotOf } from './slots.js';
+
+/** The part of an `ioredis` cluster client (5 or 6) that is used; a `Cluster` fits. */
+export interface IoredisCluster {
+  /** The nodes of each slot, its master first, as `host:port`. */
+  readonly slots: readonly (readonly string[] | undefined)[];
+  readonly options: { readonly keyPrefix?: string | undefined };
+  nodes(role: 'all'): IoredisNode[];
+  refreshSlotsCache(callback: (error?: Error | null) => void): void;
+  ping(): Promise<unknown>;
+  on(event: 'refresh', listener: () => void): unknown;
+  off(event: 'refresh', listener: () => void): unknown;
+}
+
+/** A connection of the cluster client to one of the nodes. */
+export interface IoredisNode extends IoredisClient {
+  duplicate(override?: object): ShardConnection;
+  readonly status: string;
+  on(event: 'connect', listener: () => void): unknown;
+  readonly options: {
+    readonly host?: string | undefined;
+    readonly port?: number | undefined;
+    readonly keyPrefix?: string | undefined;
+  };
+}
+
+/** A connection of ours to one of the nodes. */
+export interface ShardConnection extends IoredisConnection {
+  ssubscribe(channel: string): Promise<unknown>;
+  sunsubscribe(channel: string): Promise<unknown>;
+  unsubscribe(channel: string): Promise<unknown>;
+  on(event: 'message' | 'smessage', listener: (channel: string, message: string) => void): unknown;
+  on(event: 'ready' | 'connect' | 'close' | 'moved', listener: () => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+}
+
+export const isIoredisCluster = (client: unknown): client is IoredisCluster =>
+  offers(client, 'nodes', 'refreshSlotsCache');
+
+/** A cluster client of ours: it looks for its nodes quickly and for ever. */
+export const ownCluster = {
+  lazyConnect: true,
+  clusterRetryStrategy: (attempt: number): number => Math.min(attempt * 50, 500),
+  slotsRefreshTimeout: 500,
+};
+
+interface OwnCluster extends IoredisCluster {
+  on(event: 'refresh', listener: () => void): unknown;
+  on(event: '+node', listener: (node: IoredisNode) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  connect(): Promise<unknown>;
+  disconnect(): void;
+}
+
+/** Idle connections do not keep the process alive; errors are what the questions' promises are for. */
+export function connectCluster(cluster: OwnCluster): RedisLink {
+  cluster.on('error', () => undefined);
+  cluster.on('+node', (node) => node.on('connect', () => node.stream?.unref?.()));
+  cluster.connect().catch(() => undefined);
+  return ioredisClusterLink(cluster, () => cluster.disconnect());
+}
+
+/** How often one question may be sent on to another node. */
+const MAX_REDIRECTIONS = 5;
+/** A node that left a question unanswered for so long may have been replaced: the next question looks at the map again. */
+const SILENT_MS = 500;
+
+/** A node and what is on its way to it. */
+class Node {
+  readonly run: Run;
+  readonly keyPrefix: string;
+  #replicated: { readonly run: Run; readonly close: () => void } | undefined;
+  #unanswered = 0;
+  #silentSince = 0;
+
+  constructor(
+    readonly name: string,
+    readonly connection: IoredisNode,
+    clusterPrefix: string,
+  ) {
+    this.run = runner(connection);
+    // A prefix that was given for the nodes is put on by their connections; one given for the cluster only by the cluster client.
+    this.keyPrefix = connection.options.keyPrefix ? '' : clusterPrefix;
+  }
+
+  get silent(): boolean {
+    return this.#unanswered > 0 && performance.now() - this.#silentSince > SILENT_MS;
+  }
+
+  async ask(question: () => Promise<unknown>): Promise<unknown> {
+    if (this.#unanswered++ === 0) this.#silentSince = performance.now();
+    try {
+      return await question();
+    } finally {
+      this.#unanswered--;
+      this.#silentSince = performance.now();
+    }
+  }
+
+  /** As `run`, on a node that a slot is on its way to. */
+  asking({ text }: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    const asked = this.connection.call('asking');
+    const answer = this.connection.eval(text, keys.length, ...keys, ...args);
+    return Promise.all([answer, asked]).then(([answer]) => answer);
+  }
+
+  /** See `RedisLink.onReplicas`. */
+  replicated(replicas: Replicas): Run {
+    this.#replicated ??= replicatedRunner(() => this.connection.duplicate(ownConnection), replicas);
+    return this.#replicated.run;
+  }
+
+  close(): void {
+    this.#replicated?.close();
+  }
+}
+
+/** The map of the cluster: which node has which slot. It is the client's own, looked at anew whenever it turned out to be wrong. */
+export class ClusterMap {
+  readonly #nodes = new Map<string, Node>();
+  #first: Promise<unknown> | undefined;
+
+  constructor(readonly cluster: IoredisCluster) {}
+
+  get keyPrefix(): string {
+    return this.cluster.options.keyPrefix ?? '';
+  }
+
+  /** The name of the slot's master. */
+  masterOf(slot: number): string | undefined {
+    return this.cluster.slots[slot]?.[0];
+  }
+
+  node(name: string | undefined): Node | undefined {
+    if (name === undefined) return undefined;
+    const known = this.#nodes.get(name);
+    // The client drops a connection that ended, and makes another when the node is back.
+    if (known && known.connection.status !== 'end') return known;
+    if (known) this.#drop(name, known);
+    const connection = this.cluster.nodes('all').find(({ options }) => `${options.host}:${options.port}` === name);
+    if (!connection || connection.status === 'end') return undefined;
+    const node = new Node(name, connection, this.keyPrefix);
+    this.#nodes.set(name, node);
+    return node;
+  }
+
+  /** Asks the cluster for its map. Resolves when there is an answer, or none to be had. */
+  refresh(): Promise<void> {
+    return new Promise((resolve) =>
+      this.cluster.refreshSlotsCache(() => {
+        for (const [name, node] of this.#nodes) if (node.connection.status === 'end') this.#drop(name, node);
+        resolve();
+      }),
+    );
+  }
+
+  /** The slot's master. @throws when the cluster has none */
+  async find(slot: number): Promise<Node> {
+    // A client that has just been made has no map yet; a question of its own waits for it.
+    if (this.cluster.slots.length === 0)
+      await (this.#first ??= this.cluster.ping().finally(() => (this.#first = undefined)));
+    let node = this.node(this.masterOf(slot));
+    if (!node) {
+      await this.refresh();
+      node = this.node(this.masterOf(slot));
+    }
+    if (node) return node;
+    throw new Error(`no master is known for slot ${slot}; is the cluster down, or in the middle of a failover?`);
+  }
+
+  close(): void {
+    for (const [name, node] of this.#nodes) this.#drop(name, node);
+  }
+
+  #drop(name: string, node: Node): void {
+    node.close();
+    this.#nodes.delete(name);
+  }
+}
+
+/**
+ * Scripts go straight to the master of their slot, each at most once unless that node says it did not run them: an answer that
+ * was lost with the connection is not asked for again behind the engine's back, as the cluster client itself would do.
+ */
+export function ioredisClusterLink(cluster: IoredisCluster, closeClient: () => void): RedisLink {
+  const map = new ClusterMap(cluster);
+  const inbox = new ClusterInbox(map);
+
+  async function route(
+    keys: readonly string[],
+    question: (node: Node, keys: readonly string[], asking: boolean) => Promise<unknown>,
+  ): Promise<unknown> {
+    const slot = slotOf(map.keyPrefix + keys[0]);
+    let node = map.node(map.masterOf(slot)) ?? (await map.find(slot));
+    if (node.silent) void map.refresh();
+    let asking = false;
+    for (let redirections = 0; ; redirections++) {
+      const { keyPrefix } = node;
+      const target = node;
+      try {
+        return await target.ask(() => question(target, keyPrefix ? keys.map((key) => keyPrefix + key) : keys, asking));
+      } catch (error) {
+        const { verb, address } = redirection(error);
+        if (verb === undefined) {
+          // The connection broke, or the node has no majority: who has the slot now?
+          if (!isAnswer(error)) void map.refresh();
+          throw error;
+        }
+        if (redirections === MAX_REDIRECTIONS) throw error;
+        asking = verb === 'ASK';
+        // After a failover the whole map has changed, after a migration one slot of it.
+        if (!asking) await map.refresh();
+        const next = map.node(asking ? address : map.masterOf(slot)) ?? map.node(address);
+        if (!next) throw error;
+        node = next;
+      }
+    }
+  }
+
+  return {
+    async run(script, keys, args) {
+      const run = (script: Script, keys: readonly string[]): Promise<unknown> =>
+        route(keys, (node, keys, asking) => (asking ? node.asking(script, keys, args) : node.run(script, keys, args)));
+      try {
+        return await run(script, keys);
+      } catch (error) {
+        const { narrow } = script;
+        // Several locks are asked for one by one by whoever can tell their arguments apart.
+        if (narrow && isTryAgain(error) && keys.length <= KEYS_OF_A_LOCK) return run(narrow, keys.slice(0, 1));
+        throw error;
+      }
+    },
+    onReplicas: (replicas) => (script, keys, args) =>
+      route(keys, async (node, keys, asking) => {
+        if (asking) throw new Error('the slot is on its way to another node, whose replicas cannot be waited for yet');
+        return node.replicated(replicas)(script, keys, args);
+      }),
+    async ping() {
+      await cluster.ping();
+    },
+    listen: (channel, onMessage, onUp, onDown) => inbox.listen(channel, { onMessage, onUp, onDown }),
+    hush: (channel) => inbox.hush(channel),
+    slotOf: (key) => slotOf(map.keyPrefix + key),
+    nodeOf: (key) => map.masterOf(slotOf(map.keyPrefix + key)),
+    async close() {
+      inbox.close();
+      map.close();
+      closeClient();
+    },
+  };
+}
+
+function redirection(error: unknown): { readonly verb?: 'MOVED' | 'ASK'; readonly address?: string } {
+  const [, verb, address] = (error instanceof Error && /^(MOVED|ASK) \d+ (\S+)/.exec(error.message)) || [];
+  return verb === 'MOVED' || verb === 'ASK' ? { verb, ...(address && { address }) } : {};
+}
+
+/** The node ran the script, or refused it for a reason that another node would have as well. */
+const isAnswer = (error: unknown): boolean =>
+  error instanceof Error &&
+  error.name === 'ReplyError' &&
+  !/^(CLUSTERDOWN|READONLY|MASTERDOWN|LOADING) /.test(error.message);

@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { contender } from '../contenders/index.js';
+import { cpuMeter, now, stallMeter } from '../trial/clock.js';
+import { scriptsRun, sentCommands } from '../trial/server-meter.js';
+import type { Metrics, Scenario } from './scenario.js';
+
+/** How many are acquired at the same time. */
+const AT_ONCE = 500;
+
+/** Locks that are held, and kept alive by the library: what standing still costs. */
+export const held: Scenario = {
+  name: 'held',
+  title: 'Held locks: kept alive by the library, lease 10 s',
+  rounds: { ours: 1, others: 1 },
+  pinned: true,
+  inTurns: false,
+  cases: (effort) =>
+    (effort === 'long' ? [10_000, 100_000] : [10_000]).map((keys) => ({
+      title: `${keys.toLocaleString('en')} locks`,
+      processes: 1,
+      waiters: AT_ONCE,
+      keys,
+      milliseconds: effort === 'quick' ? 10_000 : effort === 'full' ? 12_000 : 30_000,
+    })),
+  admits: ({ kind, renews }) => kind !== 'floor' && renews === true,
+
+  async work({ task, locker, send, receive }) {
+    const { keys, case: each } = task;
+    const hold = locker.hold ?? locker.acquire;
+    const before = memory();
+    const started = now();
+    const left = keys.values();
+    const holder = async (): Promise<void> => {
+      for (const key of left) await hold(key);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, holder));
+    const acquiredIn = now() - started;
+    const after = memory();
+    send('ready');
+    await receive('go');
+    const cpu = cpuMeter();
+    const stall = stallMeter();
+    await sleep(each.milliseconds);
+    return {
+      acquiredInMs: acquiredIn,
+      clientCpuPercent: (cpu() / each.milliseconds) * 100,
+      stallMs: stall(),
+      heapBytes: (after.heapUsed - before.heapUsed) / each.keys,
+      rssBytes: (after.rss - before.rss) / each.keys,
+    };
+  },
+
+  async conduct({ workers: [worker], case: each, contender: name, measure }) {
+    const measured = await measure();
+    worker!.send('go');
+    const metrics = await worker!.receive<Metrics>('done');
+    const server = await measured();
+    return {
+      metrics: {
+        ...metrics,
+        commandsPerSecond: sentCommands(server, contender(name).sends) / server.seconds,
+        scriptsPerSecond: scriptsRun(server) / server.seconds,
+        serverCpuPercent: server.cpuMs / server.seconds / 10,
+        stillHeld: Math.min(server.keys, each.keys),
+      },
+    };
+  },
+
+  columns: [
+    { metric: 'commandsPerSecond', title: 'commands/s', digits: 1 },
+    { metric: 'clientCpuPercent', title: 'client CPU %', digits: 2 },
+    { metric: 'serverCpuPercent', title: 'server CPU %', digits: 2 },
+    { metric: 'heapBytes', title: 'heap B/lock' },
+    { metric: 'rssBytes', title: 'RSS B/lock' },
+    { metric: 'stallMs', title: 'loop stalled ms' },
+    { metric: 'acquiredInMs', title: 'acquired in ms' },
+    { metric: 'stillHeld', title: 'still held' },
+  ],
+};
+
+function memory(): NodeJS.MemoryUsage {
+  globalThis.gc?.();
+  globalThis.gc?.();
+  return process.memoryUsage();
+}

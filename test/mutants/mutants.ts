@@ -1,0 +1,300 @@
+export interface NamedTest {
+  readonly spec: string;
+  /** Its full name, or the end of it. */
+  readonly test: string;
+}
+
+/** How a mutant is found out. */
+export type Killer =
+  | NamedTest
+  /** The simulation on a network of that quality, in one of so many seeds from the first on. */
+  | { readonly simulation: 'good' | 'poor' | 'terrible'; readonly seeds: number };
+
+/** A deliberate bug. */
+export interface Mutant {
+  /** What is wrong, as a bug report would say it. */
+  readonly bug: string;
+  /** In `lib`. */
+  readonly file: string;
+  /** Stands exactly once in the file. */
+  readonly find: string;
+  readonly replace: string;
+  readonly killedBy: Killer;
+}
+
+const engine = (spec: string, test: string): Killer => ({ spec: `test/engine/${spec}.spec.ts`, test });
+const onRedis = (test: string): Killer => ({ spec: 'test/contract/redis.spec.ts', test });
+const simulation = (quality: 'good' | 'poor' | 'terrible', seeds: number): Killer => ({ simulation: quality, seeds });
+
+/** Bugs of lock libraries, most of them real ones of ours or others, each with the test that has to find it. */
+export const mutants: readonly Mutant[] = [
+  // --- What is believed ---
+  {
+    bug: 'the validity of a lock counts from the answer, not from the question',
+    file: 'engine/turn.ts',
+    find: 'return granted(answer, sentAt, this.claim.ttl);',
+    replace: 'return granted(answer, clock.now(), this.claim.ttl);',
+    killedBy: simulation('poor', 300),
+  },
+  {
+    bug: 'the validity of a renewal counts from its answer',
+    file: 'engine/keeper.ts',
+    find: 'this.#settled(kept, answers[index], sentAt,',
+    replace: 'this.#settled(kept, answers[index], this.options.clock.now(),',
+    killedBy: simulation('poor', 300),
+  },
+  {
+    bug: 'clocks are taken to run at the same speed',
+    file: 'engine/validity.ts',
+    find: 'return sentAt + ttl - driftMargin(ttl);',
+    replace: 'return sentAt + ttl;',
+    killedBy: simulation('good', 300),
+  },
+  {
+    bug: 'a pushed grant counts from its arrival',
+    file: 'engine/validity.ts',
+    find: 'return Math.min(now, notYet.sentAt + (grantedAt - notYet.at) * 0.99);',
+    replace: 'return now;',
+    killedBy: simulation('poor', 300),
+  },
+  {
+    bug: 'a push that is older than the last "not yet" is believed',
+    file: 'engine/validity.ts',
+    find: 'notYet.at === undefined || grantedAt <= notYet.at) return undefined;\n  return Math.min',
+    replace: 'notYet.at === undefined) return undefined;\n  return Math.min',
+    killedBy: engine('validity', 'a pushed grant that is older than the last "not yet", or cannot be dated, is void'),
+  },
+  {
+    bug: '`held` asks whether the timer has run, not the clock',
+    file: 'engine/lease.ts',
+    find: 'return !this.#ended && this.clock.now() < this.#validUntil;',
+    replace: 'return !this.#ended;',
+    killedBy: engine(
+      'holding',
+      'after a stall `held` is false at the first look, before any timer ran, and the loss is told once',
+    ),
+  },
+  {
+    bug: 'nothing tells the end of a lease',
+    file: 'engine/keeper.ts',
+    find: "if (!lease.live) this.#lose(lease, 'its lease ran out before the server confirmed a renewal');",
+    replace: 'if (!lease.live) continue;',
+    killedBy: engine('holding', 'is told by the signal before the lease can end on the server'),
+  },
+  {
+    bug: 'the end of a lease is only told when the answer to its renewal has come or timed out',
+    file: 'engine/keeper.ts',
+    find: '      this.#due.at(kept.lease.validUntil, kept);\n    }\n    return done;',
+    replace: '    }\n    return done;',
+    killedBy: simulation('terrible', 1_000),
+  },
+  {
+    bug: 'a lease gets shorter on the server than it is believed here',
+    file: 'backends/memory/lock-table.ts',
+    find: 'hold.ends = Math.max(hold.ends, this.now() + ttl);',
+    replace: 'hold.ends = this.now() + ttl;',
+    killedBy: simulation('poor', 1_000),
+  },
+  {
+    bug: 'a grant that was pushed in an earlier session is believed under a later one',
+    file: 'engine/session-family.ts',
+    find: '        if (hung?.open !== open) return waiter.look();\n        hung.grantedIn = open;\n',
+    replace: '        if (hung) hung.grantedIn = hung.open;\n',
+    killedBy: engine('session-family', 'a grant that was made in an earlier session is not believed under a later one'),
+  },
+  {
+    bug: 'a grant that was pushed in a session which ends while a question is on its way is believed under the next',
+    file: 'engine/session-family.ts',
+    find: 'if (!hung || !open || hung.grantedIn !== open) return undefined;',
+    replace: 'if (!hung || !open) return undefined;',
+    killedBy: simulation('poor', 1_000),
+  },
+
+  // --- Renewal ---
+  {
+    bug: 'a renewal that failed is not tried again',
+    file: 'engine/keeper.ts',
+    find: 'this.#due.at(Math.min(this.options.clock.now() + lease.renewTo / 12, lease.validUntil), kept);',
+    replace: 'this.#due.at(lease.validUntil, kept);',
+    killedBy: engine('keeper', 'one confirmation after errors keeps the lease'),
+  },
+  {
+    bug: 'a renewal that failed counts as one',
+    file: 'engine/keeper.ts',
+    find: '(error: unknown) => settled([], error)',
+    replace: '(error: unknown) => settled(batch.map(() => true), error)',
+    killedBy: simulation('poor', 300),
+  },
+  {
+    bug: 'a release does not wait for the renewal that is on its way',
+    file: 'engine/hold.ts',
+    find: 'if (quiet) await quiet;',
+    replace: 'void quiet;',
+    killedBy: engine(
+      'holding',
+      'a release awaits the renewal that is on its way, so that this cannot bring the lock back',
+    ),
+  },
+
+  // --- Unknown is not no ---
+  {
+    bug: 'what an attempt without an answer may have got is not taken back',
+    file: 'engine/acquisition.ts',
+    find: "if (this.#patient || turn.outcome !== 'busy') await this.#withdraw(claim);",
+    replace: '',
+    killedBy: engine('waiting', 'given up, it is taken back before the error comes out'),
+  },
+  {
+    bug: 'a grant that comes after it was given up is not given back',
+    file: 'engine/turn.ts',
+    find: 'if (answer.granted) this.listener.onLateGrant(this.claim);',
+    replace: '',
+    killedBy: engine(
+      'waiting',
+      'a grant that is made only after it was taken back is taken back once more, long before its lease ends',
+    ),
+  },
+  {
+    bug: 'a late answer frees the lock that a later question has won',
+    file: 'engine/acquisition.ts',
+    find: 'if (this.#withdrawn?.has(claim)) this.parts.undo',
+    replace: 'this.parts.undo',
+    killedBy: simulation('poor', 300),
+  },
+  {
+    bug: 'a release that was not confirmed is not repeated',
+    file: 'engine/undo.ts',
+    find: '      this.#retry(release, this.clock.now() + forgottenAfterMs);\n',
+    replace: '',
+    killedBy: engine(
+      'holding',
+      'a release that is not confirmed is still a release: it comes out in time, and is repeated in the background',
+    ),
+  },
+  {
+    bug: 'the keys that were locked before one that failed stay locked',
+    file: 'engine/acquisition.ts',
+    find: '        await this.#rollBack(held);\n        return outcome;',
+    replace: '        return outcome;',
+    killedBy: engine('several-keys', 'one in use as another sort of lock is told, and nothing is left of the others'),
+  },
+  {
+    bug: 'each of several keys has the whole `wait` to itself',
+    file: 'engine/acquisition.ts',
+    find: 'new Turn(this.parts, claim, this.#deadline, this)',
+    replace: 'new Turn(this.parts, claim, this.parts.clock.now() + this.options.wait, this)',
+    killedBy: engine('several-keys', 'have one wait for all, and when that is over nothing is held'),
+  },
+
+  // --- Waiting ---
+  {
+    bug: 'a waiter that is told to look does not',
+    file: 'engine/turn.ts',
+    find: '    this.#look = true;\n    this.#wake?.();',
+    replace: '',
+    killedBy: engine(
+      'waiting',
+      'told to look, it asks at once: so everything that waits is checked again after a reconnect',
+    ),
+  },
+  {
+    bug: 'a push that is lost leaves its waiter waiting',
+    file: 'engine/turn.ts',
+    find: 'const until = Math.min(clock.now() + milliseconds, this.deadline);',
+    replace: 'const until = this.deadline;',
+    killedBy: simulation('poor', 300),
+  },
+  {
+    bug: 'an aborted wait goes on',
+    file: 'engine/turn.ts',
+    find: '    this.#giveUp?.();\n    this.#wake?.();',
+    replace: '',
+    killedBy: engine(
+      'abort',
+      'a thousand waiters on one signal make one listener and no warning, and all come out at once',
+    ),
+  },
+  {
+    bug: 'a session that the server has forgotten is used on',
+    file: 'engine/session-family.ts',
+    find: 'if (error instanceof SessionEndedError) lease.lose(',
+    replace: 'if (error instanceof SessionEndedError) String(',
+    killedBy: engine(
+      'session-family',
+      'a session that the server has forgotten is noticed by any verb, and the next lock gets a new one',
+    ),
+  },
+  {
+    bug: 'closing does not wait for what is on its way',
+    file: 'engine/engine.ts',
+    find: 'await this.#until(() => this.#acquisitions.size === 0, Infinity);',
+    replace: '',
+    killedBy: simulation('good', 1_000),
+  },
+  {
+    bug: 'who comes later gets in before those who wait',
+    file: 'backends/memory/lock-table.ts',
+    find: 'return entry.line.size === 0 && isOpen(entry, claim)',
+    replace: 'return isOpen(entry, claim)',
+    killedBy: simulation('good', 300),
+  },
+
+  // --- The scripts on Redis ---
+  {
+    bug: 'a reader overtakes a waiting writer',
+    file: 'backends/redis/scripts.ts',
+    find: 'if not L.waiting and open(L, mode) then return { 1, take',
+    replace: 'if open(L, mode) then return { 1, take',
+    killedBy: onRedis('a waiting writer is not overtaken by readers who come later, however many loop'),
+  },
+  {
+    bug: 'a reader whose lease has ended still counts',
+    file: 'backends/redis/scripts.ts',
+    find: "redis.call('ZRANGEBYSCORE', L.set, '-inf', now)",
+    replace: "redis.call('ZRANGEBYSCORE', L.set, '-inf', 0)",
+    killedBy: onRedis('a dead reader is not kept alive by the renewals of the others'),
+  },
+  {
+    bug: 'the lock is handed to a waiter that nobody can reach',
+    file: 'backends/redis/scripts.ts',
+    find: 'whole(us)) > 0 then',
+    replace: 'whole(us)) >= 0 then',
+    killedBy: {
+      spec: 'test/faults/redis-deaths.spec.ts',
+      test: 'a killed waiter costs the next one less than a second',
+    },
+  },
+  {
+    bug: 'the counter of fencing tokens does not grow',
+    file: 'backends/redis/scripts.ts',
+    find: 'local token = math.max((tonumber(read[1]) or 0) + 1, us)',
+    replace: 'local token = tonumber(read[1]) or us',
+    killedBy: onRedis(
+      '5 fencing: tokens of a key grow with each new owner over release, expiry and theft, and stay on re-entry',
+    ),
+  },
+  {
+    bug: 'the late release of an old owner frees its successor',
+    file: 'backends/redis/scripts.ts',
+    find: 'if read[2] == ARGV[1] and not read[6]',
+    replace: 'if read[2] and not read[6]',
+    killedBy: onRedis('a late release of an old owner never frees its successor'),
+  },
+  {
+    bug: 'an attempt sent again joins the line a second time, behind itself',
+    file: 'backends/redis/scripts.ts',
+    find: "redis.call('ZADD', L.line, 'NX', arrival, me) == 1",
+    replace: "redis.call('ZADD', L.line, arrival, me) >= 0",
+    killedBy: onRedis('asking again keeps the place in line'),
+  },
+  {
+    bug: 'who waits is not told to look when the connection is back',
+    file: 'backends/redis/inbox.ts',
+    find: '        this.#lookAt(inbox);\n',
+    replace: '',
+    killedBy: {
+      spec: 'test/redis/inbox.spec.ts',
+      test: 'has everybody who waits look when it stands again after a break, for what was pushed meanwhile is lost',
+    },
+  },
+];

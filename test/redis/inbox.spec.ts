@@ -1,0 +1,73 @@
+import { describe, expect, it, vi } from 'vitest';
+import type { Claim, Waiter } from '../../lib/backends/backend.js';
+import type { RedisLink } from '../../lib/backends/redis/link.js';
+import { RedisBackend } from '../../lib/backends/redis/redis.js';
+import { scripts } from '../../lib/backends/redis/scripts.js';
+
+/** A link to a server where every key is busy, and a subscription that a test takes down and up. */
+function busyServer() {
+  const channels: { readonly name: string; readonly say: (message: string) => void; readonly up: () => void }[] = [];
+  const link: RedisLink = {
+    run: async (script) => (script === scripts.release ? [0, 1_000_000] : [0, 5_000, 1_000_000, 'somebody:1']),
+    ping: async () => {},
+    listen(name, say, up) {
+      channels.push({ name, say, up });
+      up();
+    },
+    close: async () => {},
+  };
+  return { channels, backend: new RedisBackend(link, 600_000) };
+}
+
+const claim = (owner: string): Claim => ({
+  key: 'key',
+  owner,
+  mode: 'exclusive',
+  limit: 1,
+  ttl: 10_000,
+  claimTtl: 3_000,
+});
+
+function waiterSpy() {
+  return { granted: vi.fn<Waiter['granted']>(), look: vi.fn<Waiter['look']>() };
+}
+
+describe('the inbox of a process', () => {
+  it('is one channel, however many wait, and pushes reach whom they name', async () => {
+    const { backend, channels } = busyServer();
+    const [one, other] = [waiterSpy(), waiterSpy()];
+    await backend.attempt(claim('pod:1'), one);
+    await backend.attempt(claim('pod:2'), other);
+    expect(channels).toHaveLength(1);
+    channels[0]?.say('g pod:2 7 2000000');
+    expect(other.granted).toHaveBeenCalledExactlyOnceWith({ granted: true, fencingToken: 7n, at: 2_000 });
+    expect(one.granted).not.toHaveBeenCalled();
+  });
+
+  it('has everybody who waits look when it stands again after a break, for what was pushed meanwhile is lost', async () => {
+    const { backend, channels } = busyServer();
+    const waiters = [waiterSpy(), waiterSpy(), waiterSpy()];
+    for (const [i, waiter] of waiters.entries()) await backend.attempt(claim(`pod:${i}`), waiter);
+    await backend.release(claim('pod:1'));
+    for (const { look } of waiters) look.mockClear();
+    channels[0]?.up();
+    await Promise.resolve();
+    expect(waiters.map(({ look }) => look.mock.calls.length)).toEqual([1, 0, 1]);
+  });
+
+  it('tells whose lock was taken away, and lets who is told to look do so', async () => {
+    const { backend, channels } = busyServer();
+    const lost = vi.fn<(owner: string) => void>();
+    const waiter = waiterSpy();
+    const stop = backend.onLost(lost);
+    await backend.attempt(claim('pod:1'), waiter);
+    waiter.look.mockClear();
+    channels[0]?.say('l pod:1');
+    expect(waiter.look).toHaveBeenCalledTimes(1);
+    channels[0]?.say('x pod:9');
+    expect(lost).toHaveBeenCalledExactlyOnceWith('pod:9');
+    stop();
+    channels[0]?.say('x pod:9');
+    expect(lost).toHaveBeenCalledTimes(1);
+  });
+});
