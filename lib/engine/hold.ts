@@ -216,7 +216,8 @@ export class Hold implements Lock, LeaseListener {
     // A renewal on its way would otherwise arrive after the release.
     const quiet = this.parts.family.unhang(claim, lease);
     if (quiet) await quiet;
-    return withdraw(this.parts, claim, keepMs);
+    // Unconfirmed, it is tried again for as long as the server may keep the lease.
+    return withdraw(this.parts, { ...claim, ttl: Math.max(claim.ttl, lease.renewTo) }, keepMs);
   }
 
   /** The watch-dog stops, and the lock ends with its lease. */

@@ -54,9 +54,10 @@ export class Keeper {
   /** Renews now. Resolves to what the server said; rejects when it did not. */
   async renewNow(lease: Lease, ttl = lease.renewTo): Promise<boolean> {
     await lease.renewing;
-    const kept = this.#kept.get(lease);
-    if (!kept) return false;
+    if (lease.ended) return false;
     lease.renewTo = ttl;
+    // A lock's share in a session is not tended by itself, but may be asked for.
+    const kept = this.#kept.get(lease) ?? { lease, renewed: false };
     let outcome: boolean | undefined;
     let failure: unknown;
     await this.#renew([kept], (held, error) => {
@@ -130,7 +131,7 @@ export class Keeper {
     for (const kept of batch) {
       kept.lease.renewing = done;
       // The end is told in time also while an answer is awaited.
-      this.#due.at(kept.lease.validUntil, kept);
+      this.#atOrBeforeEnd(kept, Infinity);
     }
     return done;
   }
@@ -138,16 +139,20 @@ export class Keeper {
   #settled(kept: Kept, held: boolean | undefined, sentAt: number, ttl: number, error: unknown): void {
     const { lease } = kept;
     lease.renewing = undefined;
-    if (!this.#kept.has(lease)) return;
+    if (lease.ended) return;
     if (held === false) {
       this.#lose(lease, 'the server no longer has it: it expired, was taken away, or the server lost its data');
     } else if (held) {
       lease.confirm(sentAt, ttl);
-      this.#schedule(kept);
+      if (this.#kept.has(lease)) this.#schedule(kept);
     } else {
       lease.renewalFailed(error);
-      this.#due.at(Math.min(this.options.clock.now() + lease.renewTo / 12, lease.validUntil), kept);
+      this.#atOrBeforeEnd(kept, this.options.clock.now() + lease.renewTo / 12);
     }
+  }
+
+  #atOrBeforeEnd(kept: Kept, time: number): void {
+    if (this.#kept.has(kept.lease)) this.#due.at(Math.min(time, kept.lease.validUntil), kept);
   }
 
   #lose(lease: Lease, reason: string): void {

@@ -122,11 +122,10 @@ export class SessionFamily implements Family {
     hung.waiter = undefined;
     hung.share = share;
     open.lease.listen(share);
-    if (!renewed) {
-      // Its session lives on, so nobody but us lets go of it.
-      share.listen({ lost: () => this.#letGo(claim, 0) });
-      keeper().keep(share, false);
-    }
+    // Its session lives on, so nobody but us lets go of it.
+    if (!renewed) share.listen({ lost: () => this.#letGo(claim, 0) });
+    // Renewed with its session; the keeper knows it for `extend`.
+    keeper().keep(share, false);
     return share;
   }
 
@@ -212,7 +211,8 @@ export class SessionFamily implements Family {
   async #openOf(hung: Hung): Promise<Open> {
     const open = await this.#openFor(hung.claim);
     // Sent now, it would arrive after its own release.
-    if (this.#hung.get(hung.claim.owner) !== hung) throw new Error('it was given up while its session was opened');
+    if (this.#hung.get(hung.claim.owner) !== hung || hung.over)
+      throw new Error('it was given up while its session was opened');
     this.#move(hung, open);
     return open;
   }

@@ -76,9 +76,8 @@ export interface VirtualProcess {
  *
  * ```ts
  * const clock = new VirtualClock();
- * const engine = new LockEngine(memoryOn(new LockTable(() => clock.now())), { clock });
- * const lock = await engine.acquire('key', { ttl: '10s' });
- * await clock.advance(60_000);
+ * clock.after(3_600_000, () => remind());
+ * await clock.advance(3_600_000);
  * ```
  *
  * Each clock also stands for the process that it belongs to, which can be frozen as a long computation or SIGSTOP does, and

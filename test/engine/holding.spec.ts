@@ -308,6 +308,19 @@ describe('extend and downgrade', () => {
     await believedWhileKept(bench, lock, 60_000);
   });
 
+  it('a release that is not confirmed is repeated for as long as the extended lease would last', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    const lock = await engine.acquire('key', { ttl: 1_000 });
+    await lock.extend('10m');
+    wire.ask = silence;
+    await bench.clock.run(lock.release());
+    await bench.clock.advance(60_000);
+    wire.heal();
+    await bench.clock.advance(5_000);
+    expect(bench.isUntouched('key')).toBe(true);
+  });
+
   /** Whenever the holder believes in it, the server has it. */
   async function believedWhileKept(bench: Bench, lock: Lock, atMost: number): Promise<void> {
     for (let passed = 0; lock.held && passed < atMost; passed += 100) {

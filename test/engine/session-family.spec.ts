@@ -150,6 +150,30 @@ describe('locks that hang from a session', () => {
     expect(bench.holders('key')).toHaveLength(1);
   });
 
+  it('a wait that is given up while a new session is opened for it is not continued in that', async () => {
+    const { bench, process } = servers();
+    const [one, other] = [process(), process()];
+    await one.engine.acquire('key', { ttl: 6 * TTL });
+    const patience = new AbortController();
+    const waiting = other.engine.acquire('key', { ttl: TTL, wait: Infinity, signal: patience.signal });
+    await bench.clock.advance(1_000);
+    // Its session gets lost; the next one is long in coming, and so is the answer to the withdrawal from the first.
+    let open: () => void = () => undefined;
+    const opening = new Promise<void>((resolve) => (open = resolve));
+    other.wire.ask = async (question, send) => {
+      if (question === 'renew' || question === 'release') return silence();
+      if (question === 'open') await opening;
+      return send();
+    };
+    await bench.clock.advance(TTL);
+    patience.abort();
+    await expect(bench.clock.run(waiting)).rejects.toBe(patience.signal.reason);
+    const { length } = other.asked;
+    open();
+    await bench.clock.advance(1_000);
+    expect(other.asked.slice(length).map(({ question }) => question)).not.toContain('attempt');
+  });
+
   it('closing ends the sessions', async () => {
     const { bench, server, process } = servers();
     const { engine, clock } = process();

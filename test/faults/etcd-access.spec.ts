@@ -79,7 +79,7 @@ describe('With user and password', () => {
     for (const [engine, words] of wishes) {
       const failure = await engine.acquire('order', { wait: 300 }).catch((error: unknown) => error);
       expect(failure).toBeInstanceOf(LockBackendError);
-      expect(String((failure as LockBackendError).message)).toMatch(words);
+      expect((failure as LockBackendError).message).toMatch(words);
       await engine.close(0);
     }
   });

@@ -5,7 +5,7 @@ import { etcd } from '../../lib/backends/etcd/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
 import { LockBackendError, LockLostError } from '../../lib/engine/errors.js';
 import type { LockEvent } from '../../lib/engine/events.js';
-import { startEtcd, startEtcdCluster } from '../servers/etcd.js';
+import { type EtcdServer, startEtcd, startEtcdCluster } from '../servers/etcd.js';
 import { eventually } from '../servers/eventually.js';
 
 const ttl = 3_000;
@@ -48,38 +48,47 @@ describe('When the only etcd server fails', () => {
     admin.close();
   });
 
-  it('restarted with its data: locks and places are still there; without: holders are told, waiters queue again', async () => {
-    for (const keepData of [true, false]) {
-      await using server = await startEtcd({ own: true });
-      const engines = Array.from({ length: 3 }, () => new LockEngine(etcd({ hosts: server.host })));
-      const [holder, ...others] = engines as [LockEngine, ...LockEngine[]];
-      const events: LockEvent['type'][] = [];
-      holder.listen(({ type }) => events.push(type));
-      const lock = await holder.acquire('restarted', { ttl });
-      const turns: Promise<number>[] = [];
-      for (const engine of others) {
-        turns.push(
-          engine
-            .acquire('restarted', { ttl, wait: '30s' })
-            .then(async (turn) => (await sleep(20), Number(await turn.release()))),
-        );
-        await eventually('it waits', async () => (await holder.inspect('restarted')).waiting === turns.length);
-      }
-      await server.restart({ keepData });
-      if (keepData) {
-        // Long enough to have lost it.
-        await sleep(ttl * 1.5);
-        expect(lock.held).toBe(true);
-        expect(await lock.release()).toBe(true);
-      } else {
-        await eventually('the holder is told', () => !lock.held, { within: ttl });
-        expect(events).toContain('lost');
-        expect(await lock.release()).toBe(false);
-      }
-      // Each held it, and each to its end.
-      expect(await Promise.all(turns)).toEqual([1, 1]);
-      await Promise.all(engines.map((engine) => engine.close(0)));
+  /** A holder and two who wait, each as a process of its own; the waiters hold it for a moment when it is their turn. */
+  async function line(server: EtcdServer) {
+    const engines = Array.from({ length: 3 }, () => new LockEngine(etcd({ hosts: server.host })));
+    const [holder, ...others] = engines as [LockEngine, ...LockEngine[]];
+    const lock = await holder.acquire('restarted', { ttl });
+    const turns: Promise<boolean>[] = [];
+    for (const engine of others) {
+      const turn = engine.acquire('restarted', { ttl, wait: '30s' });
+      turns.push(
+        turn.then(async (held) => {
+          await sleep(20);
+          return held.release();
+        }),
+      );
+      await eventually('it waits', async () => (await holder.inspect('restarted')).waiting === turns.length);
     }
+    const close = () => Promise.all(engines.map((engine) => engine.close(0)));
+    return { holder, lock, turns, [Symbol.asyncDispose]: async () => void (await close()) };
+  }
+
+  it('restarted with its data: locks and places in line are still there', async () => {
+    await using server = await startEtcd({ own: true });
+    await using all = await line(server);
+    await server.restart({ keepData: true });
+    // Long enough to have lost it.
+    await sleep(ttl * 1.5);
+    expect(all.lock.held).toBe(true);
+    expect(await all.lock.release()).toBe(true);
+    expect(await Promise.all(all.turns)).toEqual([true, true]);
+  });
+
+  it('restarted without its data: the holder is told, and whoever waited stands in line again', async () => {
+    await using server = await startEtcd({ own: true });
+    await using all = await line(server);
+    const events: LockEvent['type'][] = [];
+    all.holder.listen(({ type }) => events.push(type));
+    await server.restart({ keepData: false });
+    await eventually('the holder is told', () => !all.lock.held, { within: ttl });
+    expect(events).toContain('lost');
+    expect(await all.lock.release()).toBe(false);
+    expect(await Promise.all(all.turns)).toEqual([true, true]);
   });
 });
 

@@ -82,13 +82,6 @@ export const mutants: readonly Mutant[] = [
     killedBy: engine('holding', 'is told by the signal before the lease can end on the server'),
   },
   {
-    bug: 'the end of a lease is only told when the answer to its renewal has come or timed out',
-    file: 'engine/keeper.ts',
-    find: '      this.#due.at(kept.lease.validUntil, kept);\n    }\n    return done;',
-    replace: '    }\n    return done;',
-    killedBy: simulation('terrible', 1_000),
-  },
-  {
     bug: 'a lease gets shorter on the server than it is believed here',
     file: 'backends/memory/lock-table.ts',
     find: 'hold.ends = Math.max(hold.ends, this.now() + ttl);',
@@ -222,6 +215,30 @@ export const mutants: readonly Mutant[] = [
     killedBy: engine(
       'session-family',
       'a session that the server has forgotten is noticed by any verb, and the next lock gets a new one',
+    ),
+  },
+  {
+    bug: 'a lock that was taken away by force is not told',
+    file: 'engine/engine.ts',
+    find: 'backend.onLost?.((owner) => this.#taken(owner));',
+    replace: 'backend.onLost?.(() => undefined);',
+    killedBy: engine('holding', 'a lock that was taken away by force is told at once, where the server says so'),
+  },
+  {
+    bug: 'work that outlives its lock passes for it',
+    file: 'engine/enter.ts',
+    find: '    this.frame.active = false;\n',
+    replace: '',
+    killedBy: engine('context', 'that outlives the lock does not pass for it'),
+  },
+  {
+    bug: 'work that still runs when the grace is over is not told that its lock is gone',
+    file: 'engine/engine.ts',
+    find: 'hold.surrender(reason)',
+    replace: 'hold.release()',
+    killedBy: engine(
+      'closing',
+      'what is still held when the grace is over is released, and whoever works under it is told',
     ),
   },
   {

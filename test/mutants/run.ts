@@ -162,6 +162,6 @@ async function work(bed: Bed): Promise<void> {
     const { verdict, why } = await job.run(bed);
     if (verdict === 'killed') passed++;
     else failed++;
-    console.log(`${verdict === 'killed' ? 'ok' : `FAILED (${verdict})`.padEnd(2)}  ${job.name}\n      ${why}`);
+    console.log(`${verdict === 'killed' ? 'ok' : `FAILED (${verdict})`}  ${job.name}\n      ${why}`);
   }
 }

@@ -63,7 +63,8 @@ class Run implements Stage {
   readonly #calls = new Set<Pending>();
   readonly #violations: string[] = [];
   readonly #trace: string[] = [];
-  readonly #freeSince = new Map<string, number>();
+  /** The keys that nobody holds, and since when. */
+  readonly #idle = new Map<string, { readonly since: number; readonly token: bigint | undefined }>();
   #working = 0;
   #steps = 0;
   #healedAt = Infinity;
@@ -177,17 +178,21 @@ class Run implements Stage {
   }
 
   #lookForIdleKeys(): void {
-    const isFree = ({ name }: { name: string }): boolean => this.#table.inspect(name).holders.length === 0;
-    const free = new Set(this.scenario.keys.filter(isFree).map(({ name }) => name));
-    for (const call of this.#calls) {
-      if (call.keys.length === 0 || !call.process.clock.alive) continue;
-      const id = call.keys.join(' + ');
-      if (!call.keys.every((key) => free.has(key))) this.#freeSince.delete(id);
-      else if (!this.#freeSince.has(id)) this.#freeSince.set(id, this.#world.now());
-      else if (this.#world.now() - (this.#freeSince.get(id) ?? 0) > LOOK_MS)
-        this.report(`${id} is free, and ${call.process.name} waits for it in vain`);
+    const now = this.#world.now();
+    for (const { name } of this.scenario.keys) {
+      const token = this.#table.lastToken(name);
+      const before = this.#idle.get(name);
+      const isFree = this.#table.inspect(name).holders.length === 0;
+      if (!isFree) this.#idle.delete(name);
+      // Between two looks somebody may have had it.
+      else if (before?.token !== token || !before) this.#idle.set(name, { since: now, token });
     }
-    if (this.#calls.size === 0) this.#freeSince.clear();
+    for (const { keys, process, since: asked } of this.#calls) {
+      if (keys.length === 0 || !process.clock.alive) continue;
+      const since = Math.max(...keys.map((key) => this.#idle.get(key)?.since ?? now));
+      const waiting = Math.max(since, asked, this.#healedAt);
+      if (now - waiting > LOOK_MS) this.report(`${keys.join(' + ')} is free, and ${process.name} waits for it in vain`);
+    }
   }
 
   // --- What goes wrong ---

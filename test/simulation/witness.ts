@@ -92,6 +92,11 @@ export class WitnessedTable extends LockTable {
     return victims;
   }
 
+  /** The last token that was given out for the key. */
+  lastToken(key: string): bigint | undefined {
+    return this.#lastTokens.get(key);
+  }
+
   wasForced(key: string, token: bigint | undefined): boolean {
     return token !== undefined && this.#forced.has(nameOf(key, token));
   }

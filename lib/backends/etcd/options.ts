@@ -11,7 +11,11 @@ export interface EtcdServers {
   readonly hosts: string | readonly string[];
   readonly auth?: { readonly username: string; readonly password: string };
   /** In PEM. `{}` for TLS with the certificates that this machine trusts. */
-  readonly tls?: { readonly ca?: string | Buffer; readonly cert?: string | Buffer; readonly key?: string | Buffer };
+  readonly tls?: {
+    readonly ca?: string | Uint8Array;
+    readonly cert?: string | Uint8Array;
+    readonly key?: string | Uint8Array;
+  };
 }
 
 interface Behaviour {
@@ -126,5 +130,5 @@ class EtcdCallError extends Error {
   }
 }
 
-const pem = (text: string | Buffer | undefined): Buffer | undefined =>
+const pem = (text: string | Uint8Array | undefined): Buffer | undefined =>
   text === undefined ? undefined : Buffer.from(text);

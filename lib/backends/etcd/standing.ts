@@ -102,7 +102,8 @@ export class Standing {
   async look(): Promise<Attempt | undefined> {
     const { claim, session } = this;
     const revision = this.#revision;
-    const obstacle = this.#obstacle && 'key' in this.#obstacle ? this.#obstacle.key : undefined;
+    // A permit's turn can come while the one just ahead stays.
+    const obstacle = this.#obstacle && 'key' in this.#obstacle && claim.limit === 1 ? this.#obstacle.key : undefined;
     const exclusive = isExclusive(claim);
     const reads = exclusive ? [own(claim), ...ends(claim.key, revision)] : [all(claim.key)];
     const answer = await this.#transact({
@@ -116,7 +117,9 @@ export class Standing {
       failure: reads,
     });
     const readAt = Number(answer.header.revision);
-    if (answer.succeeded && obstacle && !this.#granted) {
+    if (answer.succeeded && obstacle) {
+      // Meanwhile it may have gone.
+      if (this.#granted) return this.grant;
       this.#readAt = Math.max(this.#readAt, readAt);
       return this.#busy(readAt);
     }

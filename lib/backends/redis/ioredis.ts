@@ -30,6 +30,8 @@ export const ownConnection = {
   lazyConnect: true,
   maxRetriesPerRequest: 0,
   retryStrategy: (attempt: number): number => Math.min(attempt * 50, 500),
+  // A primary that was demoted stays connected and refuses every write; its name may lead to another server by now.
+  reconnectOnError: (error: Error): boolean => error.message.startsWith('READONLY'),
 };
 
 /**
