@@ -125,12 +125,12 @@ export const checks: readonly Check[] = [
     },
   },
   {
-    name: 'our own unit tests',
+    name: 'our own tests of the Nest layer',
     unless: ({ nest, format }) =>
       nest === 11 && format === 'esm' ? undefined : '`npm test` runs our own tests on Nest 12 and from ESM source',
     run: async (_consumer, workshop) => {
       const dir = await workshop.repositoryOnNest11();
-      await workshop.node(dir, 'node_modules/vitest/vitest.mjs', 'run', '--project', 'unit');
+      await workshop.node(dir, 'node_modules/vitest/vitest.mjs', 'run', '--project', 'unit', 'test/nest');
     },
   },
 ];

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { etcd } from '../../lib/backends/etcd/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
 import { type EtcdServer, startEtcd } from '../servers/etcd.js';
+import { eventually } from '../servers/eventually.js';
 import { inLine } from './support/in-pod.js';
 import { startPods } from './support/pod.js';
 
@@ -48,7 +49,9 @@ describe(`At the server, ${waiters} waiters in ${processes} processes on one key
     await inLine(engine, 'crowded', waiters);
     expect(await leases()).toBe(processes + 1);
     // One watches the key ahead of it, and nobody anything else.
-    expect(await counted('etcd_debugging_mvcc_watcher_total')).toBe(waiters);
+    const watchers = () => counted('etcd_debugging_mvcc_watcher_total');
+    await eventually('everybody watches', async () => (await watchers()) >= waiters);
+    expect(await watchers()).toBe(waiters);
 
     const before = await counted('etcd_debugging_mvcc_events_total');
     const startedAt = performance.now();
@@ -60,6 +63,6 @@ describe(`At the server, ${waiters} waiters in ${processes} processes on one key
     // Ours, and that of each waiter but the last, whom nobody waited for.
     expect(wakeUps).toBe(waiters);
     expect(await leases()).toBe(processes + 1);
-    expect(await counted('etcd_debugging_mvcc_watcher_total')).toBe(0);
+    await eventually('nobody watches', async () => (await watchers()) === 0);
   });
 });

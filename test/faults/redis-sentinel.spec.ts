@@ -80,7 +80,7 @@ describe('Locks on a primary with a replica, under Sentinel,', () => {
     setup.replica.pause();
     const failure = await strict.acquire('k', { wait: '1s' }).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(LockBackendError);
-    expect(String((failure as Error).message)).toContain('only 0 of 1 replicas confirmed the lock within 100 ms');
+    expect((failure as Error).message).toContain('only 0 of 1 replicas confirmed the lock within 100 ms');
     await eventually('it is taken back', async () => !(await lax.inspect('k')).held);
     expect(kept.held).toBe(true);
     setup.replica.resume();

@@ -247,7 +247,8 @@ describe('@Leader', () => {
     await expect(module.init()).rejects.toThrow(
       'Outbox.publish is @Leader, but its class is request-scoped or transient',
     );
-    await module.close();
+    // Nest 11 rejects here as well after a failed start.
+    await module.close().catch(() => undefined);
   });
 
   it('is refused on what is no method of an object', () => {
