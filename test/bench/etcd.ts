@@ -20,6 +20,8 @@ interface EtcdBenchOptions {
 
 /** How often one kind is measured before it is the turn of the other: short, so that a noisy second falls on both. */
 const BURST = 20;
+/** Bursts until everybody's code is compiled as well as it will be. */
+const WARM_UP = 20;
 /** The first ones of a burst find the processor's caches full of the other kind's code, and do not count. */
 const COLD = 3;
 const LIMITS = { pair: 1.15, handOver: 1.2 };
@@ -32,7 +34,7 @@ interface Track {
 /** Milliseconds of each, measured in turns after a warm-up. */
 async function compete({ floor, ours }: Track, bursts: number): Promise<{ floor: number[]; ours: number[] }> {
   const taken = { floor: [] as number[], ours: [] as number[] };
-  for (let burst = -2; burst < bursts; burst++) {
+  for (let burst = -WARM_UP; burst < bursts; burst++) {
     for (const [name, measure] of burst % 2
       ? ([
           ['floor', floor],

@@ -107,8 +107,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a renewal that failed is not tried again',
     file: 'engine/keeper.ts',
-    find: 'this.#due.at(Math.min(this.options.clock.now() + lease.renewTo / 12, lease.validUntil), kept);',
-    replace: 'this.#due.at(lease.validUntil, kept);',
+    find: 'this.#atOrBeforeEnd(kept, this.options.clock.now() + lease.renewTo / 12);',
+    replace: 'this.#atOrBeforeEnd(kept, Infinity);',
     killedBy: engine('keeper', 'one confirmation after errors keeps the lease'),
   },
   {
