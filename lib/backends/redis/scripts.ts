@@ -497,7 +497,7 @@ return { 1 }
 const RENEW_ALONE = lua`
 local f = redis.call('HMGET', KEYS[1], 'o', 'e', 'r')
 if f[1] == ARGV[2] and tonumber(f[2]) > now then
-  redis.call('HSET', KEYS[1], 'e', now + ARGV[3])
+  redis.call('HSET', KEYS[1], 'e', math.max(tonumber(f[2]), now + ARGV[3]))
   live(KEYS[1], ARGV[3] + ARGV[1])
   return { 1 }
 end
