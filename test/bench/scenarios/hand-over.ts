@@ -7,7 +7,7 @@ import { sentCommands, type ServerUse, together } from '../trial/server-meter.js
 import type { Case, Scenario } from './scenario.js';
 
 /** Hand-overs that are not counted, and those of a burst. */
-const WARM = 20;
+const WARM = 10;
 const BURST = 5;
 
 function caseOf(shortest: number, longest: number, milliseconds: number): Case {
@@ -61,7 +61,7 @@ export const handOver: Scenario = {
     };
     holder.send('acquire');
     await Promise.all([holder.receive('asked'), holder.receive('acquired')]);
-    for (let i = 0; i < WARM; i++) await handOver(1);
+    for (let i = 0; i < WARM; i++) await handOver(shortest);
     for (let left = each.milliseconds; left > 0;) {
       await ourTurn();
       const measured = await measure();
