@@ -39,11 +39,11 @@ export function describeBackend(name: string, harness: TestHarness, fixture: Bac
     beforeAll(async () => fixture.start?.());
     afterAll(async () => fixture.stop?.());
     for (const [title, cases] of contract) {
+      // What the fixture cannot do to its server, such as freezing one that is this process, cannot be asked for.
+      const possible = cases.filter((one) => missing(one).length === 0);
+      if (possible.length === 0) continue;
       describe(title, () => {
-        for (const one of cases) {
-          if (missing(one).length === 0) it(one.name, () => run(one));
-          else it.skip(`${one.name} (the fixture has no ${missing(one).join(', ')})`, () => run(one));
-        }
+        for (const one of possible) it(one.name, () => run(one));
       });
     }
   });
