@@ -30,7 +30,7 @@ export interface BackendFixture {
    * @default false
    */
   readonly tokensOutliveData?: boolean;
-  /** What can be done to the server. A test that needs a fault which is not here is reported as skipped. */
+  /** What can be done to the server. A test that needs a fault which is not here is left out. */
   readonly faults?: Faults;
 }
 
