@@ -1,11 +1,14 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { redis } from '../../lib/backends/redis/index.js';
-import { scripts } from '../../lib/backends/redis/scripts.js';
+import { protocol, RELEASES, type Script } from '../../lib/backends/redis/protocol/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
 import { type RedisServer, startRedis } from '../servers/redis.js';
 import { inLine } from './support/in-pod.js';
 import { type Pods, startPods } from './support/pod.js';
+
+/** The default of `counterTtl`, which the scripts are made for. */
+const COUNTER_TTL_MS = 600_000;
 
 interface Command {
   /** Seconds of the server's clock. */
@@ -54,18 +57,27 @@ describe('On the wire, 64 waiters in four processes on one key of one Redis', ()
 
   const scriptCalls = (commands: readonly Command[]) => commands.filter(({ name }) => name.startsWith('eval'));
 
+  const scripts = protocol(COUNTER_TTL_MS);
+  const runs = ({ sha, text }: Script, [first]: readonly string[]) => first === sha || first === text;
+
+  /** Whose attempts a call of a script carries. */
+  function attempting(args: readonly string[]): string[] {
+    const rest = args.slice(2 + Number(args[1]));
+    if (runs(scripts.attempt, args)) return rest.slice(0, 1);
+    if (!runs(scripts.together, args)) return [];
+    return rest.filter((_, index) => index % 3 === 0 && rest[index + 2] !== RELEASES);
+  }
+
   /** The times, in seconds, at which each claim asked for its key. */
   function attempts(commands: readonly Command[]): number[][] {
     const byOwner = new Map<string, number[]>();
     for (const { at, args } of commands) {
-      if (args[0] !== scripts.attempt.sha && args[0] !== scripts.attempt.text) continue;
-      const owner = args[2 + Number(args[1])] ?? '';
-      byOwner.set(owner, [...(byOwner.get(owner) ?? []), at]);
+      for (const owner of attempting(args)) byOwner.set(owner, [...(byOwner.get(owner) ?? []), at]);
     }
     return [...byOwner.values()];
   }
 
-  it('a contended acquisition costs two script calls, and each process one subscription', async () => {
+  it('a contended acquisition costs at most two script calls, and each process one subscription', async () => {
     const perWorker = 16;
     const commands = await monitored(async () => {
       await Promise.all(
@@ -82,7 +94,7 @@ describe('On the wire, 64 waiters in four processes on one key of one Redis', ()
     const acquisitions = 64 * perWorker;
     const perAcquisition = scriptCalls(commands).length / acquisitions;
     console.log(`${acquisitions} contended acquisitions: ${perAcquisition.toFixed(3)} script calls each`);
-    expect(perAcquisition).toBeGreaterThanOrEqual(2);
+    expect(perAcquisition).toBeGreaterThan(0);
     expect(perAcquisition).toBeLessThanOrEqual(2.1);
 
     expect(commands.filter(({ name }) => name === 'subscribe')).toHaveLength(4);

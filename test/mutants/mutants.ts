@@ -259,21 +259,21 @@ export const mutants: readonly Mutant[] = [
   // --- The scripts on Redis ---
   {
     bug: 'a reader overtakes a waiting writer',
-    file: 'backends/redis/scripts.ts',
+    file: 'backends/redis/protocol/attempt.ts',
     find: 'if not L.waiting and open(L, mode) then return { 1, take',
     replace: 'if open(L, mode) then return { 1, take',
     killedBy: onRedis('a waiting writer is not overtaken by readers who come later, however many loop'),
   },
   {
     bug: 'a reader whose lease has ended still counts',
-    file: 'backends/redis/scripts.ts',
+    file: 'backends/redis/protocol/state.ts',
     find: "redis.call('ZRANGEBYSCORE', L.set, '-inf', now)",
     replace: "redis.call('ZRANGEBYSCORE', L.set, '-inf', 0)",
     killedBy: onRedis('a dead reader is not kept alive by the renewals of the others'),
   },
   {
     bug: 'the lock is handed to a waiter that nobody can reach',
-    file: 'backends/redis/scripts.ts',
+    file: 'backends/redis/protocol/state.ts',
     find: 'whole(us)) > 0 then',
     replace: 'whole(us)) >= 0 then',
     killedBy: {
@@ -283,7 +283,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'the counter of fencing tokens does not grow',
-    file: 'backends/redis/scripts.ts',
+    file: 'backends/redis/protocol/attempt.ts',
     find: 'local token = math.max((tonumber(read[1]) or 0) + 1, us)',
     replace: 'local token = tonumber(read[1]) or us',
     killedBy: onRedis(
@@ -292,16 +292,16 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'the late release of an old owner frees its successor',
-    file: 'backends/redis/scripts.ts',
-    find: 'if read[2] == ARGV[1] and not read[6]',
+    file: 'backends/redis/protocol/release.ts',
+    find: 'if read[2] == ARGV[a + 1] and not read[6]',
     replace: 'if read[2] and not read[6]',
     killedBy: onRedis('a late release of an old owner never frees its successor'),
   },
   {
     bug: 'an attempt sent again joins the line a second time, behind itself',
-    file: 'backends/redis/scripts.ts',
-    find: "redis.call('ZADD', L.line, 'NX', arrival, me) == 1",
-    replace: "redis.call('ZADD', L.line, arrival, me) >= 0",
+    file: 'backends/redis/protocol/attempt.ts',
+    find: "redis.call('ZADD', L.line, 'NX', whole(arrival), me) == 1",
+    replace: "redis.call('ZADD', L.line, whole(arrival), me) >= 0",
     killedBy: onRedis('asking again keeps the place in line'),
   },
   {

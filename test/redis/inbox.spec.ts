@@ -2,13 +2,16 @@ import { describe, expect, it, vi } from 'vitest';
 import type { Claim, Waiter } from '../../lib/backends/backend.js';
 import type { RedisLink } from '../../lib/backends/redis/link.js';
 import { RedisBackend } from '../../lib/backends/redis/redis.js';
-import { scripts } from '../../lib/backends/redis/scripts.js';
+import { protocol } from '../../lib/backends/redis/protocol/index.js';
+
+const COUNTER_TTL = 600_000;
+const { release } = protocol(COUNTER_TTL);
 
 /** A link to a server where every key is busy, and a subscription that a test takes down and up. */
 function busyServer() {
   const channels: { readonly name: string; readonly say: (message: string) => void; readonly up: () => void }[] = [];
   const link: RedisLink = {
-    run: async (script) => (script === scripts.release ? [0, 1_000_000] : [0, 5_000, 1_000_000, 'somebody:1']),
+    run: async (script) => (script.sha === release.sha ? [0, 1_000_000] : [0, 5_000, 1_000_000, 'somebody:1']),
     ping: async () => {},
     listen(name, say, up) {
       channels.push({ name, say, up });
@@ -16,7 +19,7 @@ function busyServer() {
     },
     close: async () => {},
   };
-  return { channels, backend: new RedisBackend(link, 600_000) };
+  return { channels, backend: new RedisBackend(link, COUNTER_TTL) };
 }
 
 const claim = (owner: string): Claim => ({

@@ -1,7 +1,7 @@
 import { ClusterInbox } from './cluster-inbox.js';
 import { type IoredisClient, type IoredisConnection, ownConnection, replicatedRunner, runner } from './ioredis.js';
 import { isTryAgain, offers, type RedisLink, type Replicas, type Run } from './link.js';
-import { KEYS_OF_A_LOCK, type Script } from './scripts.js';
+import { KEYS_OF_A_LOCK, type Script } from './protocol/index.js';
 import { slotOf } from './slots.js';
 
 /** The part of an `ioredis` cluster client (5 or 6) that is used; a `Cluster` fits. */

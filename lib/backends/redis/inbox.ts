@@ -1,6 +1,6 @@
 import type { Claim, Grant, Waiter } from '../backend.js';
 import type { RedisLink } from './link.js';
-import { INBOX } from './scripts.js';
+import { INBOX } from './protocol/index.js';
 
 /** The instance a claim comes from: the part of its owner that names its inbox. */
 export const instanceOf = (owner: string): string => owner.slice(0, owner.lastIndexOf(':'));

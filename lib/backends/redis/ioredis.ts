@@ -1,4 +1,4 @@
-import { isNoScript, offers, type RedisLink, type Replicas, type Run } from './link.js';
+import { isGrant, isNoScript, isRefusal, offers, type RedisLink, type Replicas, type Run } from './link.js';
 
 /** The part of an `ioredis` client (5 or 6) that is used; a `Redis` fits. */
 export interface IoredisClient {
@@ -6,7 +6,7 @@ export interface IoredisClient {
   eval(text: string, keyCount: number, ...rest: (string | number)[]): Promise<unknown>;
   ping(): Promise<unknown>;
   call(command: string, ...args: (string | number)[]): Promise<unknown>;
-  readonly stream?: { cork(): void; uncork(): void; unref?(): unknown } | undefined;
+  readonly stream?: { unref?(): unknown } | undefined;
   duplicate(override?: object): IoredisConnection;
 }
 
@@ -48,32 +48,11 @@ export function makeQuiet(connection: IoredisConnection): () => Error | undefine
 const isOutOfRetries = (error: unknown): boolean =>
   error instanceof Error && error.name === 'MaxRetriesPerRequestError';
 
-/** The server itself said no, as to a user who may not subscribe. */
-const isRefusal = (error: unknown): error is Error => error instanceof Error && error.name === 'ReplyError';
-
 /** Runs scripts on one connection. */
 export function runner(client: IoredisClient, explained: (error: unknown) => unknown = (error) => error): Run {
   /** Scripts that the server has: the first call of each brings its text along and so costs no round trip more. */
   const known = new Set<string>();
-  let corked = false;
-  /** What one turn of the event loop asks goes out in one write: a system call costs more than the command in it. */
-  const cork = (): void => {
-    const { stream } = client;
-    if (corked || !stream) return;
-    corked = true;
-    stream.cork();
-    process.nextTick(() => {
-      corked = false;
-      stream.uncork();
-    });
-  };
-  return async ({ sha, text }, keys, args) => {
-    cork();
-    try {
-      if (known.has(sha)) return await client.evalsha(sha, keys.length, ...keys, ...args);
-    } catch (error) {
-      if (!isNoScript(error)) throw explained(error);
-    }
+  const introduce: Run = async ({ sha, text }, keys, args) => {
     try {
       const answer = await client.eval(text, keys.length, ...keys, ...args);
       known.add(sha);
@@ -81,6 +60,13 @@ export function runner(client: IoredisClient, explained: (error: unknown) => unk
     } catch (error) {
       throw explained(error);
     }
+  };
+  return (script, keys, args) => {
+    if (!known.has(script.sha)) return introduce(script, keys, args);
+    return client.evalsha(script.sha, keys.length, ...keys, ...args).catch((error: unknown) => {
+      if (isNoScript(error)) return introduce(script, keys, args);
+      throw explained(error);
+    });
   };
 }
 
@@ -100,7 +86,7 @@ export function replicatedRunner(
     async run(script, keys, args) {
       const { connection, run } = (opened ??= start());
       const answer = await run(script, keys, args);
-      if (!Array.isArray(answer) || Number(answer[0]) !== 1) return answer;
+      if (!isGrant(answer)) return answer;
       // It counts what this connection wrote until here, so it may not be sent on any other.
       confirmed ??= new Promise((resolve, reject) => {
         process.nextTick(() => {

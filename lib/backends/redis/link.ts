@@ -1,4 +1,4 @@
-import type { Script } from './scripts.js';
+import type { Script } from './protocol/index.js';
 
 /** Runs a script by its digest, or by its text on a server that does not have it yet. */
 export type Run = (script: Script, keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
@@ -13,7 +13,7 @@ export interface Replicas {
 export interface RedisLink {
   run: Run;
   /**
-   * As `run`, but an answer that begins with 1, a grant, only counts when so many replicas have what was written; otherwise it
+   * As `run`, but an answer that is a grant (`isGrant`) only counts when so many replicas have what was written; otherwise it
    * rejects. On a connection of its own: the server answers nothing else on it while it waits.
    */
   onReplicas?(replicas: Replicas): Run;
@@ -38,6 +38,16 @@ export interface RedisLink {
   /** Closes what was opened here: the listening connection, and the client if it was made here. */
   close(): Promise<void>;
 }
+
+/** The server itself said no, as to a user without the right. Its errors begin with a word in capitals, as `NOPERM …` does. */
+export const isRefusal = (error: unknown): error is Error =>
+  error instanceof Error && !('code' in error) && /^[A-Z]+ /.test(error.message);
+
+export const strangeAnswer = (answer: unknown): TypeError =>
+  new TypeError(`Redis answered a lock script with ${typeof answer}; is a proxy in between?`);
+
+/** Whether this is the answer to an attempt that was granted: a token, or a list that begins with 1. */
+export const isGrant = (answer: unknown): boolean => !Array.isArray(answer) || Number(answer[0]) === 1;
 
 export const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT');
 

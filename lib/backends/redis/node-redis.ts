@@ -1,4 +1,4 @@
-import { isNoScript, offers, type RedisLink } from './link.js';
+import { isNoScript, isRefusal, offers, type RedisLink } from './link.js';
 
 /** The part of a node-redis client (`redis` or `@redis/client`, 5 or 6) that is used; what `createClient()` makes fits. */
 export interface NodeRedisClient {
@@ -44,10 +44,6 @@ const ownConnection = {
 /** How soon to ask again after the server said no, as to a user who may not subscribe. */
 const REFUSED_MS = 500;
 
-/** The server itself said no: such errors have no class of their own name and begin with a word in capitals, as `NOPERM …` does. */
-const isRefusal = (error: unknown): error is Error =>
-  error instanceof Error && !('code' in error) && /^[A-Z]+ /.test(error.message);
-
 export function nodeRedisLink(client: NodeRedisClient): RedisLink {
   const subscribers: NodeRedisConnection[] = [];
   let closed = false;
@@ -55,9 +51,9 @@ export function nodeRedisLink(client: NodeRedisClient): RedisLink {
   const known = new Set<string>();
   const send = (...words: readonly string[]): Promise<unknown> => {
     if (client.isOpen) return client.sendCommand(words, plainly);
-    throw new Error(
-      'the client that `redis({ client })` was given is not connected: `await client.connect()` before the application starts, and close it after the application',
-    );
+    const told =
+      'the client that `redis({ client })` was given is not connected: `await client.connect()` before the application starts, and close it after the application';
+    return Promise.reject(new Error(told));
   };
   // `evalSha()` would do that itself, and needs half as long again for all.
   const prefixed = (keys: readonly string[]): readonly string[] => {
@@ -65,16 +61,18 @@ export function nodeRedisLink(client: NodeRedisClient): RedisLink {
     return prefix === undefined ? keys : keys.map((key) => `${prefix.toString()}${key}`);
   };
   return {
-    async run({ sha, text }, keys, args) {
+    run({ sha, text }, keys, args) {
       const rest = [String(keys.length), ...prefixed(keys), ...args.map(String)];
-      try {
-        if (known.has(sha)) return await send('EVALSHA', sha, ...rest);
-      } catch (error) {
-        if (!isNoScript(error)) throw error;
-      }
-      const answer = await send('EVAL', text, ...rest);
-      known.add(sha);
-      return answer;
+      const introduce = async (): Promise<unknown> => {
+        const answer = await send('EVAL', text, ...rest);
+        known.add(sha);
+        return answer;
+      };
+      if (!known.has(sha)) return introduce();
+      return send('EVALSHA', sha, ...rest).catch((error: unknown) => {
+        if (isNoScript(error)) return introduce();
+        throw error;
+      });
     },
     async ping() {
       await send('PING');

@@ -1,7 +1,8 @@
 import type { Attempt, Busy, Claim, Clash, Grant, Holder, KeyBackend, KeyState, Traits, Waiter } from '../backend.js';
+import { Calls } from './calls.js';
 import { Inbox, instanceOf } from './inbox.js';
-import { isTryAgain, type RedisLink, type Replicas, type Run } from './link.js';
-import { clusterScripts, INBOX, type Script, scripts } from './scripts.js';
+import { isTryAgain, type RedisLink, type Replicas, type Run, strangeAnswer } from './link.js';
+import { clusterProtocol, INBOX, type Protocol, protocol, type Script } from './protocol/index.js';
 import { tagOf } from './slots.js';
 
 export const redisTraits = {
@@ -20,9 +21,11 @@ export class RedisBackend implements KeyBackend {
   readonly kind = 'redis';
   readonly traits: Traits = redisTraits;
   readonly #inbox: Inbox;
-  readonly #scripts: typeof scripts;
+  readonly #protocol: Protocol;
   /** Runs the scripts that take locks. */
   readonly #take: Run;
+  readonly #attempts: Calls;
+  readonly #releases: Calls;
   /** Where a key lives, in a cluster: renewals are asked of each node by itself. */
   readonly nodeOf?: (key: string) => string | undefined;
 
@@ -33,12 +36,16 @@ export class RedisBackend implements KeyBackend {
    */
   constructor(
     private readonly link: RedisLink,
-    private readonly counterTtl: number,
+    counterTtl: number,
     replicas?: Replicas,
   ) {
     this.#inbox = new Inbox(replicas && ((claim) => this.#confirm(claim)));
-    this.#scripts = link.slotOf ? clusterScripts : scripts;
+    this.#protocol = link.slotOf ? clusterProtocol(counterTtl) : protocol(counterTtl);
     this.#take = (replicas && link.onReplicas?.(replicas)) ?? link.run;
+    // In a cluster what goes together would have to share a slot.
+    const apart = link.slotOf !== undefined;
+    this.#releases = new Calls(link.run, this.#protocol, apart);
+    this.#attempts = replicas ? new Calls(this.#take, this.#protocol, true) : this.#releases;
     const { nodeOf } = link;
     if (nodeOf) this.nodeOf = (key) => nodeOf(hashTag(key));
   }
@@ -47,14 +54,18 @@ export class RedisBackend implements KeyBackend {
     return this.link.ping();
   }
 
-  async attempt(claim: Claim, waiter?: Waiter): Promise<Attempt> {
+  attempt(claim: Claim, waiter?: Waiter): Promise<Attempt> {
     if (!waiter) return this.#attempt(claim, false);
     const inbox = this.#inboxesOf(claim.key) + instanceOf(claim.owner);
     const stands = this.#inbox.stands(inbox);
+    // It is sent first and expected then: what can be done while it is on its way costs nobody time.
+    const answer = this.#attempt(claim, stands);
     this.#inbox.expect(claim, inbox, waiter, stands);
-    if (stands) return this.#attempt(claim, true);
-    // The first time a process waits, its inbox has to stand before it may join a line.
-    const answer = await this.#attempt(claim, false);
+    return stands ? answer : answer.then((answer) => this.#standing(claim, inbox, waiter, answer));
+  }
+
+  /** The first time a process waits, its inbox has to stand before it may join a line. */
+  async #standing(claim: Claim, inbox: string, waiter: Waiter, answer: Attempt): Promise<Attempt> {
     if (answer.granted || 'limit' in answer) return answer;
     await this.#inbox.rising(inbox, this.link);
     // Given up meanwhile, it must not join a line that nobody would take it out of.
@@ -67,13 +78,13 @@ export class RedisBackend implements KeyBackend {
     const { slotOf } = this.link;
     if (slotOf && new Set(claims.map(({ key }) => slotOf(hashTag(key)))).size > 1) return undefined;
     const answer = await this.#run(
-      this.#scripts.attemptAll,
+      this.#protocol.attemptAll,
       claims.map((claim) => claim.key),
-      [this.counterTtl, ...claims.flatMap((claim) => [claim.owner, letter(claim), claim.limit, whole(claim.ttl)])],
+      claims.flatMap((claim) => [claim.owner, letter(claim), claim.limit, whole(claim.ttl)]),
       this.#take,
     );
     if (Number(answer[0]) !== 1) {
-      const outcome = this.#outcome(answer);
+      const outcome = outcomeOf(answer);
       if (!outcome.granted) return outcome;
     }
     return answer.slice(2).map((token) => ({ granted: true, fencingToken: toToken(token), at: toStamp(answer[1]) }));
@@ -112,35 +123,39 @@ export class RedisBackend implements KeyBackend {
 
   async #renewTogether(claims: readonly Claim[]): Promise<readonly boolean[]> {
     const answer = await this.#run(
-      this.#scripts.renew,
+      this.#protocol.renew,
       claims.map((claim) => claim.key),
-      [this.counterTtl, ...claims.flatMap((claim) => [claim.owner, whole(claim.ttl)])],
+      claims.flatMap((claim) => [claim.owner, whole(claim.ttl)]),
     );
     return claims.map((_, index) => Number(answer[index]) === 1);
   }
 
-  async release(claim: Claim, keepMs = 0): Promise<boolean> {
-    this.#inbox.forget(claim.owner);
-    const answer = await this.#serving(claim.key, this.#scripts.release, [claim.owner, whole(keepMs), this.counterTtl]);
-    this.#deliver(answer, 2, toStamp(answer[1]));
-    return Number(answer[0]) === 1;
+  release(claim: Claim, keepMs = 0): Promise<boolean> {
+    const { key, owner } = claim;
+    const closed = whole(keepMs);
+    const args = this.link.slotOf ? [owner, closed, this.#inboxArgument(key)] : keepMs > 0 ? [owner, closed] : [owner];
+    const answer = this.#releases.release(keysOf(key), args);
+    this.#inbox.forget(owner);
+    return answer.then(
+      (answer) => this.#released(answer),
+      (error: unknown) => this.#unanswered(key, owner, error),
+    );
   }
 
-  async downgrade(claim: Claim): Promise<boolean> {
-    const answer = await this.#serving(claim.key, this.#scripts.downgrade, [claim.owner, this.counterTtl]);
-    this.#deliver(answer, 2, toStamp(answer[1]));
-    return Number(answer[0]) === 1;
+  async downgrade({ key, owner }: Claim): Promise<boolean> {
+    return this.#released(await this.#serving(key, this.#protocol.downgrade, owner));
   }
 
   async forceRelease(key: string): Promise<boolean> {
-    const victims = await this.#serving(key, this.#scripts.force, [this.counterTtl]);
+    const victims = await this.#serving(key, this.#protocol.force);
+    if (!Array.isArray(victims)) throw strangeAnswer(victims);
     // Those of this process may have no inbox yet; being told twice does no harm.
     for (const owner of victims) this.#inbox.lost(String(owner));
     return victims.length > 0;
   }
 
   async inspect(key: string): Promise<KeyState> {
-    const [limit, waiting, shared, ...rest] = await this.#run(this.#scripts.inspect, [key], []);
+    const [limit, waiting, shared, ...rest] = await this.#run(this.#protocol.inspect, [key], []);
     const holders: Holder[] = [];
     for (let i = 0; i + 2 < rest.length; i += 3) {
       holders.push({
@@ -161,39 +176,60 @@ export class RedisBackend implements KeyBackend {
     return this.link.close();
   }
 
-  async #attempt(claim: Claim, join: boolean): Promise<Attempt> {
-    const answer = await this.#serving(
-      claim.key,
-      this.#scripts.attempt,
-      [claim.owner, letter(claim), claim.limit, whole(claim.ttl), whole(claim.claimTtl), join ? 1 : 0, this.counterTtl],
-      this.#take,
+  #attempt(claim: Claim, join: boolean): Promise<Attempt> {
+    const { key, owner } = claim;
+    const what = `${letter(claim)} ${claim.limit} ${whole(claim.claimTtl)} ${join ? 1 : 0}`;
+    const args = [owner, whole(claim.ttl), what];
+    if (this.link.slotOf) args.push(this.#inboxArgument(key));
+    return this.#attempts.attempt(keysOf(key), args).then(
+      (answer) => this.#attempted(owner, answer),
+      (error: unknown) => this.#unanswered(key, owner, error),
     );
-    const outcome = this.#outcome(answer);
-    if (outcome.granted || 'limit' in outcome) this.#inbox.forget(claim.owner);
-    else this.#inbox.answered(claim.owner);
+  }
+
+  #attempted(owner: string, answer: unknown): Attempt {
+    if (!Array.isArray(answer)) {
+      this.#inbox.forget(owner);
+      return { granted: true, fencingToken: toToken(answer) };
+    }
+    const outcome = outcomeOf(answer);
+    if (outcome.granted || 'limit' in outcome) this.#inbox.forget(owner);
+    else this.#inbox.answered(owner);
     if (!('limit' in outcome)) this.#deliver(answer, outcome.granted ? 3 : 4, toStamp(answer[2]));
     return outcome;
   }
 
+  /** The answer of a release, or of a script that answers like it. */
+  #released(answer: unknown): boolean {
+    if (!Array.isArray(answer)) return Number(answer) === 1;
+    this.#deliver(answer, 2, toStamp(answer[1]));
+    return Number(answer[0]) === 1;
+  }
+
+  /** The answer may have brought grants to other waiters of this instance: they look for themselves. */
+  #unanswered(key: string, owner: string | undefined, error: unknown): never {
+    this.#inbox.missed(key, owner);
+    throw error;
+  }
+
   /** The replicas may not have a pushed grant yet: the waiter hears of it when they do. */
   async #confirm({ key, owner }: Claim): Promise<boolean> {
-    const [held] = await this.#run(this.#scripts.confirm, [key], [owner], this.#take);
+    const [held] = await this.#run(this.#protocol.confirm, [key], [owner], this.#take);
     return Number(held) === 1;
   }
 
-  /** Runs a script whose answer may bring grants to other waiters of this instance: if it is lost, they look for themselves. */
-  async #serving(
-    key: string,
-    script: Script,
-    args: readonly (string | number)[],
-    run?: Run,
-  ): Promise<readonly unknown[]> {
+  /** Runs a script whose answer may bring grants to other waiters of this instance. */
+  async #serving(key: string, script: Script, ...args: string[]): Promise<unknown> {
     try {
-      return await this.#run(script, [key], this.link.slotOf ? [...args, INBOX + this.#inboxesOf(key)] : args, run);
+      return await this.link.run(script, keysOf(key), this.link.slotOf ? [...args, this.#inboxArgument(key)] : args);
     } catch (error) {
-      this.#inbox.missed(key, String(args[0]));
-      throw error;
+      return this.#unanswered(key, args[0], error);
     }
+  }
+
+  /** What the scripts put before an instance to have the channel of its inbox; only in a cluster does it depend on the key. */
+  #inboxArgument(key: string): string {
+    return INBOX + this.#inboxesOf(key);
   }
 
   /** What the names of inboxes begin with for this key: nothing, or in a cluster the tag of its slot. An instance's name is the rest. */
@@ -209,23 +245,22 @@ export class RedisBackend implements KeyBackend {
     run = this.link.run,
   ): Promise<readonly unknown[]> {
     const answer = await run(script, names.flatMap(keysOf), args);
-    if (!Array.isArray(answer))
-      throw new TypeError(`Redis answered a lock script with ${typeof answer}; is a proxy in between?`);
-    return answer;
-  }
-
-  #outcome(answer: readonly unknown[]): Attempt {
-    const [status, first, at, holder] = answer;
-    if (Number(status) === 1) return { granted: true, fencingToken: toToken(first), at: toStamp(at) };
-    if (Number(status) === -1) return { granted: false, limit: Number(first) };
-    const busy = { granted: false, retryAfterMs: Number(first), at: toStamp(at) } as const;
-    return typeof holder === 'string' && holder ? { ...busy, holder } : busy;
+    if (Array.isArray(answer)) return answer;
+    throw strangeAnswer(answer);
   }
 
   /** Grants to other waiters of this instance come with the answer: owner, token, owner, token… */
   #deliver(answer: readonly unknown[], from: number, at: number): void {
     for (let i = from; i + 1 < answer.length; i += 2) this.#inbox.grant(String(answer[i]), toToken(answer[i + 1]), at);
   }
+}
+
+function outcomeOf(answer: readonly unknown[]): Attempt {
+  const [status, first, at, holder] = answer;
+  if (Number(status) === 1) return { granted: true, fencingToken: toToken(first), at: toStamp(at) };
+  if (Number(status) === -1) return { granted: false, limit: Number(first) };
+  const busy = { granted: false, retryAfterMs: Number(first), at: toStamp(at) } as const;
+  return typeof holder === 'string' && holder ? { ...busy, holder } : busy;
 }
 
 /** The three keys of a lock. They share the hash tag. */
@@ -251,7 +286,7 @@ const OWN_TAG = /(?<=^[^{]*)\{[^}]+\}/;
 
 const letter = (claim: Claim): 'x' | 's' | 'p' => (claim.limit > 1 ? 'p' : claim.mode === 'shared' ? 's' : 'x');
 /** Redis takes whole milliseconds; a part of one is given to the holder. */
-const whole = (milliseconds: number): number => Math.ceil(milliseconds);
+const whole = (milliseconds: number): string => String(Math.ceil(milliseconds));
 /** The scripts stamp in microseconds, the port in milliseconds. */
 const toStamp = (microseconds: unknown): number => Number(microseconds) / 1000;
 const toToken = (value: unknown): bigint => BigInt(typeof value === 'number' ? value : String(value));

@@ -1,0 +1,104 @@
+import { isRefusal, type Run, strangeAnswer } from './link.js';
+import { type Protocol, RELEASES, type Script } from './protocol/index.js';
+
+interface Call {
+  readonly script: Script;
+  readonly keys: readonly string[];
+  readonly args: readonly string[];
+  readonly resolve: (answer: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** How many go in one script: enough to share its cost, few enough for the server to begin while more are being made. */
+const TOGETHER = 16;
+
+/**
+ * Attempts and releases on their way to one server. One that comes while nothing is on its way goes at once. While the server is
+ * at work anyway, whatever one turn of the event loop asks for goes together: a script for many costs both sides far less than
+ * many scripts.
+ */
+export class Calls {
+  #onTheWay = 0;
+  #gathered: Call[] = [];
+
+  /** @param apart each goes by itself and at once */
+  constructor(
+    private readonly run: Run,
+    private readonly protocol: Pick<Protocol, 'attempt' | 'release' | 'together'>,
+    private readonly apart: boolean,
+  ) {}
+
+  /** The answer of ATTEMPT to these arguments. */
+  attempt(keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    return this.#ask(this.protocol.attempt, keys, args);
+  }
+
+  /** The answer of RELEASE to these arguments. */
+  release(keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    return this.#ask(this.protocol.release, keys, args);
+  }
+
+  #ask(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    if (this.apart) return this.run(script, keys, args);
+    return new Promise((resolve, reject) => {
+      const call = { script, keys, args, resolve, reject };
+      if (this.#onTheWay === 0) this.#send([call]);
+      else this.#gather(call);
+    });
+  }
+
+  #gather(call: Call): void {
+    const count = this.#gathered.push(call);
+    if (count === 1) process.nextTick(() => this.#sendGathered());
+    else if (count === TOGETHER) this.#sendGathered();
+  }
+
+  #sendGathered(): void {
+    const calls = this.#gathered;
+    this.#gathered = [];
+    this.#send(calls);
+  }
+
+  #send(calls: readonly Call[]): void {
+    const [first, ...others] = calls;
+    if (!first) return;
+    this.#onTheWay++;
+    const answer = others.length === 0 ? this.run(first.script, first.keys, first.args) : this.#runTogether(calls);
+    answer.then(
+      (answer) => {
+        this.#onTheWay--;
+        if (others.length === 0) first.resolve(answer);
+        else this.#answered(calls, answer);
+      },
+      (error: unknown) => {
+        this.#onTheWay--;
+        first.reject(error);
+        // What the server refused failed at the first, and the others did not run. Without an answer, nobody knows of any.
+        if (isRefusal(error)) this.#send(others);
+        else for (const call of others) call.reject(error);
+      },
+    );
+  }
+
+  #runTogether(calls: readonly Call[]): Promise<unknown> {
+    const { release, together } = this.protocol;
+    const keys: string[] = [];
+    const args: string[] = [];
+    for (const call of calls) {
+      keys.push(...call.keys);
+      if (call.script === release) args.push(call.args[0] ?? '', call.args[1] ?? '0', RELEASES);
+      else args.push(...call.args);
+    }
+    return this.run(together, keys, args);
+  }
+
+  #answered(calls: readonly Call[], answers: unknown): void {
+    if (!Array.isArray(answers) || answers.length === 0) {
+      for (const call of calls) call.reject(strangeAnswer(answers));
+      return;
+    }
+    for (const [index, answer] of answers.entries()) calls[index]?.resolve(answer);
+    // The one behind these failed: it learns why when it is the first of the rest.
+    this.#send(calls.slice(answers.length));
+  }
+}

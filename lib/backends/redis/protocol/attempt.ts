@@ -1,0 +1,93 @@
+import { lua } from './script.js';
+import { FAR_LOOK_MS, NEAR_LOOK_MS, WAITER_SILENCE_MS } from './state.js';
+
+/**
+ * The same as what follows it comes to for a plain lock that nobody else uses, in four calls and without the rest of the
+ * script: defining a dozen functions costs Redis more than these calls do.
+ * @param clock reads the server's time, where that was not done before
+ */
+export const attemptFree = (clock: string) => lua`
+local read = redis.call('HMGET', KEYS[k], 't', 'o', 'e', 'n', 'r', 's')
+if not (read[2] or read[4] or read[5] or read[6]) and string.byte(ARGV[a + 3]) == 120 then
+  ${clock}
+  local token = math.max((tonumber(read[1]) or 0) + 1, us)
+  redis.call('HSET', KEYS[k], 't', string.format('%d', token), 'o', ARGV[a + 1], 'e', string.format('%d', us / 1000 + ARGV[a + 2]))
+  redis.call('PEXPIRE', KEYS[k], string.format('%d', ARGV[a + 2] + KEEP))
+  return token
+end
+`;
+
+/**
+ * ARGV: owner, ttl, "<mode: x, s, p> <limit> <claim ms> <join the line: 0, 1>"
+ * Answer: a token, or {1, token, server µs, mine…} granted; {0, look again in ms, server µs, a holder, mine…} busy;
+ * {-1, limit in force} a clash of kinds
+ */
+export const ATTEMPT = lua`
+local me, ttl = ARGV[a + 1], tonumber(ARGV[a + 2])
+local mode, limit, claim, join = string.match(ARGV[a + 3], '^(%a) (%d+) (%d+) (%d)$')
+mine, caller, join = {}, instance(me), join == '1'
+local L = load(k, me, read)
+-- The reply to an earlier sending was lost, or a pushed grant was: it is ours, and the lease counts from this sending.
+if L.owner == me or (L.count > 0 and redis.call('ZSCORE', L.set, me)) then return { 1, again(L, me, ttl), us } end
+local other = clash(L, mode, tonumber(limit))
+if other then return { -1, other } end
+if not L.waiting and open(L, mode) then return { 1, take(L, me, mode, ttl), us } end
+local token, blocked, newcomer = nil, not L.waiting, false
+if join then
+  local arrival = (tonumber(L.waiting) or 0) + 1
+  local record = mode .. ' ' .. claim .. ' ' .. whole(now + ${WAITER_SILENCE_MS})
+  if redis.call('ZADD', L.line, 'NX', whole(arrival), me) == 1 then
+    redis.call('HSET', L.k, 's', whole(arrival), 'w:' .. me, record)
+    L.waiting, newcomer = arrival, true
+  else
+    redis.call('HSET', L.k, 'w:' .. me, record)
+    arrival = 0
+  end
+  -- Whoever looks again keeps the line alive; of those who come, now and then one.
+  if arrival % 16 < 2 then
+    live(L.line, ${WAITER_SILENCE_MS * 4}, ${WAITER_SILENCE_MS * 2})
+    live(L.k, ${WAITER_SILENCE_MS * 4} + KEEP, ${WAITER_SILENCE_MS * 2})
+  end
+end
+if L.waiting then token, blocked = serve(L, join and me or nil, ttl, newcomer) end
+if not join and not blocked and open(L, mode) then
+  -- Everybody in line is out of reach, and maybe the caller has a place there as well.
+  L.till = L.waiting and not forget(L, me) and standBack(L, redis.call('ZCARD', L.line))
+  if not L.till then token = take(L, me, mode, ttl) end
+end
+if token then return reply(1, token, us) end
+local look, holder = remaining(L)
+if L.till then look = L.till - now + 1 end
+local rank = join and redis.call('ZRANK', L.line, me)
+look = math.min(look, rank and (rank == 0 or rank > 3) and ${FAR_LOOK_MS} or ${NEAR_LOOK_MS})
+return reply(0, look, us, holder)
+`;
+
+/**
+ * All or none of several locks, without joining a line. One token for all, above each one's last.
+ * KEYS: three for each lock. ARGV: owner, mode, limit, ttl for each lock
+ * Answer: {1, server µs, token…}; {0, look again in ms, server µs, a holder}; {-1, limit in force, number of the lock}
+ */
+export const ATTEMPT_ALL = lua`
+local all, highest = {}, us
+for i = 1, #KEYS / 3 do
+  local L, a = load(i * 3 - 2), i * 4 - 3
+  L.me, L.mode, L.limit, L.ttl = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
+  L.held = L.owner == L.me or (L.count > 0 and redis.call('ZSCORE', L.set, L.me))
+  if not L.held then
+    local other = clash(L, L.mode, L.limit)
+    if other then return { -1, other, i } end
+    if L.waiting or not open(L, L.mode) then
+      local look, holder = remaining(L)
+      return { 0, look, us, holder }
+    end
+  end
+  highest = math.max(highest, L.last + 1)
+  all[i] = L
+end
+local answer = { 1, us }
+for i, L in ipairs(all) do
+  if L.held then answer[i + 2] = again(L, L.me, L.ttl) else answer[i + 2] = take(L, L.me, L.mode, L.ttl, highest) end
+end
+return answer
+`;

@@ -1,0 +1,74 @@
+/**
+ * The Redis protocol: one script for each verb, each one round trip. Every verb is idempotent by owner: sent again it gives the
+ * same answer and changes nothing but the lease.
+ */
+import { ATTEMPT, ATTEMPT_ALL, attemptFree } from './attempt.js';
+import { INSPECT } from './inspect.js';
+import { DOWNGRADE, FORCE, RELEASE, RELEASE_QUIET } from './release.js';
+import { CONFIRM, RENEW, RENEW_ALONE } from './renew.js';
+import { lua, type Script, script } from './script.js';
+import { CLOCK, PUSH, PUSH_IN_SLOT, STATE, TIME } from './state.js';
+import { TOGETHER } from './together.js';
+
+export { KEYS_OF_A_LOCK, type Script } from './script.js';
+export { INBOX, WAITER_SILENCE_MS } from './state.js';
+export { RELEASES } from './together.js';
+
+export interface Protocol {
+  readonly attempt: Script;
+  readonly attemptAll: Script;
+  readonly release: Script;
+  readonly renew: Script;
+  readonly downgrade: Script;
+  readonly force: Script;
+  readonly inspect: Script;
+  readonly confirm: Script;
+  /** Attempts and releases of several locks. Not in a cluster, where they would have to share a slot. */
+  readonly together: Script;
+}
+
+/** Where a verb's own KEYS and ARGV begin. */
+const ALONE = lua`
+local k, a = 1, 0
+`;
+
+const ELSEWHERE = lua`
+return redis.error_reply('TRYAGAIN the slot of this lock is on its way to another node')
+`;
+
+/** @param counterTtl how long a lock's fencing counter outlives its last holder, in milliseconds */
+export function protocol(counterTtl: number): Protocol {
+  return assemble(counterTtl, PUSH);
+}
+
+/** The same for a cluster: what pushes takes one more argument, the name of the slot's inboxes up to the instance. */
+export function clusterProtocol(counterTtl: number): Protocol {
+  const inSlot = assemble(counterTtl, PUSH_IN_SLOT);
+  const keep = keeping(counterTtl);
+  return {
+    ...inSlot,
+    attempt: { ...inSlot.attempt, narrow: script(keep, ALONE, attemptFree(TIME), ELSEWHERE) },
+    release: { ...inSlot.release, narrow: script(keep, ALONE, RELEASE_QUIET, ELSEWHERE) },
+    renew: { ...inSlot.renew, narrow: script(keep, CLOCK, RENEW_ALONE, ELSEWHERE) },
+  };
+}
+
+const keeping = (counterTtl: number) => lua`
+local KEEP = ${counterTtl}
+`;
+
+function assemble(counterTtl: number, push: string): Protocol {
+  const keep = keeping(counterTtl);
+  const state = CLOCK + push + STATE;
+  return {
+    attempt: script(keep, ALONE, attemptFree(TIME), state, ATTEMPT),
+    attemptAll: script(keep, state, ATTEMPT_ALL),
+    release: script(keep, ALONE, RELEASE_QUIET, state, RELEASE),
+    renew: script(keep, CLOCK, RENEW),
+    downgrade: script(keep, state, DOWNGRADE),
+    force: script(keep, state, FORCE),
+    inspect: script(CLOCK, INSPECT),
+    confirm: script(CONFIRM),
+    together: script(keep, state, TOGETHER),
+  };
+}

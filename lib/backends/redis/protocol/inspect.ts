@@ -1,0 +1,27 @@
+import { lua } from './script.js';
+
+/** Changes nothing. Answer: {limit in force, waiting, shared (0, 1), then owner, token, milliseconds left for each holder} */
+export const INSPECT = lua`
+local k, line, set = KEYS[1], KEYS[2], KEYS[3]
+local f = redis.call('HMGET', k, 't', 'o', 'e', 'n')
+local holders, shared = {}, 0
+if f[2] and tonumber(f[3]) > now then holders = { f[2], tonumber(f[1]), tonumber(f[3]) - now } end
+local members = redis.call('ZRANGE', set, 0, -1, 'WITHSCORES')
+for i = 1, #members, 2 do
+  local left = tonumber(members[i + 1]) - now
+  if left > 0 then
+    shared = 1
+    holders[#holders + 1] = members[i]
+    holders[#holders + 1] = tonumber(redis.call('HGET', k, 't:' .. members[i]) or 0)
+    holders[#holders + 1] = left
+  end
+end
+local waiting = 0
+for _, owner in ipairs(redis.call('ZRANGE', line, 0, -1)) do
+  local deadline = string.match(redis.call('HGET', k, 'w:' .. owner) or '', '^%a %d+ (%d+)')
+  if deadline and tonumber(deadline) > now then waiting = waiting + 1 end
+end
+local out = { shared == 1 and tonumber(f[4]) or 1, waiting, shared }
+for i = 1, #holders do out[i + 3] = holders[i] end
+return out
+`;

@@ -1,0 +1,83 @@
+import { lua } from './script.js';
+
+/** What a release comes to where nobody waits, nothing is kept closed, and the counter stays. */
+export const RELEASE_QUIET = lua`
+local read = redis.call('HMGET', KEYS[k], 't', 'o', 'e', 'n', 'r', 's')
+if read[2] == ARGV[a + 1] and not read[6] and KEEP > 0 and (ARGV[a + 2] or '0') == '0' then
+  redis.call('HDEL', KEYS[k], 'o', 'e')
+  return 1
+end
+`;
+
+/**
+ * ARGV: owner, milliseconds to keep the key closed (may be left out where nothing follows)
+ * Answer: 1, or {was it held (0, 1), server µs, mine…}
+ */
+export const RELEASE = lua`
+local me, closed = ARGV[a + 1], tonumber(ARGV[a + 2] or 0)
+mine, caller = {}, instance(me)
+local L = load(k, me, read)
+local held = 0
+if L.owner == me then
+  held = 1
+  if closed > 0 then
+    -- Nobody's, until then: renewals and releases of the old owner no longer match. Its end moved, so the head looks anew.
+    L.owner, L.ends = me .. '~', now + closed
+    redis.call('HSET', L.k, 'o', L.owner, 'e', whole(L.ends))
+    live(L.k, closed + KEEP)
+  else
+    L.owner = nil
+  end
+elseif L.count > 0 and redis.call('ZREM', L.set, me) == 1 then
+  held = 1
+  local token = redis.call('HGET', L.k, 't:' .. me)
+  redis.call('HDEL', L.k, 't:' .. me)
+  if closed > 0 then
+    redis.call('ZADD', L.set, whole(now + closed), me .. '~')
+    redis.call('HSET', L.k, 't:' .. me .. '~', token)
+  else
+    L.count = L.count - 1
+    if L.count == 0 then redis.call('HDEL', L.k, 'r') end
+  end
+elseif L.waiting then
+  forget(L, me)
+end
+if L.waiting then
+  serve(L, nil, 0)
+  local head = held == 1 and closed > 0 and redis.call('ZRANGE', L.line, 0, 0)[1]
+  if head then push(instance(head), 'l ' .. head) end
+end
+if L.stored and not L.owner then redis.call('HDEL', L.k, 'o', 'e') end
+idle(L)
+return reply(held, us)
+`;
+
+/** ARGV: owner. Answer: {was it held (0, 1), server µs, mine…}. The token stays; the lease goes on as it was. */
+export const DOWNGRADE = lua`
+local me = ARGV[1]
+caller = instance(me)
+local L = load(1, me)
+if L.owner ~= me then return { L.count > 0 and redis.call('ZSCORE', L.set, me) and 1 or 0, us } end
+redis.call('HDEL', L.k, 'o', 'e')
+redis.call('HSET', L.k, 't:' .. me, whole(L.last), 'r', '1')
+redis.call('ZADD', L.set, whole(L.ends), me)
+live(L.set, L.ends - now)
+L.owner, L.stored, L.count = nil, false, 1
+if L.waiting then serve(L, nil, 0) end
+return reply(1, us)
+`;
+
+/** Answer: the owners that lost the key. Each is told through its inbox as well. */
+export const FORCE = lua`
+local L = load(1)
+local victims = redis.call('ZRANGE', L.set, 0, -1)
+redis.call('DEL', L.set)
+for _, owner in ipairs(victims) do redis.call('HDEL', L.k, 't:' .. owner) end
+redis.call('HDEL', L.k, 'o', 'e', 'r')
+if L.owner then victims[#victims + 1] = L.owner end
+for _, owner in ipairs(victims) do push(instance(owner) or '', 'x ' .. owner) end
+L.owner, L.stored, L.count = nil, false, 0
+if L.waiting then serve(L, nil, 0) end
+idle(L)
+return victims
+`;

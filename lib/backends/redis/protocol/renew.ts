@@ -1,0 +1,52 @@
+import { lua } from './script.js';
+
+/**
+ * KEYS: three for each lock. ARGV: owner, ttl for each lock
+ * A lease is never shortened: the holder may believe in the longer one, when the answer to this is lost.
+ * Answer: for each lock whether it is still held (0, 1). A key of another type is not our lock any more, and only that.
+ */
+export const RENEW = lua`
+local answer = {}
+for i = 1, #KEYS / 3 do
+  local k, set, me, ttl = KEYS[i * 3 - 2], KEYS[i * 3], ARGV[i * 2 - 1], tonumber(ARGV[i * 2])
+  local f = redis.pcall('HMGET', k, 'o', 'e', 'r')
+  answer[i] = 0
+  if not f.err and f[1] == me then
+    if tonumber(f[2]) > now then
+      redis.call('HSET', k, 'e', whole(math.max(tonumber(f[2]), now + ttl)))
+      answer[i] = 1
+    end
+  elseif not f.err and f[3] then
+    local ends = redis.call('ZSCORE', set, me)
+    if ends and tonumber(ends) > now then
+      redis.call('ZADD', set, 'GT', whole(now + ttl), me)
+      live(set, ttl)
+      answer[i] = 1
+    end
+  end
+  if answer[i] == 1 then live(k, ttl + KEEP) end
+end
+return answer
+`;
+
+/** What of a renewal needs the exclusive owner's field only. ARGV: owner, ttl */
+export const RENEW_ALONE = lua`
+local f = redis.call('HMGET', KEYS[1], 'o', 'e', 'r')
+if f[1] == ARGV[1] and tonumber(f[2]) > now then
+  redis.call('HSET', KEYS[1], 'e', whole(math.max(tonumber(f[2]), now + ARGV[2])))
+  live(KEYS[1], ARGV[2] + KEEP)
+  return { 1 }
+end
+if not f[3] then return { 0 } end
+`;
+
+/**
+ * Writes a pushed grant once more, as it is, so that this connection can wait until the replicas have it.
+ * ARGV: owner. Answer: {is it held (0, 1)}
+ */
+export const CONFIRM = lua`
+local f = redis.call('HMGET', KEYS[1], 't', 'o', 'r')
+if f[2] ~= ARGV[1] and not (f[3] and redis.call('ZSCORE', KEYS[3], ARGV[1])) then return { 0 } end
+redis.call('HSET', KEYS[1], 't', f[1])
+return { 1 }
+`;

@@ -1,0 +1,40 @@
+import { ATTEMPT, attemptFree } from './attempt.js';
+import { RELEASE, RELEASE_QUIET } from './release.js';
+import { lua } from './script.js';
+
+/** Instead of an attempt's third argument: a release. */
+export const RELEASES = 'r';
+
+/**
+ * Attempts and releases of several locks, one after another, as if each had come alone: what defining the functions and calling
+ * the script costs is paid once.
+ * KEYS: three for each. ARGV: three for each, those of ATTEMPT, or those of RELEASE and `RELEASES`
+ * Answer: one for each up to the first that failed. That one fails the whole script only if it is the first, so whoever asks for the
+ * rest again learns which one it was, and why, and does nothing twice.
+ */
+export const TOGETHER = lua`
+local function attempt(k, a)
+${attemptFree('')}
+${ATTEMPT}
+end
+
+local function release(k, a)
+${RELEASE_QUIET}
+${RELEASE}
+end
+
+local answers = {}
+for a = 0, #ARGV - 1, 3 do
+  local done, answer = pcall(ARGV[a + 3] == '${RELEASES}' and release or attempt, a + 1, a)
+  if done then
+    answers[#answers + 1] = answer
+  elseif a > 0 then
+    break
+  else
+    return type(answer) == 'table' and answer or redis.error_reply(answer)
+  end
+  -- Each comes later than the one before, also in the eyes of those who compare when they were answered.
+  us = us + 1
+end
+return answers
+`;
