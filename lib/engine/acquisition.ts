@@ -10,8 +10,9 @@ import { Turn, type TurnListener } from './turn.js';
 import { type Released, withdraw, withdrawSoon } from './undo.js';
 
 /** How an attempt at one key or at all of them ended. */
-type Outcome =
-  | { readonly held: readonly HeldKey[] }
+type Outcome = { readonly held: readonly HeldKey[] } | Failure;
+
+type Failure =
   | { readonly busy: string | undefined }
   | { readonly clash: number }
   | { readonly unknown: unknown }
@@ -54,12 +55,21 @@ export class Acquisition implements TurnListener {
   async run(once: boolean): Promise<Hold | undefined> {
     const { signal } = this.options;
     const stop = signal && onAbort(signal, () => this.cancel(signal.reason));
+    const [only] = this.keys;
     try {
-      const outcome = await this.#whole();
-      if ('held' in outcome) return this.#acquired(outcome.held);
-      const error = this.#failed(outcome);
-      if (once && error instanceof LockTimeoutError) return undefined;
-      throw error;
+      for (;;) {
+        const outcome = await (this.keys.length === 1 && only !== undefined ? this.#one(only) : this.#several());
+        // All keys, and still all of them when the last one came.
+        if ('held' in outcome && !this.#cancelled && outcome.held.every(({ lease }) => lease.live)) {
+          return this.#acquired(outcome.held);
+        }
+        if ('held' in outcome) await this.#rollBack(outcome.held);
+        const failure = this.#failureOf(outcome);
+        if (!failure) continue;
+        const error = this.#failed(failure);
+        if (once && error instanceof LockTimeoutError) return undefined;
+        throw error;
+      }
     } finally {
       stop?.();
     }
@@ -76,21 +86,11 @@ export class Acquisition implements TurnListener {
     if (this.#withdrawn?.has(claim)) this.parts.undo.expect(withdraw(this.parts, claim));
   }
 
-  /** All keys, and still all of them when the last one came. */
-  async #whole(): Promise<Outcome> {
-    for (;;) {
-      const outcome = await this.#all();
-      if (!('held' in outcome)) return this.#cancelled ? { cancelled: this.#cancelled.reason } : outcome;
-      if (!this.#cancelled && outcome.held.every(({ lease }) => lease.live)) return outcome;
-      await this.#rollBack(outcome.held);
-      if (this.#cancelled) return { cancelled: this.#cancelled.reason };
-      if (this.parts.clock.now() >= this.#deadline) return { unknown: OVER_BEFORE_IT_BEGAN };
-    }
-  }
-
-  #all(): Promise<Outcome> {
-    const [only] = this.keys;
-    return this.keys.length === 1 && only !== undefined ? this.#one(only) : this.#several();
+  /** Why it failed, or nothing while there is time to try again. */
+  #failureOf(outcome: Outcome): Failure | undefined {
+    if (this.#cancelled) return { cancelled: this.#cancelled.reason };
+    if (!('held' in outcome)) return outcome;
+    return this.parts.clock.now() >= this.#deadline ? { unknown: OVER_BEFORE_IT_BEGAN } : undefined;
   }
 
   async #several(): Promise<Outcome> {
@@ -123,7 +123,7 @@ export class Acquisition implements TurnListener {
         late: (answer) => {
           if (answer && !('granted' in answer)) for (const claim of claims) this.onLateGrant(claim);
         },
-        giveUp: (giveUp) => {
+        canGiveUp: (giveUp) => {
           this.#giveUp = giveUp;
         },
       });
@@ -210,7 +210,7 @@ export class Acquisition implements TurnListener {
     return hold;
   }
 
-  #failed(outcome: Exclude<Outcome, { held: unknown }>): unknown {
+  #failed(outcome: Failure): unknown {
     const { clock, emit } = this.parts;
     const waitedMs = Math.round(clock.now() - this.#startedAt);
     if ('busy' in outcome) {

@@ -16,33 +16,31 @@ export class GivenUpError extends Error {
   }
 }
 
-export interface AskOptions<T> {
+/** Whoever wants to know more of a question than its answer. */
+export interface Asker<T> {
   /** Gets an answer that came after its question had timed out or was given up, so that it can be undone. */
-  readonly late?: (answer: T) => void;
+  late(answer: T): void;
   /** Is handed the way to give the question up, which rejects it at once. */
-  readonly giveUp?: (giveUp: () => void) => void;
+  canGiveUp?(giveUp: () => void): void;
 }
 
 /** Asks the server with a time limit, because every client library waits for a frozen server without one. */
-export function ask<T>(
-  clock: Clock,
-  milliseconds: number,
-  question: () => Promise<T>,
-  options?: AskOptions<T>,
-): Promise<T> {
+export function ask<T>(clock: Clock, milliseconds: number, question: () => Promise<T>, asker?: Asker<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
+    // Sent first: what is set up while the question is on its way costs no time.
+    const answer = question();
     let over = false;
     const end = (error: Error): void => {
       over = true;
       cancel();
       reject(error);
     };
-    const cancel = clock.after(milliseconds, () => end(new NoAnswerError(milliseconds)));
-    options?.giveUp?.(() => end(new GivenUpError()));
-    question().then(
+    const cancel = clock.limit(milliseconds, () => end(new NoAnswerError(milliseconds)));
+    asker?.canGiveUp?.(() => end(new GivenUpError()));
+    answer.then(
       (answer) => {
         cancel();
-        if (over) options?.late?.(answer);
+        if (over) asker?.late(answer);
         else resolve(answer);
       },
       (error: unknown) => {

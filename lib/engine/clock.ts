@@ -8,16 +8,68 @@ export interface Clock {
    * Calls `run` once after `ms`; returns how to cancel it. A `background` timer does not keep the process alive.
    */
   after(ms: number, run: () => void, background?: boolean): () => void;
+  /** As `after`, for the time limits of calls: nearly all of them are cancelled a moment later, so this has to be cheap. */
+  limit(ms: number, run: () => void): () => void;
 }
 
 /** Node truncates longer timers to 1 ms, so they are cut to this and whoever asked looks again. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  after(ms, run, background = false) {
+interface Limit {
+  readonly at: number;
+  readonly run: () => void;
+}
+
+/** The clock of this machine. */
+export class SystemClock implements Clock {
+  readonly #limits = new Set<Limit>();
+  /** One timer for all limits, set for the earliest. It stays when that is cancelled: it fires for nothing, and that seldom. */
+  #timer: NodeJS.Timeout | undefined;
+  #firesAt = Infinity;
+
+  now(): number {
+    return performance.now();
+  }
+
+  after(ms: number, run: () => void, background = false): () => void {
     const timer = setTimeout(run, Math.min(Math.max(0, Math.ceil(ms)), LONGEST_TIMER));
     if (background) timer.unref();
     return () => clearTimeout(timer);
-  },
-};
+  }
+
+  limit(ms: number, run: () => void): () => void {
+    const now = this.now();
+    const limit = { at: now + ms, run };
+    this.#limits.add(limit);
+    // One that should have fired before may never do: a test may have put timers of its own in the place of Node's, and back.
+    const overdue = this.#firesAt < now;
+    if (overdue || limit.at < this.#firesAt) this.#arm(overdue ? now : limit.at, now);
+    else if (this.#limits.size === 1) this.#timer?.ref();
+    return () => {
+      // With nothing left to limit it must not keep the process alive.
+      if (this.#limits.delete(limit) && this.#limits.size === 0) this.#timer?.unref();
+    };
+  }
+
+  #arm(at: number, now: number): void {
+    clearTimeout(this.#timer);
+    this.#firesAt = at;
+    this.#timer = setTimeout(() => this.#fire(), Math.min(Math.ceil(at - now), LONGEST_TIMER));
+  }
+
+  #fire(): void {
+    this.#timer = undefined;
+    this.#firesAt = Infinity;
+    const now = this.now();
+    let next = Infinity;
+    for (const limit of this.#limits) {
+      if (limit.at > now) {
+        next = Math.min(next, limit.at);
+      } else {
+        this.#limits.delete(limit);
+        limit.run();
+      }
+    }
+    if (next < this.#firesAt) this.#arm(next, now);
+  }
+}

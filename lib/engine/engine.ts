@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import type { LockBackend } from '../backends/backend.js';
 import { Acquisition } from './acquisition.js';
 import { ask } from './call.js';
-import { type Clock, systemClock } from './clock.js';
+import { type Clock, SystemClock } from './clock.js';
 import { type Duration, toMilliseconds } from './duration.js';
 import { type Entered, enter } from './enter.js';
 import { LockBackendError, LockClosedError, type LockErrorDetails } from './errors.js';
@@ -70,7 +70,7 @@ export class LockEngine {
   ) {
     this.name = options.name ?? 'default';
     this.#prefix = checkedPrefix(options.prefix ?? 'lock:');
-    this.#clock = options.clock ?? systemClock;
+    this.#clock = options.clock ?? new SystemClock();
     this.#callTimeout = toMilliseconds('callTimeout', options.callTimeout ?? '2s');
     this.#defaults = options.defaults ?? {};
     this.validate(this.#defaults);
@@ -195,10 +195,8 @@ export class LockEngine {
   }
 
   /** Acquires as `acquire` does. For the engine's own parts. */
-  async hold(key: string | readonly string[], options?: AcquireOptions): Promise<Hold> {
-    const hold = await this.#acquire(key, options, false);
-    if (hold) return hold;
-    throw this.#closed(joined(canonicalKeys(key)));
+  hold(key: string | readonly string[], options?: AcquireOptions): Promise<Hold> {
+    return this.#acquire(key, options, false);
   }
 
   /** The options with defaults filled in; the same object is only looked at once. */
@@ -211,6 +209,8 @@ export class LockEngine {
     return resolved;
   }
 
+  #acquire(key: string | readonly string[], options: AcquireOptions | undefined, once: false): Promise<Hold>;
+  #acquire(key: string | readonly string[], options: AcquireOptions | undefined, once: true): Promise<Hold | undefined>;
   async #acquire(
     key: string | readonly string[],
     options: AcquireOptions = NONE,
@@ -224,7 +224,9 @@ export class LockEngine {
     const acquisition = new Acquisition(keys, once || draining ? { ...resolved, wait: 0 } : resolved, this.#parts);
     this.#acquisitions.add(acquisition);
     try {
-      return await acquisition.run(once || draining);
+      const hold = await acquisition.run(once || draining);
+      if (hold || once) return hold;
+      throw this.#closed(joined(keys));
     } finally {
       this.#acquisitions.delete(acquisition);
       this.#onEnd?.();

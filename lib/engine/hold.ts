@@ -27,7 +27,6 @@ export interface HoldOptions {
 
 /** A lock that is held: one lease for each of its keys, lost when any of them is. */
 export class Hold implements Lock, LeaseListener {
-  readonly keys: readonly string[];
   readonly owner: string;
   readonly fencingToken: bigint | undefined;
   readonly acquiredAt: number;
@@ -42,7 +41,6 @@ export class Hold implements Lock, LeaseListener {
     private readonly options: HoldOptions,
     private readonly parts: EngineParts,
   ) {
-    this.keys = heldKeys.map(({ key }) => key);
     this.owner = heldKeys[0]?.claim.owner ?? '';
     this.fencingToken = highest(heldKeys);
     this.acquiredAt = parts.clock.now();
@@ -51,6 +49,10 @@ export class Hold implements Lock, LeaseListener {
     if (options.maxHold !== Infinity) {
       this.#stopMaxHold = parts.clock.after(options.maxHold, () => this.#endByMaxHold(), true);
     }
+  }
+
+  get keys(): readonly string[] {
+    return this.heldKeys.map(({ key }) => key);
   }
 
   get key(): string {
@@ -211,13 +213,13 @@ export class Hold implements Lock, LeaseListener {
     return wasHeld && !gone;
   }
 
-  async #letGo({ claim, lease }: HeldKey, keepMs: number): Promise<Released> {
+  #letGo({ claim, lease }: HeldKey, keepMs: number): Promise<Released> {
     lease.unlisten(this);
+    // Unconfirmed, it is tried again for as long as the server may keep the lease.
+    const longest = lease.renewTo > claim.ttl ? { ...claim, ttl: lease.renewTo } : claim;
     // A renewal on its way would otherwise arrive after the release.
     const quiet = this.parts.family.unhang(claim, lease);
-    if (quiet) await quiet;
-    // Unconfirmed, it is tried again for as long as the server may keep the lease.
-    return withdraw(this.parts, { ...claim, ttl: Math.max(claim.ttl, lease.renewTo) }, keepMs);
+    return quiet ? quiet.then(() => withdraw(this.parts, longest, keepMs)) : withdraw(this.parts, longest, keepMs);
   }
 
   /** The watch-dog stops, and the lock ends with its lease. */

@@ -18,14 +18,12 @@ export function canonicalKeys(key: string | readonly string[]): readonly string[
   return [...new Set(key.map(checked))].sort();
 }
 
-const LONE_SURROGATE = /\p{Surrogate}/u;
-
 function checked(key: unknown): string {
   if (typeof key !== 'string')
     throw new LockKeyError(`A key is a string; this is ${key === null ? 'null' : typeof key}.`);
   if (key === '') throw new LockKeyError('The key is empty, so every caller would lock the same. Name what is locked.');
   // Half a surrogate pair has no UTF-8 form: on a server all such keys would be one.
-  if (LONE_SURROGATE.test(key))
+  if (!key.isWellFormed())
     throw new LockKeyError(`The key ${JSON.stringify(key)} has half a surrogate pair, which no server can store.`, {
       key,
     });
@@ -34,6 +32,6 @@ function checked(key: unknown): string {
 
 /** @throws LockConfigurationError when the prefix cannot be part of a key */
 export function checkedPrefix(prefix: string): string {
-  if (typeof prefix === 'string' && !LONE_SURROGATE.test(prefix)) return prefix;
+  if (typeof prefix === 'string' && prefix.isWellFormed()) return prefix;
   throw new LockConfigurationError(`\`prefix\` is ${JSON.stringify(prefix)}; it is a string, such as 'lock:'.`);
 }

@@ -1,5 +1,5 @@
 import { onAbort } from './abort.js';
-import { type Clock, systemClock } from './clock.js';
+import { type Clock, SystemClock } from './clock.js';
 import type { Duration } from './duration.js';
 import type { LockEngine } from './engine.js';
 import { LockClosedError, LockKeyError } from './errors.js';
@@ -62,7 +62,7 @@ export class Election {
     private readonly engine: LockEngine,
     readonly name: string,
     { ttl }: LeaderOptions = {},
-    { opened = Promise.resolve(), clock = systemClock }: ElectionSetting = {},
+    { opened = Promise.resolve(), clock = new SystemClock() }: ElectionSetting = {},
   ) {
     if (typeof name !== 'string' || name === '') {
       throw new LockKeyError('An election needs a name: what there is to lead, such as "reports".');

@@ -1,5 +1,5 @@
 import type { Attempt, Busy, Claim, Grant, Waiter } from '../backends/backend.js';
-import { type AskOptions, ask } from './call.js';
+import { type Asker, ask } from './call.js';
 import type { EngineParts } from './parts.js';
 import type { NotYet } from './validity.js';
 
@@ -40,7 +40,7 @@ export interface TurnListener {
  * The wait of one claim for one key: ask, stand in line, be pushed to or look again, until it is ours or time is up. It leaves
  * taking back what the server may hold to its caller.
  */
-export class Turn implements Waiter {
+export class Turn implements Waiter, Asker<Attempt> {
   #pushed: Grant | undefined;
   #look = false;
   #cancelled: { readonly reason: unknown } | undefined;
@@ -65,6 +65,14 @@ export class Turn implements Waiter {
   look(): void {
     this.#look = true;
     this.#wake?.();
+  }
+
+  late(answer: Attempt): void {
+    if (answer.granted) this.listener.onLateGrant(this.claim);
+  }
+
+  canGiveUp(giveUp: () => void): void {
+    this.#giveUp = giveUp;
   }
 
   cancel(reason: unknown): void {
@@ -119,17 +127,8 @@ export class Turn implements Waiter {
     const limit = patient
       ? Math.min(callTimeout, Math.max(this.deadline - clock.now(), SHORTEST_CALL_MS))
       : callTimeout;
-    return ask(clock, limit, () => (this.#question = family.attempt(this.claim, waiter)), this.#asking);
+    return ask(clock, limit, () => (this.#question = family.attempt(this.claim, waiter)), this);
   }
-
-  readonly #asking: AskOptions<Attempt> = {
-    late: (answer) => {
-      if (answer.granted) this.listener.onLateGrant(this.claim);
-    },
-    giveUp: (giveUp) => {
-      this.#giveUp = giveUp;
-    },
-  };
 
   #untilNextLook(answer: Busy, asked: number): number {
     const said = answer.retryAfterMs ?? LONGEST_POLL_MS;

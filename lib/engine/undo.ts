@@ -31,18 +31,16 @@ export class Undo {
   ) {}
 
   /** Tries once and waits for that; goes on in the background if it was not confirmed. */
-  async release(
+  release(
     release: () => Promise<boolean>,
     forgottenAfterMs: number,
     onUnknown: (error: unknown) => void,
   ): Promise<Released> {
-    try {
-      return await ask(this.clock, this.callTimeout, release);
-    } catch (error) {
+    return ask<Released>(this.clock, this.callTimeout, release).catch((error: unknown) => {
       onUnknown(error);
       this.#retry(release, this.clock.now() + forgottenAfterMs);
       return 'unknown';
-    }
+    });
   }
 
   get size(): number {

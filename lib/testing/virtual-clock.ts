@@ -108,6 +108,10 @@ export class VirtualClock implements Clock {
   }
 
   /** As in Node, a timer takes at least a millisecond, and whole ones. */
+  limit(ms: number, run: () => void): () => void {
+    return this.after(ms, run);
+  }
+
   after(ms: number, run: () => void, _background?: boolean): () => void {
     const timer: Timer = { run, cancelled: false };
     this.#armed.add(timer);

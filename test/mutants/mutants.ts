@@ -121,8 +121,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a release does not wait for the renewal that is on its way',
     file: 'engine/hold.ts',
-    find: 'if (quiet) await quiet;',
-    replace: 'void quiet;',
+    find: 'return quiet ? quiet.then(() => withdraw(this.parts, longest, keepMs)) :',
+    replace: 'return',
     killedBy: engine(
       'holding',
       'a release awaits the renewal that is on its way, so that this cannot bring the lock back',
@@ -284,8 +284,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'the counter of fencing tokens does not grow',
     file: 'backends/redis/protocol/attempt.ts',
-    find: 'local token = math.max((tonumber(read[1]) or 0) + 1, us)',
-    replace: 'local token = tonumber(read[1]) or us',
+    find: 'math.max((tonumber(read[1]) or 0) + 1, us), us / 1000',
+    replace: 'tonumber(read[1]) or us, us / 1000',
     killedBy: onRedis(
       '5 fencing: tokens of a key grow with each new owner over release, expiry and theft, and stay on re-entry',
     ),
@@ -303,6 +303,26 @@ export const mutants: readonly Mutant[] = [
     find: "redis.call('ZADD', L.line, 'NX', whole(arrival), me) == 1",
     replace: "redis.call('ZADD', L.line, whole(arrival), me) >= 0",
     killedBy: onRedis('asking again keeps the place in line'),
+  },
+  {
+    bug: 'a grant in the same script as the "not yet" before it looks no younger than that',
+    file: 'backends/redis/protocol/together.ts',
+    find: '  us = us + 1\n',
+    replace: '',
+    killedBy: {
+      spec: 'test/faults/redis-together.spec.ts',
+      test: 'a waiter that joins the line in the same script as the release gets its turn from it, and asks no more',
+    },
+  },
+  {
+    bug: 'a lock that the server refuses takes those with it that were asked for in the same turn',
+    file: 'backends/redis/calls.ts',
+    find: 'if (others.length > 0 && isRefusal(error)) for',
+    replace: 'if (others.length < 0) for',
+    killedBy: {
+      spec: 'test/faults/redis-together.spec.ts',
+      test: 'one that the user has no right to fails, and no other',
+    },
   },
   {
     bug: 'who waits is not told to look when the connection is back',

@@ -72,10 +72,9 @@ export class Calls {
       },
       (error: unknown) => {
         this.#onTheWay--;
-        first.reject(error);
-        // What the server refused failed at the first, and the others did not run. Without an answer, nobody knows of any.
-        if (isRefusal(error)) this.#send(others);
-        else for (const call of others) call.reject(error);
+        // Refused for the sake of one, none of them was done: each learns for itself. Without an answer, nobody knows of any.
+        if (others.length > 0 && isRefusal(error)) for (const call of calls) this.#send([call]);
+        else for (const call of calls) call.reject(error);
       },
     );
   }
@@ -98,7 +97,7 @@ export class Calls {
       return;
     }
     for (const [index, answer] of answers.entries()) calls[index]?.resolve(answer);
-    // The one behind these failed: it learns why when it is the first of the rest.
+    // The one behind these failed: it learns why when the rest is asked for.
     this.#send(calls.slice(answers.length));
   }
 }

@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { ask } from '../../engine/call.js';
-import { systemClock } from '../../engine/clock.js';
+import { SystemClock } from '../../engine/clock.js';
 import { toMilliseconds } from '../../engine/duration.js';
 import type { LockEngine } from '../../engine/engine.js';
 import { LockConfigurationError, LockLostError } from '../../engine/errors.js';
@@ -45,7 +45,7 @@ export class Elections {
   async close(graceMs: number): Promise<void> {
     this.#closed = true;
     const handedOver = [...this.#standing.values()].map(({ election }) => election.close());
-    await ask(systemClock, graceMs, () => Promise.all(handedOver)).catch(() => {
+    await ask(new SystemClock(), graceMs, () => Promise.all(handedOver)).catch(() => {
       this.#logger.warn(
         'What a leader does has not ended although its `signal` aborted. The shutdown goes on without it.',
       );

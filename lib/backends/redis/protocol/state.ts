@@ -8,6 +8,7 @@ import { lua } from './script.js';
  *                    w:<owner>  a waiter: "<mode> <claim ms> <deadline, server ms>[ m]", m: it was out of reach
  *                    t:<owner>  token of a shared holder or of a permit's holder
  *                    h  until when newcomers stand back (server ms)
+ *                    g  until when the key itself lives at least (server ms); its time to live is never shortened
  *   KEYS[2]  zset    the line: waiting owners by arrival number
  *   KEYS[3]  zset    shared holders, or holders of permits, by the end of their leases (server ms)
  *
@@ -143,7 +144,7 @@ local function take(L, owner, mode, ttl, token)
     live(L.set, ttl)
   end
   if mode == 'p' then redis.call('HSET', L.k, 'n', L.n) elseif L.stale then redis.call('HDEL', L.k, 'n') end
-  if L.waiting or L.count > 0 then live(L.k, ttl + KEEP) else redis.call('PEXPIRE', L.k, whole(ttl + KEEP)) end
+  live(L.k, ttl + KEEP)
   return L.last
 end
 

@@ -9,8 +9,7 @@ export const RELEASES = 'r';
  * Attempts and releases of several locks, one after another, as if each had come alone: what defining the functions and calling
  * the script costs is paid once.
  * KEYS: three for each. ARGV: three for each, those of ATTEMPT, or those of RELEASE and `RELEASES`
- * Answer: one for each up to the first that failed. That one fails the whole script only if it is the first, so whoever asks for the
- * rest again learns which one it was, and why, and does nothing twice.
+ * Answer: one for each up to the first that failed. Only if that is the very first the whole script fails, and so has done nothing.
  */
 export const TOGETHER = lua`
 local function attempt(k, a)

@@ -1,0 +1,130 @@
+import { describe, expect, it } from 'vitest';
+import { Calls } from '../../lib/backends/redis/calls.js';
+import type { Run } from '../../lib/backends/redis/link.js';
+import { protocol, RELEASES } from '../../lib/backends/redis/protocol/index.js';
+
+const scripts = protocol(600_000);
+
+interface Sent {
+  readonly script: 'attempt' | 'release' | 'together';
+  readonly keys: readonly string[];
+  readonly args: readonly (string | number)[];
+  readonly answer: (answer: unknown) => void;
+  readonly fail: (error: Error) => void;
+}
+
+/** Calls to a server that answers when the test says so. */
+function callsTo(apart = false) {
+  const sent: Sent[] = [];
+  const run: Run = (script, keys, args) =>
+    new Promise((answer, fail) => {
+      const name = script === scripts.together ? 'together' : script === scripts.release ? 'release' : 'attempt';
+      sent.push({ script: name, keys, args, answer, fail });
+    });
+  const calls = new Calls(run, scripts, apart);
+  return {
+    sent,
+    attempt: (key: string) =>
+      calls.attempt([key, `${key}:line`, `${key}:shared`], [`owner of ${key}`, '10', 'x 1 10 1']),
+    release: (key: string) => calls.release([key, `${key}:line`, `${key}:shared`], [`owner of ${key}`]),
+  };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** An array that is awaited as outcomes, so that a rejection is a value. */
+const outcomes = async (promises: readonly Promise<unknown>[]): Promise<unknown[]> =>
+  (await Promise.allSettled(promises)).map((outcome) =>
+    outcome.status === 'fulfilled' ? outcome.value : (outcome.reason as Error).message,
+  );
+
+describe('attempts and releases on their way to Redis', () => {
+  it('one that comes while nothing is on its way goes at once', () => {
+    const { sent, attempt } = callsTo();
+    void attempt('a');
+    expect(sent).toMatchObject([{ script: 'attempt', keys: ['a', 'a:line', 'a:shared'] }]);
+  });
+
+  it('what one turn of the event loop asks for meanwhile goes together, in its order, and each gets its own answer', async () => {
+    const { sent, attempt, release } = callsTo();
+    const first = attempt('a');
+    const others = [attempt('b'), release('c'), attempt('d')];
+    expect(sent).toHaveLength(1);
+    await turn();
+    expect(sent).toHaveLength(2);
+    expect(sent[1]).toMatchObject({
+      script: 'together',
+      keys: ['b', 'b:line', 'b:shared', 'c', 'c:line', 'c:shared', 'd', 'd:line', 'd:shared'],
+      args: [
+        ...['owner of b', '10', 'x 1 10 1'],
+        ...['owner of c', '0', RELEASES],
+        ...['owner of d', '10', 'x 1 10 1'],
+      ],
+    });
+    sent[1]?.answer([7, 1, [0, 5, 6, 'somebody']]);
+    sent[0]?.answer(3);
+    expect(await outcomes([first, ...others])).toEqual([3, 7, 1, [0, 5, 6, 'somebody']]);
+  });
+
+  it('sixteen go together; with the sixteenth they are sent, and the server begins while more are being asked for', async () => {
+    const { sent, attempt } = callsTo();
+    for (let i = 0; i < 1 + 16 + 2; i++) void attempt(`${i}`);
+    expect(sent.map(({ args }) => args.length / 3)).toEqual([1, 16]);
+    await turn();
+    expect(sent.map(({ args }) => args.length / 3)).toEqual([1, 16, 2]);
+  });
+
+  it('the one that the server refused gets its error, and the others are asked for again without it', async () => {
+    const { sent, attempt } = callsTo();
+    const all = outcomes(['a', 'b', 'c', 'd'].map(attempt));
+    await turn();
+    sent[0]?.answer(1);
+    // The first of the three did not fail: it is answered, and the second is the first of the rest.
+    sent[1]?.answer([2]);
+    await turn();
+    expect(sent[2]?.keys.filter((_, index) => index % 3 === 0)).toEqual(['c', 'd']);
+    sent[2]?.fail(new Error('WRONGTYPE Operation against a key holding the wrong kind of value'));
+    await turn();
+    // The server does not say for whose sake it refused the two, so each is asked for alone.
+    expect(sent.slice(3).map(({ script, keys }) => [script, keys[0]])).toEqual([
+      ['attempt', 'c'],
+      ['attempt', 'd'],
+    ]);
+    sent[3]?.fail(new Error('WRONGTYPE Operation against a key holding the wrong kind of value'));
+    sent[4]?.answer(4);
+    expect(await all).toEqual([1, 2, 'WRONGTYPE Operation against a key holding the wrong kind of value', 4]);
+  });
+
+  it('without an answer nobody knows of any, and nothing is asked for again', async () => {
+    const { sent, attempt } = callsTo();
+    const first = attempt('a');
+    const others = [attempt('b'), attempt('c')];
+    await turn();
+    sent[0]?.answer(1);
+    sent[1]?.fail(new Error('Connection is closed.'));
+    expect(await outcomes([first, ...others])).toEqual([1, 'Connection is closed.', 'Connection is closed.']);
+    expect(sent).toHaveLength(2);
+  });
+
+  it('an answer that no script of ours gives is an error for each, and asked for once', async () => {
+    const { sent, attempt } = callsTo();
+    const first = attempt('a');
+    const others = [attempt('b'), attempt('c')];
+    await turn();
+    sent[0]?.answer(1);
+    sent[1]?.answer('OK');
+    expect(await outcomes([first, ...others])).toEqual([
+      1,
+      'Redis answered a lock script with string; is a proxy in between?',
+      'Redis answered a lock script with string; is a proxy in between?',
+    ]);
+    expect(sent).toHaveLength(2);
+  });
+
+  it('where they cannot go together each goes at once', () => {
+    const { sent, attempt, release } = callsTo(true);
+    for (const key of ['a', 'b']) void attempt(key);
+    void release('c');
+    expect(sent.map(({ script }) => script)).toEqual(['attempt', 'attempt', 'release']);
+  });
+});
