@@ -6,7 +6,8 @@ import { type HeldKey, Hold, messageOf } from './hold.js';
 import { joined } from './keys.js';
 import type { ResolvedOptions } from './options.js';
 import type { EngineParts } from './parts.js';
-import { Turn, type TurnListener } from './turn.js';
+import { type Listed, NOWHERE } from './roster.js';
+import { Turn, type TurnListener, type TurnOutcome } from './turn.js';
 import { type Released, withdraw, withdrawSoon } from './undo.js';
 
 /** How an attempt at one key or at all of them ended. */
@@ -21,13 +22,15 @@ type Failure =
 const OVER_BEFORE_IT_BEGAN = new Error('the answer came after the lease had ended');
 
 /** One call of `acquire`: all of its keys or none, within one `wait`. */
-export class Acquisition implements TurnListener {
+export class Acquisition implements TurnListener, Listed {
+  place = NOWHERE;
   readonly #startedAt: number;
   readonly #deadline: number;
   #owner = '';
   #contended = false;
   #turn: Turn | undefined;
   #giveUp: (() => void) | undefined;
+  #stopListening: (() => void) | undefined;
   #withdrawn: Set<Claim> | undefined;
   #cancelled: { readonly reason: unknown } | undefined;
 
@@ -52,27 +55,21 @@ export class Acquisition implements TurnListener {
   }
 
   /** The lock; `undefined` if it was busy and is only to be tried once. */
-  async run(once: boolean): Promise<Hold | undefined> {
+  run(once: boolean): Promise<Hold | undefined> {
     const { signal } = this.options;
-    const stop = signal && onAbort(signal, () => this.cancel(signal.reason));
-    const [only] = this.keys;
-    try {
-      for (;;) {
-        const outcome = await (this.keys.length === 1 && only !== undefined ? this.#one(only) : this.#several());
-        // All keys, and still all of them when the last one came.
-        if ('held' in outcome && !this.#cancelled && outcome.held.every(({ lease }) => lease.live)) {
-          return this.#acquired(outcome.held);
-        }
-        if ('held' in outcome) await this.#rollBack(outcome.held);
-        const failure = this.#failureOf(outcome);
-        if (!failure) continue;
-        const error = this.#failed(failure);
-        if (once && error instanceof LockTimeoutError) return undefined;
-        throw error;
-      }
-    } finally {
-      stop?.();
-    }
+    this.#stopListening = signal && onAbort(signal, () => this.cancel(signal.reason));
+    const [key] = this.keys;
+    if (this.keys.length > 1 || key === undefined) return this.#untilHeld(once, this.#several());
+    // Nearly always a key is free. Then this is all there is to do, and as little as can be.
+    const claim = this.#claim(key);
+    const turn = this.#turnOf(claim);
+    return turn.ask().then((outcome) => {
+      const held = this.#cancelled ? undefined : this.#granted(key, claim, outcome);
+      if (!held) return this.#untilHeld(once, this.#one(key, claim, { turn, outcome }));
+      const hold = this.#acquired([held]);
+      this.#over();
+      return hold;
+    });
   }
 
   onBusy(holder: string | undefined): void {
@@ -86,11 +83,40 @@ export class Acquisition implements TurnListener {
     if (this.#withdrawn?.has(claim)) this.parts.undo.expect(withdraw(this.parts, claim));
   }
 
+  async #untilHeld(once: boolean, first: Promise<Outcome>): Promise<Hold | undefined> {
+    try {
+      for (let outcome = await first; ; outcome = await this.#all()) {
+        // All keys, and still all of them when the last one came.
+        if ('held' in outcome && !this.#cancelled && outcome.held.every(({ lease }) => lease.live)) {
+          return this.#acquired(outcome.held);
+        }
+        if ('held' in outcome) await this.#rollBack(outcome.held);
+        const failure = this.#failureOf(outcome);
+        if (!failure) continue;
+        const error = this.#failed(failure);
+        if (once && error instanceof LockTimeoutError) return undefined;
+        throw error;
+      }
+    } finally {
+      this.#over();
+    }
+  }
+
+  #over(): void {
+    this.#stopListening?.();
+    this.parts.onOver(this);
+  }
+
   /** Why it failed, or nothing while there is time to try again. */
   #failureOf(outcome: Outcome): Failure | undefined {
     if (this.#cancelled) return { cancelled: this.#cancelled.reason };
     if (!('held' in outcome)) return outcome;
     return this.parts.clock.now() >= this.#deadline ? { unknown: OVER_BEFORE_IT_BEGAN } : undefined;
+  }
+
+  #all(): Promise<Outcome> {
+    const [only] = this.keys;
+    return this.keys.length === 1 && only !== undefined ? this.#one(only) : this.#several();
   }
 
   async #several(): Promise<Outcome> {
@@ -144,24 +170,39 @@ export class Acquisition implements TurnListener {
     return this.#patient ? 'unknown' : { unknown: failure };
   }
 
-  async #one(key: string, claim = this.#claim(key)): Promise<Outcome> {
+  /** @param begun the first question, where it was asked already, and what came of it */
+  async #one(
+    key: string,
+    claim = this.#claim(key),
+    begun?: { readonly turn: Turn; readonly outcome: TurnOutcome | undefined },
+  ): Promise<Outcome> {
+    let outcome = begun && (begun.outcome ?? (await begun.turn.wait()));
     for (;;) {
-      if (this.#cancelled) return { cancelled: this.#cancelled.reason };
-      this.#turn = new Turn(this.parts, claim, this.#deadline, this);
-      const turn = await this.#turn.take();
-      if (turn.outcome === 'granted') {
-        const held = this.#hang(claim, key, turn.fencingToken, turn.since, turn.ttl);
-        if (held) return { held: [held] };
-        // Over before it began. Asked again, the server says whether it is still ours.
-        if (this.parts.clock.now() < this.#deadline) continue;
+      if (!outcome && this.#cancelled) return { cancelled: this.#cancelled.reason };
+      outcome ??= await this.#turnOf(claim).take();
+      const held = this.#granted(key, claim, outcome);
+      if (held) return { held: [held] };
+      // Over before it began. Asked again, the server says whether it is still ours.
+      if (outcome.outcome === 'granted' && this.parts.clock.now() < this.#deadline) {
+        outcome = undefined;
+        continue;
       }
-      if (turn.outcome === 'clash') return { clash: turn.limit };
+      if (outcome.outcome === 'clash') return { clash: outcome.limit };
       // Asked once and refused, nothing of ours is on the server; in all other cases there may be.
-      if (this.#patient || turn.outcome !== 'busy') await this.#withdraw(claim);
-      if (turn.outcome === 'busy') return { busy: turn.holder };
-      if (turn.outcome === 'cancelled') return { cancelled: turn.reason };
-      return { unknown: turn.outcome === 'unknown' ? turn.error : OVER_BEFORE_IT_BEGAN };
+      if (this.#patient || outcome.outcome !== 'busy') await this.#withdraw(claim);
+      if (outcome.outcome === 'busy') return { busy: outcome.holder };
+      if (outcome.outcome === 'cancelled') return { cancelled: outcome.reason };
+      return { unknown: outcome.outcome === 'unknown' ? outcome.error : OVER_BEFORE_IT_BEGAN };
     }
+  }
+
+  #turnOf(claim: Claim): Turn {
+    return (this.#turn = new Turn(this.parts, claim, this.#deadline, this));
+  }
+
+  #granted(key: string, claim: Claim, outcome: TurnOutcome | undefined): HeldKey | undefined {
+    if (outcome?.outcome !== 'granted') return undefined;
+    return this.#hang(claim, key, outcome.fencingToken, outcome.since, outcome.ttl);
   }
 
   get #patient(): boolean {

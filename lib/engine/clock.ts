@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import { type Listed, NOWHERE, Roster } from './roster.js';
 
 /** Where the engine's time comes from. Handed in, so that the whole engine also runs under a virtual clock. */
 export interface Clock {
@@ -15,14 +16,14 @@ export interface Clock {
 /** Node truncates longer timers to 1 ms, so they are cut to this and whoever asked looks again. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
-interface Limit {
+interface Limit extends Listed {
   readonly at: number;
   readonly run: () => void;
 }
 
 /** The clock of this machine. */
 export class SystemClock implements Clock {
-  readonly #limits = new Set<Limit>();
+  readonly #limits = new Roster<Limit>();
   /** One timer for all limits, set for the earliest. It stays when that is cancelled: it fires for nothing, and that seldom. */
   #timer: NodeJS.Timeout | undefined;
   #firesAt = Infinity;
@@ -39,7 +40,7 @@ export class SystemClock implements Clock {
 
   limit(ms: number, run: () => void): () => void {
     const now = this.now();
-    const limit = { at: now + ms, run };
+    const limit = { at: now + ms, run, place: NOWHERE };
     this.#limits.add(limit);
     // One that should have fired before may never do: a test may have put timers of its own in the place of Node's, and back.
     const overdue = this.#firesAt < now;
@@ -47,7 +48,7 @@ export class SystemClock implements Clock {
     else if (this.#limits.size === 1) this.#timer?.ref();
     return () => {
       // With nothing left to limit it must not keep the process alive.
-      if (this.#limits.delete(limit) && this.#limits.size === 0) this.#timer?.unref();
+      if (this.#limits.remove(limit) && this.#limits.size === 0) this.#timer?.unref();
     };
   }
 
@@ -62,11 +63,15 @@ export class SystemClock implements Clock {
     this.#firesAt = Infinity;
     const now = this.now();
     let next = Infinity;
-    for (const limit of this.#limits) {
+    // In the order of their times, as timers of their own would have come.
+    for (const limit of [...this.#limits].sort((a, b) => a.at - b.at)) {
+      // One that is over may have ended another.
+      if (limit.place === NOWHERE) continue;
       if (limit.at > now) {
-        next = Math.min(next, limit.at);
+        next = limit.at;
+        break;
       } else {
-        this.#limits.delete(limit);
+        this.#limits.remove(limit);
         limit.run();
       }
     }

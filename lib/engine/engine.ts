@@ -15,6 +15,7 @@ import { canonicalKeys, checkedPrefix, joined } from './keys.js';
 import type { AcquireOptions, Lock, LockInfo } from './lock.js';
 import { type ResolvedOptions, resolveOptions, resolveTtl } from './options.js';
 import type { EngineParts } from './parts.js';
+import { type Listed, Roster } from './roster.js';
 import { Undo } from './undo.js';
 
 export interface EngineOptions {
@@ -54,8 +55,8 @@ export class LockEngine {
   readonly #keeper: Keeper;
   readonly #undo: Undo;
   readonly #listeners = new Set<LockEventListener>();
-  readonly #holds = new Set<Hold>();
-  readonly #acquisitions = new Set<Acquisition>();
+  readonly #holds = new Roster<Hold>();
+  readonly #acquisitions = new Roster<Acquisition>();
   readonly #parts: EngineParts;
   readonly #stopListening: (() => void) | undefined;
   /** Called when an acquisition or a hold is over. */
@@ -100,8 +101,9 @@ export class LockEngine {
       nextOwner: () => `${this.instance}:${++claims}`,
       emit: (make) => this.#emit(make),
       ttlOf: (ttl) => resolveTtl(ttl, backend.traits, backend.kind),
+      onOver: (acquisition) => this.#forget(this.#acquisitions, acquisition),
       onAcquired: (hold) => this.#holds.add(hold),
-      onReleased: (hold) => this.#forget(hold),
+      onReleased: (hold) => this.#forget(this.#holds, hold),
     };
     this.#stopListening = backend.onLost?.((owner) => this.#taken(owner));
   }
@@ -123,8 +125,8 @@ export class LockEngine {
   }
 
   /** As `acquire`, but never waits: `null` when the key is busy. */
-  async tryAcquire(key: string | readonly string[], options?: Omit<AcquireOptions, 'wait'>): Promise<Lock | null> {
-    return (await this.#acquire(key, options, true)) ?? null;
+  tryAcquire(key: string | readonly string[], options?: Omit<AcquireOptions, 'wait'>): Promise<Lock | null> {
+    return this.#acquire(key, options, true).then((hold) => hold ?? null);
   }
 
   /**
@@ -196,7 +198,10 @@ export class LockEngine {
 
   /** Acquires as `acquire` does. For the engine's own parts. */
   hold(key: string | readonly string[], options?: AcquireOptions): Promise<Hold> {
-    return this.#acquire(key, options, false);
+    return this.#acquire(key, options, false).then((hold) => {
+      if (hold) return hold;
+      throw this.#closed(joined(canonicalKeys(key)));
+    });
   }
 
   /** The options with defaults filled in; the same object is only looked at once. */
@@ -209,27 +214,18 @@ export class LockEngine {
     return resolved;
   }
 
-  #acquire(key: string | readonly string[], options: AcquireOptions | undefined, once: false): Promise<Hold>;
-  #acquire(key: string | readonly string[], options: AcquireOptions | undefined, once: true): Promise<Hold | undefined>;
-  async #acquire(
-    key: string | readonly string[],
-    options: AcquireOptions = NONE,
-    once: boolean,
-  ): Promise<Hold | undefined> {
-    const keys = canonicalKeys(key);
-    const resolved = this.resolve(options);
-    if (this.#state === 'closed') throw this.#closed(joined(keys));
-    resolved.signal?.throwIfAborted();
-    const draining = this.#state === 'draining';
-    const acquisition = new Acquisition(keys, once || draining ? { ...resolved, wait: 0 } : resolved, this.#parts);
-    this.#acquisitions.add(acquisition);
+  #acquire(key: string | readonly string[], options: AcquireOptions = NONE, once: boolean): Promise<Hold | undefined> {
     try {
-      const hold = await acquisition.run(once || draining);
-      if (hold || once) return hold;
-      throw this.#closed(joined(keys));
-    } finally {
-      this.#acquisitions.delete(acquisition);
-      this.#onEnd?.();
+      const keys = canonicalKeys(key);
+      const resolved = this.resolve(options);
+      if (this.#state === 'closed') throw this.#closed(joined(keys));
+      resolved.signal?.throwIfAborted();
+      const draining = this.#state === 'draining';
+      const acquisition = new Acquisition(keys, once || draining ? { ...resolved, wait: 0 } : resolved, this.#parts);
+      this.#acquisitions.add(acquisition);
+      return acquisition.run(once || draining);
+    } catch (error) {
+      return Promise.reject(error);
     }
   }
 
@@ -262,8 +258,8 @@ export class LockEngine {
     this.#onEnd = undefined;
   }
 
-  #forget(hold: Hold): void {
-    this.#holds.delete(hold);
+  #forget<T extends Listed>(some: Roster<T>, one: T): void {
+    some.remove(one);
     this.#onEnd?.();
   }
 

@@ -7,6 +7,7 @@ import { joined } from './keys.js';
 import type { Lease, LeaseListener } from './lease.js';
 import type { Lock } from './lock.js';
 import type { EngineParts } from './parts.js';
+import { type Listed, NOWHERE } from './roster.js';
 import { type Released, withdraw } from './undo.js';
 
 /** One key of a lock that is held. */
@@ -26,7 +27,8 @@ export interface HoldOptions {
 }
 
 /** A lock that is held: one lease for each of its keys, lost when any of them is. */
-export class Hold implements Lock, LeaseListener {
+export class Hold implements Lock, LeaseListener, Listed {
+  place = NOWHERE;
   readonly owner: string;
   readonly fencingToken: bigint | undefined;
   readonly acquiredAt: number;
@@ -199,13 +201,20 @@ export class Hold implements Lock, LeaseListener {
     this.parts.emit(() => ({ type: 'renewal-failed', ...this.#names(), error, remainingMs }));
   }
 
-  async #release(wasHeld: boolean): Promise<boolean> {
+  #release(wasHeld: boolean): Promise<boolean> {
     this.#stopMaxHold?.();
     const keepMs = wasHeld ? Math.max(0, this.options.minHold - this.#heldMs()) : 0;
     const [only] = this.heldKeys;
-    let gone: boolean;
-    if (this.heldKeys.length === 1 && only) gone = (await this.#letGo(only, keepMs)) === false;
-    else gone = (await Promise.all(this.heldKeys.map((held) => this.#letGo(held, keepMs)))).includes(false);
+    if (this.heldKeys.length === 1 && only) {
+      return this.#letGo(only, keepMs).then((released) => this.#released(wasHeld, released === false));
+    }
+    return Promise.all(this.heldKeys.map((held) => this.#letGo(held, keepMs))).then((released) =>
+      this.#released(wasHeld, released.includes(false)),
+    );
+  }
+
+  /** Resolves to whether it was held until then. @param gone whether the server had lost it before */
+  #released(wasHeld: boolean, gone: boolean): boolean {
     if (!this.#lost && gone) this.#emitLost('the server no longer had it at the release');
     else if (!this.#lost) this.parts.emit(() => ({ type: 'released', ...this.#names(), heldMs: this.#heldMs() }));
     this.parts.onReleased(this);

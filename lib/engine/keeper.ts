@@ -2,11 +2,13 @@ import { ask } from './call.js';
 import type { Clock } from './clock.js';
 import { DueList } from './due.js';
 import type { Lease } from './lease.js';
+import { type Listed, NOWHERE, Roster } from './roster.js';
 
 /** How many leases one call renews. */
 const BATCH = 100;
 
-interface Kept {
+/** A lease that a keeper tends. */
+export interface Kept extends Listed {
   readonly lease: Lease;
   /** The watch-dog; without it the keeper only tells the end. */
   readonly renewed: boolean;
@@ -29,25 +31,25 @@ export interface KeeperOptions {
  * clock. Each batch stands alone; what fails in one does not touch another.
  */
 export class Keeper {
-  readonly #kept = new Map<Lease, Kept>();
+  readonly #kept = new Roster<Kept>();
   readonly #due: DueList<Kept>;
+  /** Kept since this turn of the event loop began. Whoever waits for the lock goes first. */
+  #new: Kept[] = [];
 
   constructor(private readonly options: KeeperOptions) {
     this.#due = new DueList(options.clock, (due) => this.#tend(due));
   }
 
   keep(lease: Lease, renewed: boolean): void {
-    const kept = { lease, renewed };
-    this.#kept.set(lease, kept);
-    // Locks taken in one burst are not renewed in one: the first renewal comes anywhere in the second half of its time.
-    this.#schedule(kept, 0.5 + this.options.random() / 2);
+    const kept = { lease, renewed, place: NOWHERE };
+    lease.kept = kept;
+    this.#kept.add(kept);
+    if (this.#new.push(kept) === 1) process.nextTick(() => this.#admit());
   }
 
   /** Stops tending the lease. Returns the renewal that is on its way, if any: a release must not be overtaken by it. */
   drop(lease: Lease): Promise<void> | undefined {
-    const kept = this.#kept.get(lease);
-    if (kept) this.#due.remove(kept);
-    this.#kept.delete(lease);
+    this.#forget(lease);
     return lease.renewing;
   }
 
@@ -57,7 +59,7 @@ export class Keeper {
     if (lease.ended) return false;
     lease.renewTo = ttl;
     // A lock's share in a session is not tended by itself, but may be asked for.
-    const kept = this.#kept.get(lease) ?? { lease, renewed: false };
+    const kept = lease.kept ?? { lease, renewed: false, place: NOWHERE };
     let outcome: boolean | undefined;
     let failure: unknown;
     await this.#renew([kept], (held, error) => {
@@ -74,7 +76,17 @@ export class Keeper {
 
   stop(): void {
     this.#due.stop();
-    this.#kept.clear();
+    for (const kept of this.#kept) this.#kept.remove(kept);
+    this.#new = [];
+  }
+
+  #admit(): void {
+    const admitted = this.#new;
+    this.#new = [];
+    for (const kept of admitted) {
+      // Locks taken in one burst are not renewed in one: the first renewal comes anywhere in the second half of its time.
+      if (isKept(kept) && !kept.lease.renewing) this.#schedule(kept, 0.5 + this.options.random() / 2);
+    }
   }
 
   #schedule(kept: Kept, share = 1): void {
@@ -144,7 +156,7 @@ export class Keeper {
       this.#lose(lease, 'the server no longer has it: it expired, was taken away, or the server lost its data');
     } else if (held) {
       lease.confirm(sentAt, ttl);
-      if (this.#kept.has(lease)) this.#schedule(kept);
+      if (isKept(kept)) this.#schedule(kept);
     } else {
       lease.renewalFailed(error);
       this.#atOrBeforeEnd(kept, this.options.clock.now() + lease.renewTo / 12);
@@ -152,14 +164,18 @@ export class Keeper {
   }
 
   #atOrBeforeEnd(kept: Kept, time: number): void {
-    if (this.#kept.has(kept.lease)) this.#due.at(Math.min(time, kept.lease.validUntil), kept);
+    if (isKept(kept)) this.#due.at(Math.min(time, kept.lease.validUntil), kept);
   }
 
   #lose(lease: Lease, reason: string): void {
-    const kept = this.#kept.get(lease);
-    if (kept) this.#due.remove(kept);
-    this.#kept.delete(lease);
+    this.#forget(lease);
     lease.lose(reason);
+  }
+
+  #forget(lease: Lease): void {
+    if (!lease.kept) return;
+    this.#due.remove(lease.kept);
+    this.#kept.remove(lease.kept);
   }
 
   /** A quarter of the lease at most, so that there is time to try again. */
@@ -168,3 +184,5 @@ export class Keeper {
     return ask(clock, Math.min(callTimeout, Math.max(lease / 4, 20)), () => renew(leases));
   }
 }
+
+const isKept = (kept: Kept): boolean => kept.place !== NOWHERE;

@@ -1,5 +1,6 @@
 import type { Claim, Session } from '../backends/backend.js';
 import type { Clock } from './clock.js';
+import type { Kept } from './keeper.js';
 import { believedUntil } from './validity.js';
 
 /** What a lease is on the server: a claim's own (key family), or a session that many claims hang from. */
@@ -18,6 +19,8 @@ export class Lease {
   #validUntil: number;
   #ended = false;
   readonly #listeners = new Set<LeaseListener>();
+  /** What the keeper has on it. */
+  kept: Kept | undefined;
   /** The renewal in flight, awaited before the lease is let go. */
   renewing: Promise<void> | undefined;
 

@@ -3,6 +3,7 @@ import type { Clock } from './clock.js';
 import type { Duration } from './duration.js';
 import type { LockEvent } from './events.js';
 import type { Family } from './family.js';
+import type { Acquisition } from './acquisition.js';
 import type { Hold } from './hold.js';
 import type { Keeper } from './keeper.js';
 import type { Undo } from './undo.js';
@@ -26,6 +27,8 @@ export interface EngineParts {
   emit(make: () => LockEvent): void;
   /** Checks a ttl given by the user, in milliseconds. */
   ttlOf(ttl: Duration): number;
+  /** An acquisition is over, however it ended. */
+  onOver(acquisition: Acquisition): void;
   /** A hold has begun: from here on it can be told that it was taken away. */
   onAcquired(hold: Hold): void;
   /** The hold is over and nothing of it is left to do. */

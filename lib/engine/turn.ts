@@ -47,7 +47,14 @@ export class Turn implements Waiter, Asker<Attempt> {
   #wake: (() => void) | undefined;
   #giveUp: (() => void) | undefined;
   #question: Promise<Attempt> | undefined;
+  #unwatch: (() => void) | undefined;
+  readonly #patient: boolean;
+  #asked = 0;
   #failures = 0;
+  /** What the server said last, when, and how soon to look again. Until it has once said "not yet", nothing tells how old a push is. */
+  #last: TurnOutcome = { outcome: 'busy', holder: undefined };
+  #notYet: NotYet;
+  #lookAfter = 0;
 
   /** @param deadline when to give up; in the past: ask once */
   constructor(
@@ -55,7 +62,11 @@ export class Turn implements Waiter, Asker<Attempt> {
     private readonly claim: Claim,
     private readonly deadline: number,
     private readonly listener: TurnListener,
-  ) {}
+  ) {
+    const now = parts.clock.now();
+    this.#patient = deadline > now;
+    this.#notYet = { sentAt: now, at: undefined };
+  }
 
   granted(grant: Grant): void {
     this.#pushed = grant;
@@ -82,52 +93,63 @@ export class Turn implements Waiter, Asker<Attempt> {
     this.#wake?.();
   }
 
+  /** Asks and, if it has to, waits. */
   async take(): Promise<TurnOutcome> {
-    const { clock, backend } = this.parts;
-    const patient = this.deadline > clock.now();
-    // Until the server has once said "not yet", nothing tells how old a push is.
-    let notYet: NotYet = { sentAt: clock.now(), at: undefined };
-    let last: TurnOutcome = { outcome: 'busy', holder: undefined };
-    let unwatch: (() => void) | undefined;
+    return (await this.ask()) ?? this.wait();
+  }
+
+  /** Asks once. Resolves to how it ended, if it is over with that; otherwise it goes on with `wait`. */
+  ask(): Promise<TurnOutcome | undefined> {
+    const { clock, callTimeout, family, backend } = this.parts;
+    const sentAt = clock.now();
+    const waiter = this.#patient && backend.traits.fifo ? this : undefined;
+    const limit = this.#patient
+      ? Math.min(callTimeout, Math.max(this.deadline - sentAt, SHORTEST_CALL_MS))
+      : callTimeout;
+    this.#look = false;
+    return ask(clock, limit, () => (this.#question = family.attempt(this.claim, waiter)), this).then(
+      (answer) => this.#heard(answer, sentAt),
+      (error: unknown) => this.#heardNothing(error),
+    );
+  }
+
+  /** After `ask` came to no end. */
+  async wait(): Promise<TurnOutcome> {
     try {
-      for (let asked = 0; ; asked++) {
-        if (this.#cancelled) return { outcome: 'cancelled', reason: this.#cancelled.reason };
-        this.#look = false;
-        const sentAt = clock.now();
-        let pause: number;
-        try {
-          const answer = await this.#ask(patient);
-          this.#question = undefined;
-          if (answer.granted) return granted(answer, sentAt, this.claim.ttl);
-          if ('limit' in answer) return { outcome: 'clash', limit: answer.limit };
-          this.#failures = 0;
-          if (last.outcome !== 'busy' || asked === 0) this.listener.onBusy(answer.holder);
-          last = { outcome: 'busy', holder: answer.holder };
-          notYet = { sentAt, at: answer.at };
-          pause = this.#untilNextLook(answer, asked);
-          // A key let go before the watch stands wakes nobody; the next look comes all the same, and soon at first.
-          if (patient && !backend.traits.fifo) unwatch ??= backend.watch?.(this.claim.key, () => this.look());
-        } catch (error) {
-          last = { outcome: 'unknown', error };
-          pause = this.#jittered(Math.min(FIRST_PAUSE_MS * 2 ** this.#failures++, LONGEST_PAUSE_MS));
-        }
-        if (!patient) return last;
-        const pushed = await this.#pause(pause, notYet);
+      for (;;) {
+        const pushed = await this.#pause(this.#lookAfter, this.#notYet);
         if (pushed) return pushed;
-        if (clock.now() >= this.deadline && !this.#cancelled) return last;
+        if (this.#cancelled) return { outcome: 'cancelled', reason: this.#cancelled.reason };
+        if (this.parts.clock.now() >= this.deadline) return this.#last;
+        const outcome = await this.ask();
+        if (outcome) return outcome;
       }
     } finally {
-      unwatch?.();
+      this.#unwatch?.();
     }
   }
 
-  #ask(patient: boolean): Promise<Attempt> {
-    const { clock, callTimeout, family, backend } = this.parts;
-    const waiter = patient && backend.traits.fifo ? this : undefined;
-    const limit = patient
-      ? Math.min(callTimeout, Math.max(this.deadline - clock.now(), SHORTEST_CALL_MS))
-      : callTimeout;
-    return ask(clock, limit, () => (this.#question = family.attempt(this.claim, waiter)), this);
+  #heard(answer: Attempt, sentAt: number): TurnOutcome | undefined {
+    this.#question = undefined;
+    if (answer.granted) return granted(answer, sentAt, this.claim.ttl);
+    if ('limit' in answer) return { outcome: 'clash', limit: answer.limit };
+    this.#failures = 0;
+    if (this.#last.outcome !== 'busy' || this.#asked === 0) this.listener.onBusy(answer.holder);
+    this.#last = { outcome: 'busy', holder: answer.holder };
+    this.#notYet = { sentAt, at: answer.at };
+    this.#lookAfter = this.#untilNextLook(answer, this.#asked++);
+    if (!this.#patient) return this.#last;
+    // A key let go before the watch stands wakes nobody; the next look comes all the same, and soon at first.
+    const { backend } = this.parts;
+    if (!backend.traits.fifo) this.#unwatch ??= backend.watch?.(this.claim.key, () => this.look());
+    return undefined;
+  }
+
+  #heardNothing(error: unknown): TurnOutcome | undefined {
+    this.#asked++;
+    this.#last = { outcome: 'unknown', error };
+    this.#lookAfter = this.#jittered(Math.min(FIRST_PAUSE_MS * 2 ** this.#failures++, LONGEST_PAUSE_MS));
+    return this.#patient ? undefined : this.#last;
   }
 
   #untilNextLook(answer: Busy, asked: number): number {

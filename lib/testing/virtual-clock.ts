@@ -107,11 +107,11 @@ export class VirtualClock implements Clock {
     return this.#timeline.now * this.#rate + this.#offset;
   }
 
-  /** As in Node, a timer takes at least a millisecond, and whole ones. */
   limit(ms: number, run: () => void): () => void {
     return this.after(ms, run);
   }
 
+  /** As in Node, a timer takes at least a millisecond, and whole ones. */
   after(ms: number, run: () => void, _background?: boolean): () => void {
     const timer: Timer = { run, cancelled: false };
     this.#armed.add(timer);

@@ -71,9 +71,13 @@ describe('the keeper', () => {
     expect(calls.length).toBeLessThan(30);
   });
 
-  it('has one timer for a thousand leases', () => {
-    const { clock, kept } = keeperOf(yes);
+  it('has one timer for a thousand leases, and none for those that ended in the turn in which they began', async () => {
+    const { clock, keeper, kept } = keeperOf(yes);
+    for (let i = 0; i < 1_000; i++) void keeper.drop(kept(`short ${i}`).lease);
+    await clock.advance(0);
+    expect(clock.pending).toBe(0);
     for (let i = 0; i < 1_000; i++) kept(`owner ${i}`);
+    await clock.advance(0);
     expect(clock.pending).toBe(1);
   });
 

@@ -317,8 +317,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a lock that the server refuses takes those with it that were asked for in the same turn',
     file: 'backends/redis/calls.ts',
-    find: 'if (others.length > 0 && isRefusal(error)) for',
-    replace: 'if (others.length < 0) for',
+    find: 'if (isRefusal(error)) this.#sendAlone(calls);\n          else ',
+    replace: '',
     killedBy: {
       spec: 'test/faults/redis-together.spec.ts',
       test: 'one that the user has no right to fails, and no other',

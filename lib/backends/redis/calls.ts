@@ -40,12 +40,24 @@ export class Calls {
 
   #ask(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     if (this.apart) return this.run(script, keys, args);
-    return new Promise((resolve, reject) => {
-      const call = { script, keys, args, resolve, reject };
-      if (this.#onTheWay === 0) this.#send([call]);
-      else this.#gather(call);
-    });
+    if (this.#onTheWay === 0) return this.#alone(script, keys, args);
+    return new Promise((resolve, reject) => this.#gather({ script, keys, args, resolve, reject }));
   }
+
+  #alone(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    this.#onTheWay++;
+    return this.run(script, keys, args).then(this.#answered, this.#failed);
+  }
+
+  readonly #answered = (answer: unknown): unknown => {
+    this.#onTheWay--;
+    return answer;
+  };
+
+  readonly #failed = (error: unknown): never => {
+    this.#onTheWay--;
+    throw error;
+  };
 
   #gather(call: Call): void {
     const count = this.#gathered.push(call);
@@ -60,23 +72,22 @@ export class Calls {
   }
 
   #send(calls: readonly Call[]): void {
-    const [first, ...others] = calls;
-    if (!first) return;
+    if (calls.length < 2) return this.#sendAlone(calls);
     this.#onTheWay++;
-    const answer = others.length === 0 ? this.run(first.script, first.keys, first.args) : this.#runTogether(calls);
-    answer.then(
-      (answer) => {
-        this.#onTheWay--;
-        if (others.length === 0) first.resolve(answer);
-        else this.#answered(calls, answer);
-      },
-      (error: unknown) => {
-        this.#onTheWay--;
-        // Refused for the sake of one, none of them was done: each learns for itself. Without an answer, nobody knows of any.
-        if (others.length > 0 && isRefusal(error)) for (const call of calls) this.#send([call]);
-        else for (const call of calls) call.reject(error);
-      },
-    );
+    this.#runTogether(calls)
+      .then(this.#answered, this.#failed)
+      .then(
+        (answers) => this.#deliver(calls, answers),
+        (error: unknown) => {
+          // Refused for the sake of one, none of them was done: each learns for itself. Without an answer, nobody knows of any.
+          if (isRefusal(error)) this.#sendAlone(calls);
+          else for (const call of calls) call.reject(error);
+        },
+      );
+  }
+
+  #sendAlone(calls: readonly Call[]): void {
+    for (const { script, keys, args, resolve, reject } of calls) this.#alone(script, keys, args).then(resolve, reject);
   }
 
   #runTogether(calls: readonly Call[]): Promise<unknown> {
@@ -91,7 +102,7 @@ export class Calls {
     return this.run(together, keys, args);
   }
 
-  #answered(calls: readonly Call[], answers: unknown): void {
+  #deliver(calls: readonly Call[], answers: unknown): void {
     if (!Array.isArray(answers) || answers.length === 0) {
       for (const call of calls) call.reject(strangeAnswer(answers));
       return;

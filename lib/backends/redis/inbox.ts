@@ -1,4 +1,5 @@
 import type { Claim, Grant, Waiter } from '../backend.js';
+import { ByOwner } from './by-owner.js';
 import type { RedisLink } from './link.js';
 import { INBOX } from './protocol/index.js';
 
@@ -6,6 +7,7 @@ import { INBOX } from './protocol/index.js';
 export const instanceOf = (owner: string): string => owner.slice(0, owner.lastIndexOf(':'));
 
 interface Expected {
+  readonly owner: string;
   readonly claim: Claim;
   /** Where its grant arrives. */
   readonly inbox: string;
@@ -14,6 +16,7 @@ interface Expected {
   readonly inLine: boolean;
   /** Whether an answer may have been lost that concerned it, since it was last answered itself. */
   doubtful: boolean;
+  next: Expected | undefined;
 }
 
 /** The channel of an inbox: `up` while it stands, otherwise `rising` settles when it does, or when the server refuses it. */
@@ -31,7 +34,7 @@ const IDLE_CHANNELS = 1_000;
  * one for each slot that it waits in. It is opened by the first claim that finds its key busy.
  */
 export class Inbox {
-  readonly #waiters = new Map<string, Expected>();
+  readonly #waiters = new ByOwner<Expected>();
   readonly #listeners = new Set<(owner: string) => void>();
   readonly #channels = new Map<string, Channel>();
   readonly #up = new Set<string>();
@@ -41,8 +44,9 @@ export class Inbox {
 
   /** From here on pushes for this owner reach the waiter. */
   expect(claim: Claim, inbox: string, waiter: Waiter, inLine: boolean): void {
-    const doubtful = this.#waiters.get(claim.owner)?.doubtful ?? false;
-    this.#waiters.set(claim.owner, { claim, inbox, waiter, inLine, doubtful });
+    const { owner } = claim;
+    const doubtful = this.#waiters.get(owner)?.doubtful ?? false;
+    this.#waiters.set({ owner, claim, inbox, waiter, inLine, doubtful, next: undefined });
   }
 
   /**
@@ -50,7 +54,7 @@ export class Inbox {
    * vain asks again by itself, and nobody may wake the others each time; and not who asked, for it knows.
    */
   missed(key: string, asker?: string): void {
-    for (const expected of this.#waiters.values()) {
+    for (const expected of this.#waiters) {
       if (!expected.inLine || expected.doubtful || expected.claim.key !== key) continue;
       expected.doubtful = true;
       if (expected.claim.owner !== asker) expected.waiter.look();
@@ -118,13 +122,13 @@ export class Inbox {
     this.#up.add(inbox);
     if (this.#up.size > 1) return;
     queueMicrotask(() => {
-      for (const { inbox, waiter, inLine } of this.#waiters.values()) if (inLine && this.#up.has(inbox)) waiter.look();
+      for (const { inbox, waiter, inLine } of this.#waiters) if (inLine && this.#up.has(inbox)) waiter.look();
       this.#up.clear();
     });
   }
 
   #closeIdle(close: (inbox: string) => void): void {
-    const awaited = new Set([...this.#waiters.values()].map(({ inbox }) => inbox));
+    const awaited = new Set([...this.#waiters].map(({ inbox }) => inbox));
     for (const [inbox, { up }] of this.#channels) {
       if (!up || awaited.has(inbox)) continue;
       this.#channels.delete(inbox);

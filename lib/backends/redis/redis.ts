@@ -61,15 +61,17 @@ export class RedisBackend implements KeyBackend {
     // It is sent first and expected then: what can be done while it is on its way costs nobody time.
     const answer = this.#attempt(claim, stands);
     this.#inbox.expect(claim, inbox, waiter, stands);
-    return stands ? answer : answer.then((answer) => this.#standing(claim, inbox, waiter, answer));
+    if (stands) return answer;
+    return answer.then((answer) =>
+      answer.granted || 'limit' in answer ? answer : this.#standing(claim, inbox, waiter, answer),
+    );
   }
 
   /** The first time a process waits, its inbox has to stand before it may join a line. */
-  async #standing(claim: Claim, inbox: string, waiter: Waiter, answer: Attempt): Promise<Attempt> {
-    if (answer.granted || 'limit' in answer) return answer;
+  async #standing(claim: Claim, inbox: string, waiter: Waiter, busy: Busy): Promise<Attempt> {
     await this.#inbox.rising(inbox, this.link);
     // Given up meanwhile, it must not join a line that nobody would take it out of.
-    if (!this.#inbox.expects(claim.owner, waiter)) return answer;
+    if (!this.#inbox.expects(claim.owner, waiter)) return busy;
     this.#inbox.expect(claim, inbox, waiter, true);
     return this.#attempt(claim, true);
   }
