@@ -20,7 +20,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.spec.ts', 'sample/**/*.spec.ts'],
-          exclude: ['test/{contract,faults,servers,compat,bench}/**', 'sample/02-cron/**', '**/{node_modules,dist}/**'],
+          exclude: ['test/{contract,faults,servers,compat,bench}/**', 'sample/{02,03}-*/**', '**/{node_modules,dist}/**'],
           setupFiles: ['reflect-metadata'],
           // One module graph for all files: ten times faster, and it shows whatever a test leaves behind.
           pool: 'threads',
@@ -32,7 +32,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'servers',
-          include: ['test/{contract,faults,servers}/**/*.spec.ts', 'sample/02-cron/**/*.spec.ts'],
+          include: ['test/{contract,faults,servers}/**/*.spec.ts', 'sample/{02,03}-*/**/*.spec.ts'],
           setupFiles: ['reflect-metadata'],
           globalSetup: 'test/servers/install.ts',
           // A process for each file, so that the servers it started die with it, however it ends.

@@ -123,7 +123,7 @@ export interface KeyBackend extends Common {
   attempt(claim: Claim, waiter?: Waiter): Promise<Attempt>;
   /**
    * All or none, in one step, never joining a line: the grants in the order of the claims, or why not; `undefined` when these keys
-   * cannot be taken in one step, because they live on different servers.
+   * cannot be taken in one step, because they live on different servers or are too many.
    */
   attemptAll?(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Clash | undefined>;
   /**
@@ -177,7 +177,7 @@ export interface SessionBackend extends Common {
   /** As `KeyBackend.attempt`; the hold lives as long as the session. */
   attempt(claim: Claim, session: Session, waiter?: Waiter): Promise<Attempt>;
   /** As `KeyBackend.attemptAll`. */
-  attemptAll?(claims: readonly Claim[], session: Session): Promise<readonly Grant[] | Busy | Clash>;
+  attemptAll?(claims: readonly Claim[], session: Session): Promise<readonly Grant[] | Busy | Clash | undefined>;
   /** As `KeyBackend.release`. */
   release(claim: Claim, session: Session, keepMs?: number): Promise<boolean>;
   /** As `KeyBackend.downgrade`. */

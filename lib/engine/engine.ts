@@ -78,7 +78,7 @@ export class LockEngine {
     const clock = this.#clock;
     const random = options.random ?? Math.random;
     const callTimeout = this.#callTimeout;
-    this.#family = familyOf(backend, { clock, callTimeout, keeper: () => this.#keeper });
+    this.#family = familyOf(backend, { clock, callTimeout, keeper: () => this.#keeper, undo: () => this.#undo });
     this.#keeper = new Keeper({
       clock,
       random,

@@ -2,6 +2,7 @@ import type { Attempt, Busy, Claim, Clash, Grant, KeyBackend, LockBackend, Waite
 import type { Clock } from './clock.js';
 import type { Keeper } from './keeper.js';
 import { Lease } from './lease.js';
+import type { Undo } from './undo.js';
 import { SessionFamily } from './session-family.js';
 import { type NotYet, pushedSince } from './validity.js';
 
@@ -32,6 +33,7 @@ export interface FamilyOptions {
   readonly clock: Clock;
   readonly callTimeout: number;
   readonly keeper: () => Keeper;
+  readonly undo: () => Undo;
 }
 
 export function familyOf(backend: LockBackend, options: FamilyOptions): Family {

@@ -47,6 +47,8 @@ interface Hung {
   share: Share | undefined;
   /** It is not wanted any more, and was let go of so. */
   over: { readonly keepMs: number } | undefined;
+  /** Its release is being tried until it is confirmed. */
+  leaving: boolean;
 }
 
 /** Many locks hang from one lease: one session for each length of lease, opened when first needed and kept alive while in use. */
@@ -54,7 +56,7 @@ export class SessionFamily implements Family {
   readonly #sessions = new Map<number, Slot>();
   readonly #opens = new Map<Session, Open>();
   readonly #hung = new Map<string, Hung>();
-  readonly attemptAll?: (claims: readonly Claim[]) => Promise<readonly Grant[] | Busy | Clash>;
+  readonly attemptAll?: (claims: readonly Claim[]) => Promise<readonly Grant[] | Busy | Clash | undefined>;
   readonly downgrade?: (claim: Claim) => Promise<boolean>;
 
   constructor(
@@ -149,11 +151,14 @@ export class SessionFamily implements Family {
   }
 
   async renew(leases: readonly Lease[]): Promise<readonly (boolean | undefined)[]> {
-    return Promise.all(
-      leases.map(({ subject }) =>
-        'session' in subject ? this.#renew(subject.session) : this.#renewFor(subject.claim),
-      ),
-    );
+    const [first] = leases;
+    // Alone, its error is told as it is. Among others it is an answer that did not come, which touches none of them.
+    if (first && leases.length === 1) return [await this.#renewed(first)];
+    return Promise.all(leases.map((lease) => this.#renewed(lease).catch(() => undefined)));
+  }
+
+  #renewed({ subject }: Lease): Promise<boolean> {
+    return 'session' in subject ? this.#renew(subject.session) : this.#renewFor(subject.claim);
   }
 
   async close(): Promise<void> {
@@ -162,16 +167,17 @@ export class SessionFamily implements Family {
     await Promise.all(opened.flatMap((one) => (one.status === 'fulfilled' ? [this.#end(one.value)] : [])));
   }
 
-  async #attemptAll(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Clash> {
+  async #attemptAll(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Clash | undefined> {
     const all = claims.map((claim) => this.#expect(claim));
     const [first] = all;
     if (!first) return [];
     const open = this.#standing(first) ?? (await this.#openOf(first));
     for (const hung of all) this.#move(hung, open);
-    const answer = await this.#in(open, async () => (await this.backend.attemptAll?.(claims, open.session)) ?? []);
+    const answer = await this.#in(open, async () => this.backend.attemptAll?.(claims, open.session));
+    const granted = answer !== undefined && !('granted' in answer);
     for (const hung of all) {
-      if (!('granted' in answer)) hung.grantedIn = open;
-      if ('granted' in answer) this.#forget(hung);
+      if (granted) hung.grantedIn = open;
+      if (!granted) this.#forget(hung);
       else if (this.#hung.get(hung.claim.owner) !== hung) this.#clear(hung.claim, open);
     }
     return answer;
@@ -182,7 +188,15 @@ export class SessionFamily implements Family {
     if (!hung)
       this.#hung.set(
         claim.owner,
-        (hung = { claim, open: undefined, grantedIn: undefined, waiter: undefined, share: undefined, over: undefined }),
+        (hung = {
+          claim,
+          open: undefined,
+          grantedIn: undefined,
+          waiter: undefined,
+          share: undefined,
+          over: undefined,
+          leaving: false,
+        }),
       );
     hung.over = undefined;
     return hung;
@@ -286,7 +300,7 @@ export class SessionFamily implements Family {
     return error;
   }
 
-  async #renew(session: Session): Promise<boolean | undefined> {
+  async #renew(session: Session): Promise<boolean> {
     const open = this.#opens.get(session);
     if (open) {
       open.idle = open.hung.size > 0 ? 0 : open.idle + 1;
@@ -297,17 +311,13 @@ export class SessionFamily implements Family {
         return true;
       }
     }
-    try {
-      const lives = await session.renew();
-      if (lives && open) void this.#audit(open);
-      return lives;
-    } catch {
-      return undefined;
-    }
+    const lives = await session.renew();
+    if (lives && open) void this.#audit(open);
+    return lives;
   }
 
   /** Renewing a lock that hangs from a session is renewing that. */
-  async #renewFor({ owner }: Claim): Promise<boolean | undefined> {
+  async #renewFor({ owner }: Claim): Promise<boolean> {
     const hung = this.#hung.get(owner);
     if (!hung?.open || !hung.share) return false;
     await this.options.keeper().renewNow(hung.open.lease);
@@ -362,9 +372,15 @@ export class SessionFamily implements Family {
   }
 
   #letGo(claim: Claim, keepMs: number): void {
-    const { clock, callTimeout } = this.options;
-    // Unconfirmed, the next audit repeats it.
-    void ask(clock, callTimeout, () => this.release(claim, keepMs)).catch(() => undefined);
+    const hung = this.#hung.get(claim.owner);
+    if (!hung || hung.leaving) return;
+    hung.leaving = true;
+    // As long as the session lives nobody else does it; when it ends, there is nothing left to do, and `release` says so.
+    void this.options.undo().release(
+      () => this.release(claim, keepMs),
+      Infinity,
+      () => undefined,
+    );
   }
 }
 

@@ -105,6 +105,7 @@ const OWN_TIME = [
   /^backends\/redis\/(node-redis|cluster-inbox)\.ts: .*setTimeout\(/,
   /^backends\/redis\/cluster\.ts: .*#silentSince/,
   // A stream of events is opened anew by nobody else, and hung up when it is not used.
+  /^backends\/etcd\/standing\.ts: else this\.#confirmation = setTimeout\(confirm, CONFIRM_MS\)\.unref\(\);$/,
   /^backends\/etcd\/watches\.ts: this\.#(linger|reconnect) = setTimeout\(.*\.unref\(\);$/,
 ];
 

@@ -174,6 +174,38 @@ describe('locks that hang from a session', () => {
     expect(other.asked.slice(length).map(({ question }) => question)).not.toContain('attempt');
   });
 
+  it('one that was held for its longest time is let go of also when the first request for that got lost', async () => {
+    const { bench, process } = servers();
+    const { engine, wire, asked } = process();
+    const lock = await engine.acquire('key', { ttl: TTL, maxHold: 2_000 });
+    let isLost = true;
+    wire.ask = (question, send) => (question === 'release' && isLost ? silence() : send());
+    await bench.clock.advance(2_500);
+    isLost = false;
+    expect(lock.signal.aborted).toBe(true);
+    expect(bench.holders('key')).toHaveLength(1);
+    await bench.clock.advance(5_000);
+    expect(bench.isUntouched('key')).toBe(true);
+    // Confirmed, it is not asked for again, though the session lives on.
+    const { length } = asked;
+    await bench.clock.advance(2 * TTL);
+    expect(asked.slice(length).map(({ question }) => question)).not.toContain('release');
+  });
+
+  it('a renewal that fails says why', async () => {
+    const { bench, process } = servers();
+    const { engine, wire, events } = process();
+    await engine.acquire('key', { ttl: TTL });
+    wire.ask = (question, send) => (question === 'renew' ? Promise.reject(new Error('the member is on fire')) : send());
+    await bench.clock.advance(TTL / 2);
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        type: 'renewal-failed',
+        error: expect.objectContaining({ message: 'the member is on fire' }),
+      }),
+    );
+  });
+
   it('closing ends the sessions', async () => {
     const { bench, server, process } = servers();
     const { engine, clock } = process();

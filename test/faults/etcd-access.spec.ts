@@ -1,12 +1,15 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Etcd3 } from 'etcd3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { etcd } from '../../lib/backends/etcd/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
-import { LockBackendError } from '../../lib/engine/errors.js';
+import { LockBackendError, LockConfigurationError } from '../../lib/engine/errors.js';
 import { type EtcdServer, startEtcd } from '../servers/etcd.js';
 import { eventually } from '../servers/eventually.js';
 import { freePort } from '../servers/free-port.js';
@@ -170,26 +173,14 @@ describe('With TLS', () => {
         ...['--trusted-ca-file', file('ca.crt'), '--client-cert-auth'],
       ],
       ready: async () => {
-        execFileSync(
-          'etcdctl',
-          [
-            '--endpoints',
-            url,
-            '--cacert',
-            file('ca.crt'),
-            '--cert',
-            file('node.crt'),
-            '--key',
-            file('node.key'),
-            'endpoint',
-            'health',
-          ],
-          {
-            env: { ...process.env, ETCDCTL_API: '3' },
-            stdio: 'pipe',
-          },
-        );
-        return true;
+        const options = {
+          ca: readFileSync(file('ca.crt')),
+          cert: readFileSync(file('node.crt')),
+          key: readFileSync(file('node.key')),
+        };
+        const [answer] = (await once(get(`${url}/health`, options), 'response')) as [IncomingMessage];
+        answer.resume();
+        return answer.statusCode === 200;
       },
     });
   });
@@ -212,10 +203,46 @@ describe('With TLS', () => {
     await exercise(engine, other);
     await Promise.all([engine.close(0), other.close(0)]);
 
-    for (const stranger of [etcd({ hosts }), etcd({ hosts, tls: {} }), etcd({ hosts, tls: { ca: tls.ca } })]) {
+    const strangers = [
+      [etcd({ hosts }), /No connection established/],
+      [etcd({ hosts, tls: {} }), /unable to verify the first certificate|self-signed certificate/],
+      [etcd({ hosts, tls: { ca: tls.ca } }), /bad certificate|certificate required/],
+      [etcd({ hosts, tls: { ca: tls.ca, cert: tls.cert } }), /Certificate chain must be given with .* private key/],
+    ] as const;
+    for (const [stranger, words] of strangers) {
       const engine = new LockEngine(stranger);
-      await expect(engine.acquire('order', { wait: 300 })).rejects.toThrow(LockBackendError);
+      const failure = await engine.acquire('order', { wait: 300 }).catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(LockBackendError);
+      expect((failure as LockBackendError).message).toMatch(words);
       await engine.close(0);
+    }
+  });
+});
+
+describe('Options that can never work', () => {
+  it.each([
+    ['no members', { hosts: [] }, /needs the addresses of the members/],
+    ['nothing at all', {}, /needs the addresses of the members/],
+    ['an empty name', { hosts: [''] }, /"" is none/],
+    ['a blank after a comma', { hosts: 'etcd-1:2379, etcd-2:2379'.split(',') }, /" etcd-2:2379" is none/],
+    ['a URL with a path', { hosts: 'http://etcd-1:2379/' }, /"http:\/\/etcd-1:2379\/" is none/],
+    ['a client of something else', { client: {} }, /needs an etcd3 client/],
+    [
+      'no duration',
+      { hosts: 'etcd-1:2379', memberTimeout: 'soon' },
+      /`memberTimeout` is "soon", which is not a duration/,
+    ],
+  ])('%s is refused before anything is asked', (_, options, words) => {
+    expect(() => etcd(options as Parameters<typeof etcd>[0])).toThrow(LockConfigurationError);
+    expect(() => etcd(options as Parameters<typeof etcd>[0])).toThrow(words);
+  });
+
+  it('a namespace of a client is refused, and the addresses that gRPC knows are not', () => {
+    const client = new Etcd3({ hosts: '127.0.0.1:2379' });
+    expect(() => etcd({ client: client.namespace('app/') as unknown as Etcd3 })).toThrow(/Hand in the client itself/);
+    client.close();
+    for (const hosts of ['https://etcd-1:2379', '[::1]:2379', 'dns:///etcd.local:2379', 'unix:/run/etcd.sock']) {
+      expect(etcd({ hosts }).kind).toBe('etcd');
     }
   });
 });

@@ -28,7 +28,7 @@ const disasters = Math.min(20, 2 * rounds);
 const firstSeed = Number(process.env['ETCD_SEED'] ?? 1);
 const seconds = (count: number): number => count * 1_000;
 
-describe('An etcd cluster of three that loses its leader again and again, with twelve workers on three keys', () => {
+describe('An etcd cluster of three that loses its leader again and again, with fifteen workers on four keys', () => {
   let cluster: EtcdCluster;
   let admin: Etcd3;
   let pods: Pods;
@@ -37,7 +37,8 @@ describe('An etcd cluster of three that loses its leader again and again, with t
     cluster = await startEtcdCluster(3);
     admin = new Etcd3({ hosts: [...cluster.hosts] });
     pods = await startPods(3, { etcd: cluster.hosts });
-    await Promise.all(pods.map((pod) => pod.run(({ engine }) => engine.ping())));
+    for (const pod of pods)
+      await eventually('it is connected', () => pod.run(({ engine }) => engine.ping()).then(() => true));
   });
   afterAll(async () => {
     await pods?.[Symbol.asyncDispose]();
@@ -47,23 +48,25 @@ describe('An etcd cluster of three that loses its leader again and again, with t
 
   /** Begins to work in every pod; returns how to end it. */
   async function load(): Promise<() => Promise<Report[]>> {
-    const keys = ['a', 'b', 'c'];
+    const quick = ['a', 'b', 'c'];
     await Promise.all(
       pods.map((pod) =>
-        pod.run(({ engine, kept, now, sleep }, keys) => {
+        pod.run(({ engine, kept, now, sleep }, quick) => {
           const sections: Section[] = [];
           const told: Record<string, number> = {};
           let asked = 0;
           kept['over'] = false;
-          const worker = async (index: number): Promise<void> => {
+          // Leases are longer than a leader is frozen. An etcd before 3.4.31 and 3.5.13 whose leader sleeps past those that it knows may
+          // revoke them when it wakes, although they were renewed with its successor (etcd-io/etcd#15247): see etcd-outage.spec.ts.
+          const worker = async (index: number, keys: readonly string[], milliseconds: number): Promise<void> => {
             for (let turn = index; !kept['over']; turn++) {
               const key = keys[turn % keys.length]!;
               asked++;
               try {
-                const lock = await engine.acquire(key, { wait: '20s', ttl: '3s' });
+                const lock = await engine.acquire(key, { wait: '30s', ttl: '6s' });
                 const from = now();
                 let to = lock.held ? from : 0;
-                for (let i = 0; i < 4 && lock.held; i++) {
+                while (lock.held && !kept['over'] && now() < from + milliseconds) {
                   await sleep(2);
                   const at = now();
                   if (lock.held) to = at;
@@ -77,13 +80,17 @@ describe('An etcd cluster of three that loses its leader again and again, with t
               }
             }
           };
-          const workers = Promise.all([0, 1, 2, 3].map(worker));
+          // And one that holds on while leaders come and go, for longer than an unrenewed lease.
+          const workers = Promise.all([
+            ...[0, 1, 2, 3].map((index) => worker(index, quick, 8)),
+            worker(0, ['held on'], 8_000),
+          ]);
           kept['end'] = async () => {
             kept['over'] = true;
             await workers;
             return { sections, asked, told };
           };
-        }, keys),
+        }, quick),
       ),
     );
     return () => Promise.all(pods.map((pod) => pod.run(({ kept }) => kept['end']() as Promise<Report>)));
@@ -144,7 +151,7 @@ describe('An etcd cluster of three that loses its leader again and again, with t
       const gaps = struck.map(({ from }, index) => {
         const until = struck[index + 1]?.from ?? over;
         const ours = longestGap(
-          sections.map((section) => section.from),
+          sections.flatMap((section) => (section.key === 'held on' ? [] : [section.from])),
           from,
           until,
         );
@@ -161,7 +168,13 @@ describe('An etcd cluster of three that loses its leader again and again, with t
       const asked = reports.reduce((sum, report) => sum + report.asked, 0);
       console.log(`${sections.length} of ${asked} calls served; told: ${told}`);
 
-      for (const key of ['a', 'b', 'c']) {
+      const through = struck.filter(({ from, to }) =>
+        sections.some((section) => section.key === 'held on' && section.from < from && section.to > to),
+      );
+      console.log(`a lock was held on through ${through.length} of ${struck.length} disasters`);
+      expect(through.length).toBeGreaterThan(0);
+
+      for (const key of ['a', 'b', 'c', 'held on']) {
         const line = sections.filter((section) => section.key === key);
         const overlap = line.findIndex((section, index) => index > 0 && section.from < line[index - 1]!.to);
         expect(line.slice(Math.max(0, overlap - 1), overlap + 1), `two inside ${key}`).toEqual([]);

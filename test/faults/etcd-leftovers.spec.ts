@@ -4,6 +4,7 @@ import { etcd } from '../../lib/backends/etcd/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
 import { type EtcdServer, startEtcd } from '../servers/etcd.js';
 import { eventually } from '../servers/eventually.js';
+import { inLine } from './support/in-pod.js';
 
 const ttl = 3_000;
 
@@ -61,5 +62,37 @@ describe('A key that comes too late, from a member that was frozen with the requ
     expect(neighbour.held).toBe(true);
     await victim.release();
     await neighbour.release();
+  });
+});
+
+describe('A waiter whose own key is gone', () => {
+  it('is let in by the key ahead of it, reads its own again, and is told long before the next renewal', async () => {
+    await using server = await startEtcd({ own: true });
+    const admin = new Etcd3({ hosts: server.host });
+    const [engine, other] = [
+      new LockEngine(etcd({ hosts: server.host })),
+      new LockEngine(etcd({ hosts: server.host })),
+    ];
+    for (const [key, options] of [
+      ['mutex', {}],
+      ['permit', { limit: 2 }],
+      ['reader', { mode: 'shared' }],
+    ] as const) {
+      // So long that a renewal would tell only much later.
+      const long = { ttl: '60s', ...options } as const;
+      const held = [await engine.acquire(key, key === 'reader' ? { ttl: '60s' } : long)];
+      if (key === 'permit') held.push(await engine.acquire(key, long));
+      const waiting = other.acquire(key, { ...long, wait: '20s' });
+      await inLine(engine, key, 1);
+      await admin.delete().prefix(`lock:${key}/${other.instance}`);
+      await held[0]!.release();
+      const lock = await waiting;
+      await eventually(`the ${key} is told`, () => !lock.held, { within: 1_000 });
+      expect(String(lock.signal.reason)).toMatch(/LockLostError/);
+      expect(await lock.release()).toBe(false);
+      await held[1]?.release();
+    }
+    await Promise.all([engine.close(0), other.close(0)]);
+    admin.close();
   });
 });

@@ -6,14 +6,16 @@ interface Program {
   readonly command: string;
   /** The Debian package that has it. */
   readonly debian: string;
-  /** Names a server elsewhere, which makes the program needless for the tests that only need a server. */
-  readonly elsewhere: string;
+  /** Names a server elsewhere, which makes the program needless. */
+  readonly elsewhere?: string;
 }
 
 const programs: readonly Program[] = [
   { command: 'redis-server', debian: 'redis-server', elsewhere: 'REDIS_URL' },
   { command: 'redis-cli', debian: 'redis-tools', elsewhere: 'REDIS_URL' },
   { command: 'etcd', debian: 'etcd-server', elsewhere: 'ETCD_HOSTS' },
+  { command: 'etcdctl', debian: 'etcd-client' },
+  { command: 'openssl', debian: 'openssl' },
 ];
 
 /** Run by Vitest before the `servers` project: a server that cannot be had is a failed run with a reason, never a silent skip. */
@@ -24,7 +26,8 @@ export function setup(): void {
 /** Makes sure of these programs. @throws when one cannot be had */
 export function install(commands: readonly string[]): void {
   const missing = programs.filter(
-    ({ command, elsewhere }) => commands.includes(command) && !process.env[elsewhere] && !onPath(command),
+    ({ command, elsewhere }) =>
+      commands.includes(command) && !(elsewhere && process.env[elsewhere]) && !onPath(command),
   );
   if (missing.length === 0) return;
 
@@ -66,5 +69,6 @@ function onPath(command: string): boolean {
 }
 
 function howToGet({ command, debian, elsewhere }: Program): string {
-  return `"${command}" is not on PATH: install the package ${debian} (Debian, Ubuntu), or set ${elsewhere} to a server that runs elsewhere.`;
+  const how = `"${command}" is not on PATH: install the package ${debian} (Debian, Ubuntu)`;
+  return elsewhere ? `${how}, or set ${elsewhere} to a server that runs elsewhere.` : `${how}.`;
 }

@@ -31,6 +31,8 @@ export const etcdTraits = {
 
 /** How often the line may change under an attempt that does not stand in it. Each time somebody else got in. */
 const ROUNDS = 32;
+/** How many operations a transaction may have, unless the server's `--max-txn-ops` says otherwise. */
+const MOST_AT_ONCE = 128;
 
 /** One etcd cluster. The protocol is that of etcd's own `concurrency.Mutex`, and shares its lines: see line.ts. */
 export class EtcdBackend implements SessionBackend {
@@ -40,6 +42,7 @@ export class EtcdBackend implements SessionBackend {
   readonly #cluster: Cluster;
   /** By owner. */
   readonly #standings = new Map<string, Standing>();
+  readonly #listeners = new Set<(owner: string) => void>();
 
   constructor(private readonly members: Members) {
     this.#cluster = new Cluster(members);
@@ -63,13 +66,17 @@ export class EtcdBackend implements SessionBackend {
       known.withdraw();
     }
     if (waiter) return this.#join(claim, session, waiter);
-    const all = await this.attemptAll([claim], session);
+    const all = await this.#attemptAll([claim], session);
     if ('granted' in all) return all;
     return all[0] ?? busy(undefined, 0);
   }
 
   /** Takes the keys if their lines let them in at once, and stands in none of them. */
-  async attemptAll(claims: readonly Claim[], session: Session): Promise<readonly Grant[] | Busy | Clash> {
+  async attemptAll(claims: readonly Claim[], session: Session): Promise<readonly Grant[] | Busy | Clash | undefined> {
+    return claims.length > MOST_AT_ONCE ? undefined : this.#attemptAll(claims, session);
+  }
+
+  async #attemptAll(claims: readonly Claim[], session: Session): Promise<readonly Grant[] | Busy | Clash> {
     const { lease } = ours(session);
     const have = new Map<Claim, number>();
     let whole = claims.length > 1;
@@ -174,6 +181,11 @@ export class EtcdBackend implements SessionBackend {
     return victims.length > 0;
   }
 
+  onLost(listener: (owner: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   close(): Promise<void> {
     return this.#cluster.close();
   }
@@ -185,7 +197,9 @@ export class EtcdBackend implements SessionBackend {
   }
 
   #stand(claim: Claim, session: Session): Standing {
-    return new Standing(claim, ours(session), this.#cluster, this.#standings);
+    return new Standing(claim, ours(session), this.#cluster, this.#standings, () => {
+      for (const listener of this.#listeners) listener(claim.owner);
+    });
   }
 
   /** What is known of the claim in this session; in another one it would be somebody else. */

@@ -36,6 +36,9 @@ interface Settings {
   readonly grpcOptions?: Readonly<Record<string, unknown>>;
 }
 
+/** As gRPC takes it: without blanks, and a URL without a path. What is wrong with others it says only when it cannot connect. */
+const ADDRESS = /^(?:https?:\/\/[^\s/]+|(?!https?:)\S+)$/;
+
 /** etcd answers pings that come sooner than every 5 s by hanging up. */
 const SHORTEST_KEEPALIVE_MS = 6_000;
 
@@ -50,10 +53,12 @@ const SHORTEST_KEEPALIVE_MS = 6_000;
 export function etcd(options: EtcdOptions): LockBackend {
   const settings = options.client === undefined ? settingsFor(options) : settingsOf(options.client);
   const hosts = typeof settings.hosts === 'string' ? [settings.hosts] : settings.hosts;
-  if (!Array.isArray(hosts) || hosts.length === 0 || hosts.some((host) => typeof host !== 'string' || host === '')) {
-    throw new LockConfigurationError(
-      "`etcd({ hosts })` needs the addresses of the members, such as `['etcd-1:2379', 'etcd-2:2379']`.",
-    );
+  const needs = "`etcd({ hosts })` needs the addresses of the members, such as `['etcd-1:2379', 'etcd-2:2379']`";
+  if (!Array.isArray(hosts) || hosts.length === 0) throw new LockConfigurationError(`${needs}.`);
+  for (const host of hosts) {
+    if (typeof host !== 'string' || !ADDRESS.test(host)) {
+      throw new LockConfigurationError(`${needs}, and ${JSON.stringify(host)} is none.`);
+    }
   }
   const patience = toMilliseconds('memberTimeout', options.memberTimeout ?? (hosts.length > 1 ? '700ms' : '2s'));
   return new EtcdBackend(new Members(hosts, connection(settings, patience), patience));

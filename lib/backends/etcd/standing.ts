@@ -22,6 +22,8 @@ import type { EtcdSession } from './session.js';
 
 /** How soon a waiter looks again if it hears nothing: the bound on what a silent member costs it. */
 const LOOK_MS = 5_000;
+/** How long after its turn came a holder reads its own key again: most locks are let go sooner, and their release says the same. */
+const CONFIRM_MS = 100;
 
 /** A claim that stands in a line, or has asked to: as one who waits, or as a holder. */
 export class Standing {
@@ -34,6 +36,7 @@ export class Standing {
   #head: Place | undefined;
   #obstacle: Obstacle | undefined;
   #watch: { readonly target: string; readonly stop: () => void } | undefined;
+  #confirmation: NodeJS.Timeout | undefined;
   /** Withdrawn: whatever answers are still to come mean nothing any more. */
   #over = false;
 
@@ -43,6 +46,8 @@ export class Standing {
     private readonly cluster: Cluster,
     /** All of this process, by owner; it is one of them until it is withdrawn. */
     private readonly others: Map<string, Standing>,
+    /** Its key is gone although it was let in. */
+    private readonly lost: () => void,
   ) {
     others.set(claim.owner, this);
   }
@@ -69,6 +74,7 @@ export class Standing {
 
   withdraw(): void {
     this.#over = true;
+    clearTimeout(this.#confirmation);
     this.#unwatch();
     if (this.others.get(this.claim.owner) === this) this.others.delete(this.claim.owner);
   }
@@ -175,8 +181,9 @@ export class Standing {
   }
 
   /**
-   * What was in the way changed. Where it was the last obstacle that is the grant, and the own key need not be read again for it: it
-   * is there as long as its lease is, which the engine believes in by the clock, and never longer than the server does.
+   * What was in the way changed. Where it was the last obstacle that is the grant. The own key is read again, but beside the work
+   * and not before it: it is there as long as its lease is, which the engine believes in by the clock, and never longer than the
+   * server does. Only where somebody removed the key or the lease by hand is it gone, and then the holder soon hears of it.
    */
   #happened({ type, kv }: WatchEvent): void {
     const obstacle = this.#obstacle;
@@ -200,8 +207,12 @@ export class Standing {
     this.#granted = true;
     this.#obstacle = undefined;
     this.#unwatch();
-    // Behind a permit that was waited for somebody may wait to be the first in line, which no deletion tells. Lost, it costs a look.
-    if (waited && this.claim.limit > 1) void this.#touch().catch(() => undefined);
+    if (!waited || this.#over) return;
+    // Lost, it costs a look, or the time until the next renewal.
+    const confirm = (): void => void this.#confirm().catch(() => undefined);
+    // Behind a permit somebody may wait to be the first in line, which no deletion tells.
+    if (this.claim.limit > 1) confirm();
+    else this.#confirmation = setTimeout(confirm, CONFIRM_MS).unref();
   }
 
   #unwatch(): void {
@@ -209,14 +220,15 @@ export class Standing {
     this.#watch = undefined;
   }
 
-  /** Changes nothing but what watchers of the key see. */
-  async #touch(): Promise<void> {
+  /** Reads the own key again. That of a permit is written again, which changes nothing but what watchers of it see. */
+  async #confirm(): Promise<void> {
     const { claim, session } = this;
-    await this.#transact({
+    const { succeeded } = await this.#transact({
       compare: [hangsFrom(claim, session.lease)],
-      success: [move(claim, session.lease)],
+      success: claim.limit > 1 ? [move(claim, session.lease)] : [],
       failure: [],
     });
+    if (!succeeded && !this.#over) this.lost();
   }
 
   /** The key hangs from an earlier session of ours, which may end at any moment. */
