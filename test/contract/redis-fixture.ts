@@ -55,7 +55,7 @@ export function faultsOf(nodes: () => readonly Inspected[]): Faults {
         for (const key of await admin.keys('*')) {
           const fields = (await admin.type(key)) === 'hash' ? await admin.hkeys(key) : ['not a hash'];
           // A counter, and the size that it counted for, which end by themselves.
-          const counter = fields.every((field) => field === 't' || field === 'n') && (await admin.pttl(key)) !== -1;
+          const counter = fields.every((field) => ['t', 'n', 'g'].includes(field)) && (await admin.pttl(key)) !== -1;
           if (!counter) left.push(`${key}: ${fields.join(' ')}`);
         }
       });

@@ -315,6 +315,39 @@ export const mutants: readonly Mutant[] = [
     },
   },
   {
+    bug: 'the lock goes on to a waiter that has been silent for too long',
+    file: 'backends/redis/protocol/release.ts',
+    find: 'if tonumber(deadline) > us / 1000 and ',
+    replace: 'if ',
+    killedBy: onRedis(
+      '6 order: a waiter that died, froze or left holds up nobody, and whoever was behind it still waits for the holder',
+    ),
+  },
+  {
+    bug: 'the lock is handed on to a waiter that nobody heard of it, and goes on in its name',
+    file: 'backends/redis/protocol/release.ts',
+    find: "string.format('%d', us)) > 0 then",
+    replace: "string.format('%d', us)) >= 0 then",
+    killedBy: {
+      spec: 'test/faults/redis-deaths.spec.ts',
+      test: 'a killed waiter costs the next one less than a second',
+    },
+  },
+  {
+    bug: 'the release of somebody else hands the lock on',
+    file: 'backends/redis/protocol/release.ts',
+    find: 'if read[2] == ARGV[a + 1] and read[6] and',
+    replace: 'if read[2] and read[6] and',
+    killedBy: onRedis('a release by one who waits leaves the line, and the one behind is served'),
+  },
+  {
+    bug: 'who joins the line of an expired lock waits for its dead holder',
+    file: 'backends/redis/protocol/attempt.ts',
+    find: 'if claim and tonumber(read[3]) > now and',
+    replace: 'if claim and',
+    killedBy: onRedis('a lease lasts as long as was asked for, also the shortest, and its end lets the next one in'),
+  },
+  {
     bug: 'a lock that the server refuses takes those with it that were asked for in the same turn',
     file: 'backends/redis/calls.ts',
     find: 'if (isRefusal(error)) this.#sendAlone(calls);\n          else ',

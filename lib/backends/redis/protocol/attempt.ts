@@ -1,11 +1,5 @@
 import { lua } from './script.js';
-import { FAR_LOOK_MS, NEAR_LOOK_MS, WAITER_SILENCE_MS } from './state.js';
-
-/**
- * How much longer than it must a key lives, as a multiple of the counter's time: as long as that is not used up, an attempt need not
- * write its time to live, which would be a third of its cost, and half of what goes to replicas and into the log.
- */
-const LONGER = 1.25;
+import { FAR_LOOK_MS, LONGER, NEAR_LOOK_MS, WAITER_SILENCE_MS } from './state.js';
 
 /**
  * The same as what follows it comes to for a plain lock that nobody else uses, in three calls and without the rest of the
@@ -19,10 +13,27 @@ if not (read[2] or read[4] or read[5] or read[6]) and string.byte(ARGV[a + 3]) =
   local token, ends = math.max((tonumber(read[1]) or 0) + 1, us), us / 1000 + ARGV[a + 2]
   redis.call('HSET', KEYS[k], 't', string.format('%d', token), 'o', ARGV[a + 1], 'e', string.format('%d', ends))
   if (tonumber(read[7]) or 0) < ends + KEEP then
-    redis.call('HSET', KEYS[k], 'g', string.format('%d', ends + KEEP * ${LONGER}))
-    redis.call('PEXPIRE', KEYS[k], string.format('%d', ARGV[a + 2] + KEEP * ${LONGER} + 1))
+    redis.call('HSET', KEYS[k], 'g', string.format('%d', ends + KEEP * ${1 + LONGER}))
+    redis.call('PEXPIRE', KEYS[k], string.format('%d', ARGV[a + 2] + KEEP * ${1 + LONGER} + 1))
   end
   return token
+end
+`;
+
+/** As above, for one who joins the line of such a lock, the first time: the present holder is alone, and is asked for nothing. */
+export const attemptBehind = (clock: string) => lua`
+if read[2] and read[2] ~= ARGV[a + 1] and not (read[4] or read[5]) then
+  ${clock}
+  local now, arrival = math.floor(us / 1000), (tonumber(read[6]) or 0) + 1
+  local claim = string.match(ARGV[a + 3], '^x 1 (%d+) 1$')
+  -- Now and then somebody has to look after the line's own life.
+  if claim and tonumber(read[3]) > now and arrival % 16 > 1 and redis.call('ZADD', KEYS[k + 1], 'NX', arrival, ARGV[a + 1]) == 1 then
+    local deadline = string.format('%d', now + ${WAITER_SILENCE_MS})
+    redis.call('HSET', KEYS[k], 's', arrival, 'w:' .. ARGV[a + 1], 'x ' .. claim .. ' ' .. deadline)
+    local rank = redis.call('ZRANK', KEYS[k + 1], ARGV[a + 1])
+    local look = (rank == 0 or rank > 3) and ${FAR_LOOK_MS} or ${NEAR_LOOK_MS}
+    return { 0, math.min(look, read[3] - now + 1), us, read[2] }
+  end
 end
 `;
 

@@ -2,9 +2,9 @@
  * The Redis protocol: one script for each verb, each one round trip. Every verb is idempotent by owner: sent again it gives the
  * same answer and changes nothing but the lease.
  */
-import { ATTEMPT, ATTEMPT_ALL, attemptFree } from './attempt.js';
+import { ATTEMPT, ATTEMPT_ALL, attemptBehind, attemptFree } from './attempt.js';
 import { INSPECT } from './inspect.js';
-import { DOWNGRADE, FORCE, RELEASE, RELEASE_QUIET } from './release.js';
+import { DOWNGRADE, FORCE, RELEASE, RELEASE_QUIET, releaseTo } from './release.js';
 import { CONFIRM, RENEW, RENEW_ALONE } from './renew.js';
 import { lua, type Script, script } from './script.js';
 import { CLOCK, PUSH, PUSH_IN_SLOT, STATE, TIME } from './state.js';
@@ -61,9 +61,9 @@ function assemble(counterTtl: number, push: string): Protocol {
   const keep = keeping(counterTtl);
   const state = CLOCK + push + STATE;
   return {
-    attempt: script(keep, ALONE, attemptFree(TIME), state, ATTEMPT),
+    attempt: script(keep, ALONE, attemptFree(TIME), attemptBehind(TIME), state, ATTEMPT),
     attemptAll: script(keep, state, ATTEMPT_ALL),
-    release: script(keep, ALONE, RELEASE_QUIET, state, RELEASE),
+    release: script(keep, ALONE, RELEASE_QUIET, push, releaseTo(TIME), CLOCK, STATE, RELEASE),
     renew: script(keep, CLOCK, RENEW),
     downgrade: script(keep, state, DOWNGRADE),
     force: script(keep, state, FORCE),

@@ -24,6 +24,11 @@ export const FAR_LOOK_MS = 5_000;
 export const NEAR_LOOK_MS = 1_000;
 /** How long newcomers stand back when everybody in line was out of reach at the release: time to reconnect. */
 const STAND_BACK_MS = 250;
+/**
+ * How much longer than it must the key of a lock lives, in times of the counter's: while that lasts, nobody needs to write its time
+ * to live, which would double what goes to replicas and into the log.
+ */
+export const LONGER = 0.25;
 /** Pushed grants of an instance go to this channel and its id. */
 export const INBOX = 'lock-inbox:';
 
@@ -87,8 +92,8 @@ end
 -- holds are forgotten as well: they must not keep out who asks for several keys or for another kind of lock.
 local function load(i, me, f)
   local L = { k = KEYS[i], line = KEYS[i + 1], set = KEYS[i + 2], count = 0 }
-  f = f or redis.call('HMGET', L.k, 't', 'o', 'e', 'n', 'r', 's')
-  L.last, L.n, L.waiting = tonumber(f[1]) or 0, tonumber(f[4]), f[6]
+  f = f or redis.call('HMGET', L.k, 't', 'o', 'e', 'n', 'r', 's', 'g')
+  L.last, L.n, L.waiting, L.g = tonumber(f[1]) or 0, tonumber(f[4]), f[6], tonumber(f[7]) or 0
   if f[2] then
     L.stored = true
     if tonumber(f[3]) > now then L.owner, L.ends = f[2], tonumber(f[3]) end
@@ -131,6 +136,15 @@ local function clash(L, mode, limit)
   L.stale, L.n = L.n and not wanted, wanted
 end
 
+-- The lock's own key lives at least that long. A little more spares the next ones the look, and its replicas the write.
+local function endure(L, ms)
+  if L.g >= now + ms then return end
+  local left = math.max(redis.call('PTTL', L.k), ms + KEEP * ${LONGER})
+  redis.call('PEXPIRE', L.k, whole(left + 1))
+  L.g = now + left
+  redis.call('HSET', L.k, 'g', whole(L.g))
+end
+
 -- Makes the owner a holder. The token grows also over a lost counter or another server, as long as their clocks do.
 local function take(L, owner, mode, ttl, token)
   L.last = token or math.max(L.last + 1, us)
@@ -144,7 +158,7 @@ local function take(L, owner, mode, ttl, token)
     live(L.set, ttl)
   end
   if mode == 'p' then redis.call('HSET', L.k, 'n', L.n) elseif L.stale then redis.call('HDEL', L.k, 'n') end
-  live(L.k, ttl + KEEP)
+  endure(L, ttl + KEEP)
   return L.last
 end
 

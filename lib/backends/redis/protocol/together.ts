@@ -1,5 +1,5 @@
-import { ATTEMPT, attemptFree } from './attempt.js';
-import { RELEASE, RELEASE_QUIET } from './release.js';
+import { ATTEMPT, attemptBehind, attemptFree } from './attempt.js';
+import { RELEASE, RELEASE_QUIET, releaseTo } from './release.js';
 import { lua } from './script.js';
 
 /** Instead of an attempt's third argument: a release. */
@@ -14,11 +14,13 @@ export const RELEASES = 'r';
 export const TOGETHER = lua`
 local function attempt(k, a)
 ${attemptFree('')}
+${attemptBehind('')}
 ${ATTEMPT}
 end
 
 local function release(k, a)
 ${RELEASE_QUIET}
+${releaseTo('')}
 ${RELEASE}
 end
 
