@@ -85,7 +85,8 @@ export class SessionFamily implements Family {
     if (answer.granted) hung.grantedIn = open;
     const there = answer.granted || (waiter !== undefined && !('limit' in answer));
     if (!there) this.#forget(hung);
-    else if (this.#hung.get(claim.owner) !== hung) this.#clear(claim, open);
+    // Given up meanwhile: its release may have overtaken the attempt, and done nothing.
+    else if (hung.over || this.#hung.get(claim.owner) !== hung) this.#clear(claim, open);
     return answer;
   }
 
@@ -178,7 +179,7 @@ export class SessionFamily implements Family {
     for (const hung of all) {
       if (granted) hung.grantedIn = open;
       if (!granted) this.#forget(hung);
-      else if (this.#hung.get(hung.claim.owner) !== hung) this.#clear(hung.claim, open);
+      else if (hung.over || this.#hung.get(hung.claim.owner) !== hung) this.#clear(hung.claim, open);
     }
     return answer;
   }

@@ -1,96 +1,13 @@
-import { Etcd3 } from 'etcd3';
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { etcd } from '../../lib/backends/etcd/index.js';
-import { type BackendFixture, describeBackend } from '../../lib/testing/index.js';
-import { eventually } from '../servers/eventually.js';
-import { startEtcd, startEtcdCluster } from '../servers/etcd.js';
-import type { ServerControl } from '../servers/process.js';
-import { type CuttableProxy, startProxy } from '../servers/proxy.js';
-
-interface Members {
-  readonly members: readonly (ServerControl & { readonly url: string })[];
-  stop(): Promise<void>;
-}
-
-/** Everything goes through proxies, so that connections can be cut. */
-function fixture(
-  start: () => Promise<Members>,
-  more: (cluster: Members) => BackendFixture['faults'] = () => ({}),
-): BackendFixture {
-  let cluster: Members;
-  let proxies: CuttableProxy[];
-  let admin: Etcd3;
-  const each = (work: (member: ServerControl) => unknown) => Promise.all(cluster.members.map(work));
-  return {
-    async start() {
-      cluster = await start();
-      proxies = await Promise.all(cluster.members.map(({ url }) => startProxy(url)));
-      admin = new Etcd3({ hosts: cluster.members.map(({ url }) => url) });
-      Object.assign(this.faults ?? {}, more(cluster));
-    },
-    async stop() {
-      admin.close();
-      await Promise.all(proxies.map((proxy) => proxy.stop()));
-      await cluster.stop();
-    },
-    create: () => etcd({ hosts: proxies.map(({ host }) => host) }),
-    ttl: 2_000,
-    faults: {
-      async steal(fullKey) {
-        await admin.delete().prefix(`${fullKey}/`);
-      },
-      async pause() {
-        await each((member) => member.pause());
-      },
-      async resume() {
-        await each((member) => member.resume());
-      },
-      async restart(options) {
-        await each((member) => member.kill());
-        await each((member) => member.restart(options));
-        await eventually(
-          'the cluster answers',
-          () =>
-            admin
-              .put('ready')
-              .value('')
-              .then(() => true),
-          { within: 30_000 },
-        );
-        await admin.delete().key('ready');
-      },
-      async cutConnections() {
-        for (const proxy of proxies) proxy.cut();
-      },
-      async failover() {
-        await cluster.members[0]?.restart();
-      },
-      residue: async () => admin.getAll().keys(),
-    },
-  };
-}
+import { describeBackend } from '../../lib/testing/index.js';
+import { startEtcd } from '../servers/etcd.js';
+import { etcdFixture } from './etcd-fixture.js';
 
 describeBackend(
   'etcd',
   { describe, it, beforeAll, afterAll },
-  fixture(async () => {
+  etcdFixture(async () => {
     const server = await startEtcd({ own: true });
     return { members: [server], stop: () => server.stop() };
   }),
-);
-
-describeBackend(
-  'etcd, a cluster of three',
-  { describe, it, beforeAll, afterAll },
-  fixture(
-    () => startEtcdCluster(3),
-    (cluster) => ({
-      async failover() {
-        const leader = await (cluster as Awaited<ReturnType<typeof startEtcdCluster>>).leader();
-        await leader.kill();
-        await (cluster as Awaited<ReturnType<typeof startEtcdCluster>>).leader();
-        await leader.restart();
-      },
-    }),
-  ),
 );

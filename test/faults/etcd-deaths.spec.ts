@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { etcd } from '../../lib/backends/etcd/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
@@ -73,7 +74,8 @@ describe('When a process dies or freezes on an etcd lock', () => {
     }, key);
     await pods.holder.hears('looking');
     pods.holder.freeze();
-    await pods.turns[0];
+    // Long enough to be seen as a jump also where the lease was nearly over when it froze.
+    await Promise.all([pods.turns[0], sleep(1_500)]);
     pods.holder.thaw();
     const look = await firstLook;
     expect(look).toMatchObject({ held: false, aborted: true });

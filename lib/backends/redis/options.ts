@@ -37,7 +37,7 @@ export interface RedisServer {
 
 interface Behaviour {
   /**
-   * How long a lock's fencing counter outlives its last holder. Tokens start from the server's clock in microseconds, so the
+   * How long at least a lock's fencing counter outlives its last holder; it may be a quarter longer. Tokens start from the server's clock in microseconds, so the
    * counter only matters while a clock may run backwards, as after a failover. 0 leaves nothing on the server.
    * @default '10m'
    */

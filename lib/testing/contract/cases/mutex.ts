@@ -105,9 +105,10 @@ export function mutexCases(kind: MutexKind): readonly Case[] {
       async run(stage) {
         const { key, engines } = await prepare(stage, kind, 3);
         const locks: Lock[] = [];
+        // Short for the lease, and long enough for a server that gets little of the processor to answer at all.
         const outcomes = await Promise.allSettled(
           Array.from({ length: 10 }, async (_, worker) => {
-            locks.push(await pick(engines, worker).acquire(key, { ...options, wait: 500, ttl: LONG }));
+            locks.push(await pick(engines, worker).acquire(key, { ...options, wait: 1_500, ttl: LONG }));
           }),
         );
         assert.equal(locks.length, 1);
