@@ -20,7 +20,11 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.spec.ts', 'sample/**/*.spec.ts'],
-          exclude: ['test/{contract,faults,servers,compat,bench}/**', 'sample/{02,03}-*/**', '**/{node_modules,dist}/**'],
+          exclude: [
+            'test/{contract,faults,servers,compat,bench}/**',
+            'sample/{02,03}-*/**',
+            '**/{node_modules,dist}/**',
+          ],
           setupFiles: ['reflect-metadata'],
           // One module graph for all files: ten times faster, and it shows whatever a test leaves behind.
           pool: 'threads',

@@ -191,6 +191,7 @@ export class RedisBackend implements KeyBackend {
 
   #attempted(owner: string, answer: unknown): Attempt {
     if (!Array.isArray(answer)) {
+      if (typeof answer !== 'number' && !/^\d+$/.test(String(answer))) throw strangeAnswer(answer);
       this.#inbox.forget(owner);
       return { granted: true, fencingToken: toToken(answer) };
     }
