@@ -46,12 +46,18 @@ describe('A key that comes too late, from a member that was frozen with the requ
   });
 
   it('does not look like it: what is held and what waits stays', async () => {
+    const losses: string[] = [];
+    const stop = engine.listen((event) => {
+      if (event.type === 'lost') losses.push(`${event.key}: ${event.reason}`);
+    });
     const locks = await Promise.all(Array.from({ length: 20 }, (_, i) => engine.acquire(`held ${i}`, { ttl })));
     const waiting = Array.from({ length: 20 }, (_, i) => engine.acquire(`held ${i}`, { ttl, wait: '30s' }));
     await new Promise((resolve) => setTimeout(resolve, 2 * ttl));
+    expect(losses).toEqual([]);
     expect(locks.every((lock) => lock.held)).toBe(true);
     for (const lock of locks) expect(await lock.release()).toBe(true);
     for (const lock of await Promise.all(waiting)) expect(await lock.release()).toBe(true);
+    stop();
   });
 
   it('is not the only thing that the look finds: a holder whose key is gone is told, and nobody else', async () => {

@@ -9,7 +9,7 @@ import type { Metrics, Scenario } from './scenario.js';
 const GATHER_MS = 1000;
 
 /** Smaller crowds before, for the compiler: until it is through most of the time is its own, and it shares a core with the rest. */
-const WARM_CROWDS = 12;
+const WARM_CROWDS = 6;
 const WARM_WAITERS = 200;
 const WARM_MS = 3000;
 
