@@ -93,4 +93,26 @@ describe('Locks that are asked for at once on Redis', () => {
     await (await inLine).release();
     await engine.close(0);
   });
+
+  it('one who has been silent for too long is passed over, though it could be reached', async () => {
+    const engine = new LockEngine(redis({ client }), { prefix: 'silent:' });
+    const lock = await engine.acquire('key');
+    // As a process leaves it behind that has stood still ever since.
+    const listener = new Redis(server.url);
+    const heard: string[] = [];
+    listener.on('message', (_: string, message: string) => heard.push(message));
+    await listener.subscribe('lock-inbox:ghost');
+    await client.zadd('{silent:key}:line', 1, 'ghost:1');
+    await client.hset('{silent:key}', { s: '1', 'w:ghost:1': `x 3000 ${Date.now() - 1}` });
+    const next = engine.acquire('key', { wait: '5s' });
+    await expect.poll(() => client.zcard('{silent:key}:line')).toBe(2);
+    await lock.release();
+    expect((await next).held).toBe(true);
+    await (await next).release();
+    // What was published before this has arrived.
+    await client.publish('lock-inbox:ghost', 'the end');
+    await expect.poll(() => heard).toEqual(['the end']);
+    listener.disconnect();
+    await engine.close(0);
+  });
 });
