@@ -93,8 +93,9 @@ export class Keeper {
     const { lease, renewed } = kept;
     if (!renewed) return this.#due.at(lease.validUntil, kept);
     const third = Math.min(lease.renewTo, lease.remainingMs) / 3;
-    // Rounded down to a twentieth of the period, so that what is due at about the same time goes in one call.
-    const step = Math.max(1, third / 20);
+    // Rounded down to a twentieth of the period, which is the same for all of one length, so that what is due at about the same
+    // time goes in one call.
+    const step = Math.max(1, lease.renewTo / 60);
     const at = this.options.clock.now() + third * share;
     this.#due.at(Math.min(Math.floor(at / step) * step, lease.validUntil), kept);
   }

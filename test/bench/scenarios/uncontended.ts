@@ -5,8 +5,8 @@ import { executedCommands, sentCommands, type ServerUse, together } from '../tri
 import type { Scenario } from './scenario.js';
 
 /** Before it is measured: so many pairs for the compiler, or so long. */
-const WARM_PAIRS = 4_000;
-const WARM_MS = 2_500;
+const WARM_PAIRS = 40_000;
+const WARM_MS = 4_000;
 const BURST_MS = 60;
 
 /** One burst in the worker. */
