@@ -41,7 +41,8 @@ export default defineConfig({
           globalSetup: 'test/servers/install.ts',
           // A process for each file, so that the servers it started die with it, however it ends.
           pool: 'forks',
-          maxWorkers: 2,
+          // In CI one at a time: a server that another test starves for seconds loses leases, as it should.
+          maxWorkers: process.env['CI'] ? 1 : 2,
           sequence: { groupOrder: 1 },
           testTimeout: 30_000,
           hookTimeout: 60_000,
