@@ -12,7 +12,9 @@ describe('Over very many locks on Redis', () => {
   let client: Redis;
 
   beforeAll(async () => {
-    server = await startRedis({ own: true, args: ['--appendonly', 'no'] });
+    // Sweeps up often and thoroughly, so that what it counts is what lives: as it comes, a tenth of the keys may have expired.
+    const prompt = ['--active-expire-effort', '10', '--hz', '100'];
+    server = await startRedis({ own: true, args: ['--appendonly', 'no', ...prompt] });
     client = new Redis(server.url);
   });
   afterAll(async () => {
@@ -23,7 +25,7 @@ describe('Over very many locks on Redis', () => {
   it(
     'a process needs no more memory at the end than at the start, and the server keeps a bounded number of keys',
     async () => {
-      const pairs = 50_000 * rounds;
+      const pairs = 80_000 * rounds;
       await using pods = await startPods(1, { url: server.url, counterTtl: '1s', node: ['--expose-gc'] });
       const { heap, seconds, keys } = await pods[0]!.run(async ({ engine, redis, now }, pairs) => {
         const { signal } = new AbortController();
@@ -41,8 +43,8 @@ describe('Over very many locks on Redis', () => {
               await lock.release();
               if (i % 10_000 !== 0) continue;
               const count = await redis.dbsize();
-              // A lease and a counter of a second each, and what Redis takes to sweep up what has expired.
-              usedOnce = usedOnce.filter((at) => at > now() - 3_000);
+              // A lease of a second, a counter of one and a quarter, and as much for a server that got no turn to sweep.
+              usedOnce = usedOnce.filter((at) => at > now() - 4_000);
               if (count > keys.most) Object.assign(keys, { most: count, allowed: 800 + usedOnce.length });
             }
           };
