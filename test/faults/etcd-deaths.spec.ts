@@ -62,8 +62,10 @@ describe('When a process dies or freezes on an etcd lock', () => {
     // Looks at its lock as often as it can; what counts is the first look after time has jumped.
     const firstLook = pods.holder.run(async ({ kept, now, say }, key) => {
       const { signal } = kept[key] as { signal: AbortSignal };
+      // Before it is heard of: the freeze may strike at once.
+      let last = now();
       say('looking');
-      for (let last = now(); ;) {
+      for (;;) {
         const at = now();
         const aborted = signal.aborted;
         const held = kept[key].held as boolean;
