@@ -132,19 +132,22 @@ export class Keeper {
     // What was asked for, whatever is asked for by the time of the answer.
     const ttls = leases.map(({ renewTo }) => renewTo);
     const shortest = Math.min(...leases.map((lease) => lease.remainingMs));
+    // A quarter of the lease at most, so that there is time to try again.
+    const limit = Math.min(this.options.callTimeout, Math.max(shortest / 4, 20));
     const settled = (answers: readonly (boolean | undefined)[], error: unknown): void =>
       batch.forEach((kept, index) => {
         this.#settled(kept, answers[index], sentAt, ttls[index] ?? 0, error);
         tell?.(answers[index], error);
       });
-    const done = this.#ask(leases, shortest).then(
+    const { clock, renew } = this.options;
+    const done = ask(clock, limit, () => renew(leases)).then(
       (answers) => settled(answers, new Error('the server did not confirm the renewal')),
       (error: unknown) => settled([], error),
     );
     for (const kept of batch) {
       kept.lease.renewing = done;
-      // The end is told in time also while an answer is awaited.
-      this.#atOrBeforeEnd(kept, Infinity);
+      // The end is told in time also where that comes before any answer.
+      if (limit >= shortest) this.#atOrBeforeEnd(kept, Infinity);
     }
     return done;
   }
@@ -177,12 +180,6 @@ export class Keeper {
     if (!lease.kept) return;
     this.#due.remove(lease.kept);
     this.#kept.remove(lease.kept);
-  }
-
-  /** A quarter of the lease at most, so that there is time to try again. */
-  #ask(leases: readonly Lease[], lease: number): Promise<readonly (boolean | undefined)[]> {
-    const { clock, callTimeout, renew } = this.options;
-    return ask(clock, Math.min(callTimeout, Math.max(lease / 4, 20)), () => renew(leases));
   }
 }
 

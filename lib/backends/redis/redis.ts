@@ -124,11 +124,15 @@ export class RedisBackend implements KeyBackend {
   }
 
   async #renewTogether(claims: readonly Claim[]): Promise<readonly boolean[]> {
-    const answer = await this.#run(
-      this.#protocol.renew,
-      claims.map((claim) => claim.key),
-      claims.flatMap((claim) => [claim.owner, whole(claim.ttl)]),
-    );
+    // The line is no matter of a renewal; there are so many of them that it counts.
+    const keys: string[] = [];
+    const args: string[] = [];
+    for (const { key, owner, ttl } of claims) {
+      const [hash, , shared] = keysOf(key);
+      keys.push(hash, shared);
+      args.push(owner, whole(ttl));
+    }
+    const answer = await this.#ask(this.#protocol.renew, keys, args);
     return claims.map((_, index) => Number(answer[index]) === 1);
   }
 
@@ -241,13 +245,22 @@ export class RedisBackend implements KeyBackend {
     return slotOf ? `{${tagOf(slotOf(hashTag(key)))}}` : '';
   }
 
-  async #run(
+  #run(
     script: Script,
     names: readonly string[],
     args: readonly (string | number)[],
     run = this.link.run,
   ): Promise<readonly unknown[]> {
-    const answer = await run(script, names.flatMap(keysOf), args);
+    return this.#ask(script, names.flatMap(keysOf), args, run);
+  }
+
+  async #ask(
+    script: Script,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+    run = this.link.run,
+  ): Promise<readonly unknown[]> {
+    const answer = await run(script, keys, args);
     if (Array.isArray(answer)) return answer;
     throw strangeAnswer(answer);
   }
@@ -267,7 +280,7 @@ function outcomeOf(answer: readonly unknown[]): Attempt {
 }
 
 /** The three keys of a lock. They share the hash tag. */
-function keysOf(name: string): string[] {
+function keysOf(name: string): [hash: string, line: string, shared: string] {
   const tag = hashTag(name);
   return [tag, `${tag}:line`, `${tag}:shared`];
 }

@@ -1,14 +1,14 @@
 import { lua } from './script.js';
 
 /**
- * KEYS: three for each lock. ARGV: owner, ttl for each lock
+ * KEYS: the first and the last of each lock's. ARGV: owner, ttl for each lock
  * A lease is never shortened: the holder may believe in the longer one, when the answer to this is lost.
  * Answer: for each lock whether it is still held (0, 1). A key of another type is not our lock any more, and only that.
  */
 export const RENEW = lua`
 local answer = {}
-for i = 1, #KEYS / 3 do
-  local k, set, me, ttl = KEYS[i * 3 - 2], KEYS[i * 3], ARGV[i * 2 - 1], tonumber(ARGV[i * 2])
+for i = 1, #KEYS / 2 do
+  local k, set, me, ttl = KEYS[i * 2 - 1], KEYS[i * 2], ARGV[i * 2 - 1], tonumber(ARGV[i * 2])
   local f = redis.pcall('HMGET', k, 'o', 'e', 'r')
   answer[i] = 0
   if not f.err and f[1] == me then
