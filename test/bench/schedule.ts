@@ -41,7 +41,12 @@ export async function runScenario(
   for (let round = 0; round < rounds; round++) {
     for (const each of scenario.cases(options.effort)) {
       for (const contender of shuffled(
-        runners.filter((runner) => roundsOf(runner) > round && (scenario.admits?.(runner, each) ?? true)),
+        runners.filter(
+          (runner) =>
+            roundsOf(runner) > round &&
+            (runner.only ?? scenario.name) === scenario.name &&
+            (scenario.admits?.(runner, each) ?? true),
+        ),
       )) {
         // One that cannot do it will not learn to.
         if (results.hasFailed(scenario, each, contender.name)) continue;

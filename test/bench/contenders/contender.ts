@@ -27,6 +27,8 @@ export interface Contender {
   readonly tuned?: boolean;
   /** Whether it keeps a lock alive by itself. */
   readonly renews?: boolean;
+  /** The only scenario that it takes part in; all of them if left out. */
+  readonly only?: string;
   /**
    * The commands it sends, as the server counts them. A number is the share that it sends itself, where its scripts run the same
    * command. Checked with MONITOR.

@@ -30,27 +30,34 @@ async function open(client: object, close: () => void): Promise<Locker> {
   };
 }
 
+async function onIoredis(client: Redis): Promise<Locker> {
+  await client.ping();
+  return open(client, () => client.disconnect());
+}
+
+const plain: Contender = {
+  name: 'ours',
+  about: 'this package on ioredis',
+  kind: 'ours',
+  waits: 'handed',
+  renews: true,
+  sends: { evalsha: 1, eval: 1, subscribe: 1, ssubscribe: 1 },
+  open: (port) => onIoredis(new Redis(port)),
+};
+
 export const ours: readonly Contender[] = [
+  plain,
   {
-    name: 'ours',
-    about: 'this package on ioredis',
-    kind: 'ours',
-    waits: 'handed',
-    renews: true,
-    sends: { evalsha: 1, eval: 1, subscribe: 1, ssubscribe: 1 },
-    async open(port) {
-      const client = new Redis(port);
-      await client.ping();
-      return open(client, () => client.disconnect());
-    },
+    ...plain,
+    name: 'ours, auto-pipelined',
+    about: 'the same on a client with `enableAutoPipelining`',
+    only: 'uncontended',
+    open: (port) => onIoredis(new Redis(port, { enableAutoPipelining: true })),
   },
   {
+    ...plain,
     name: 'ours on node-redis',
     about: 'this package on @redis/client',
-    kind: 'ours',
-    waits: 'handed',
-    renews: true,
-    sends: { evalsha: 1, eval: 1, subscribe: 1, ssubscribe: 1 },
     async open(port) {
       const { createClient } = await import('@redis/client');
       const client = await createClient({ socket: { port } }).connect();
