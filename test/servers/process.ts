@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { dataFolder } from './data-folder.js';
 import { eventually } from './eventually.js';
+import { freeze } from './freeze.js';
 
 /** What a test may do to a server. Every server of this folder has these, whether it is one process or several. */
 export interface ServerControl extends AsyncDisposable {
-  /** Freezes it (SIGSTOP): connections stay open, nothing answers. */
+  /** Freezes it (SIGSTOP): connections stay open, nothing answers, from when this returns. */
   pause(): void;
   resume(): void;
   /** Ends it without a word (SIGKILL). Its data stays for `restart`. */
@@ -37,7 +37,7 @@ export class ServerProcess implements ServerControl {
   #output = '';
 
   private constructor(private readonly recipe: ServerRecipe) {
-    this.dataDir = mkdtempSync(join(tmpdir(), `lock-test-${recipe.name}-`));
+    this.dataDir = dataFolder(recipe.name);
     recipe.prepare?.(this.dataDir);
   }
 
@@ -60,7 +60,7 @@ export class ServerProcess implements ServerControl {
   }
 
   pause(): void {
-    process.kill(this.pid, 'SIGSTOP');
+    freeze(this.pid);
   }
 
   resume(): void {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Redis } from 'ioredis';
 import type { Duration } from '../../../lib/engine/duration.js';
 import type { LockEngine } from '../../../lib/engine/engine.js';
+import { freeze } from '../../servers/freeze.js';
 import { dyingWithUs } from '../../servers/process.js';
 import { program } from './program.js';
 
@@ -131,9 +132,9 @@ export class Pod {
     }
   }
 
-  /** SIGSTOP: not a single instruction runs until `thaw`. */
+  /** SIGSTOP: not a single instruction runs from when this returns until `thaw`. */
   freeze(): void {
-    this.child.kill('SIGSTOP');
+    freeze(this.pid);
   }
 
   thaw(): void {
