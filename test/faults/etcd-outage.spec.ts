@@ -37,10 +37,15 @@ describe('When the only etcd server fails', () => {
     server.resume();
 
     const next = await waiting;
+    const losses: string[] = [];
+    other.listen((event) => {
+      if (event.type === 'lost') losses.push(event.reason);
+    });
     expect(next.held).toBe(true);
     expect(next.fencingToken).toBeGreaterThan(lock.fencingToken!);
     expect(await lock.release()).toBe(false);
-    expect(await next.release()).toBe(true);
+    const released = await next.release();
+    expect({ released, losses }).toEqual({ released: true, losses: [] });
     await (await engine.acquire('asked', { ttl })).release();
     await eventually('no orphan key', async () => (await admin.getAll().keys()).length === 0);
     await Promise.all([engine.close(0), other.close(0)]);
