@@ -1,3 +1,4 @@
+import { createClient } from '@redis/client';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { redis, type RedisOptions } from '../../lib/backends/redis/index.js';
@@ -26,6 +27,17 @@ describe('Locks on a primary with a replica, under Sentinel,', () => {
     const client = new Redis({ sentinels: [...setup.sentinels], name: setup.name }).on('error', () => undefined);
     const engine = new LockEngine(redis({ client, ...options }));
     closers.push(() => engine.close(0).then(() => client.disconnect()));
+    return engine;
+  }
+
+  /** And one on node-redis, which does not ask the sentinels. */
+  async function nodeRedisEngine(
+    options: Pick<RedisOptions, 'waitReplicas' | 'waitReplicasTimeout'>,
+  ): Promise<LockEngine> {
+    const client = createClient({ url: setup.primary.url }).on('error', () => undefined);
+    await client.connect();
+    const engine = new LockEngine(redis({ client, ...options }));
+    closers.push(() => engine.close(0).then(() => client.destroy()));
     return engine;
   }
 
@@ -73,23 +85,29 @@ describe('Locks on a primary with a replica, under Sentinel,', () => {
     expect(await next.release()).toBe(true);
   });
 
-  it('with `waitReplicas` a lock that no replica confirms is not given out, and is taken back; others go on being renewed', async () => {
-    const strict = engine({ waitReplicas: 1, waitReplicasTimeout: '100ms' });
-    const lax = engine();
-    const kept = await strict.acquire('kept', { ttl: '1s' });
-    setup.replica.pause();
-    const failure = await strict.acquire('k', { wait: '1s' }).catch((error: unknown) => error);
-    expect(failure).toBeInstanceOf(LockBackendError);
-    expect((failure as Error).message).toContain('only 0 of 1 replicas confirmed the lock within 100 ms');
-    await eventually('it is taken back', async () => !(await lax.inspect('k')).held);
-    expect(kept.held).toBe(true);
-    setup.replica.resume();
-    await eventually('the replica follows again', async () => {
-      const lock = await strict.tryAcquire('k');
-      return (await lock?.release()) ?? false;
-    });
-    expect(await kept.release()).toBe(true);
-  });
+  it.each([
+    ['ioredis', engine],
+    ['node-redis', nodeRedisEngine],
+  ])(
+    'with `waitReplicas` a lock that no replica confirms is not given out, and is taken back; others go on being renewed (%s)',
+    async (_, open) => {
+      const strict = await open({ waitReplicas: 1, waitReplicasTimeout: '100ms' });
+      const lax = engine();
+      const kept = await strict.acquire('kept', { ttl: '1s' });
+      setup.replica.pause();
+      const failure = await strict.acquire('k', { wait: '1s' }).catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(LockBackendError);
+      expect((failure as Error).message).toContain('only 0 of 1 replicas confirmed the lock within 100 ms');
+      await eventually('it is taken back', async () => !(await lax.inspect('k')).held);
+      expect(kept.held).toBe(true);
+      setup.replica.resume();
+      await eventually('the replica follows again', async () => {
+        const lock = await strict.tryAcquire('k');
+        return (await lock?.release()) ?? false;
+      });
+      expect(await kept.release()).toBe(true);
+    },
+  );
 
   it('a demoted primary gives out nothing, and the locks are back when it is primary again', async () => {
     const backend = redis({ url: setup.primary.url });

@@ -7,6 +7,7 @@ const claim = { key: 'key', owner: 'pod:1', mode: 'exclusive', limit: 1, ttl: 10
 function answering(answer: unknown): RedisBackend {
   const link: RedisLink = {
     run: async () => answer,
+    onReplicas: () => link.run,
     ping: async () => {},
     listen: () => {},
     close: async () => {},

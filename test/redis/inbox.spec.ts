@@ -12,6 +12,7 @@ function busyServer() {
   const channels: { readonly name: string; readonly say: (message: string) => void; readonly up: () => void }[] = [];
   const link: RedisLink = {
     run: async (script) => (script.sha === release.sha ? [0, 1_000_000] : [0, 5_000, 1_000_000, 'somebody:1']),
+    onReplicas: () => link.run,
     ping: async () => {},
     listen(name, say, up) {
       channels.push({ name, say, up });

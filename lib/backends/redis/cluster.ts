@@ -1,5 +1,6 @@
 import { ClusterInbox } from './cluster-inbox.js';
-import { type IoredisClient, type IoredisConnection, ownConnection, replicatedRunner, runner } from './ioredis.js';
+import { type IoredisClient, type IoredisConnection, ownConnection, runner, waitingConnection } from './ioredis.js';
+import { replicatedRunner } from './replicated.js';
 import { isTryAgain, offers, type RedisLink, type Replicas, type Run } from './link.js';
 import { KEYS_OF_A_LOCK, type Script } from './protocol/index.js';
 import { slotOf } from './slots.js';
@@ -73,7 +74,8 @@ const SILENT_MS = 500;
 class Node {
   readonly run: Run;
   readonly keyPrefix: string;
-  #replicated: { readonly run: Run; readonly close: () => void } | undefined;
+  #replicated: Run | undefined;
+  #waiting: IoredisConnection | undefined;
   #unanswered = 0;
   #silentSince = 0;
 
@@ -110,12 +112,14 @@ class Node {
 
   /** See `RedisLink.onReplicas`. */
   replicated(replicas: Replicas): Run {
-    this.#replicated ??= replicatedRunner(() => this.connection.duplicate(ownConnection), replicas);
-    return this.#replicated.run;
+    return (this.#replicated ??= replicatedRunner(
+      () => waitingConnection((this.#waiting = this.connection.duplicate(ownConnection))),
+      replicas,
+    ));
   }
 
   close(): void {
-    this.#replicated?.close();
+    this.#waiting?.disconnect();
   }
 }
 

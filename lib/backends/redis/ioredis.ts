@@ -1,4 +1,5 @@
-import { isGrant, isNoScript, isRefusal, offers, type RedisLink, type Replicas, type Run } from './link.js';
+import { isNoScript, isRefusal, offers, type RedisLink, type Run } from './link.js';
+import { replicatedRunner, type WaitingConnection } from './replicated.js';
 
 /** The part of an `ioredis` client (5 or 6) that is used; a `Redis` fits. */
 export interface IoredisClient {
@@ -70,35 +71,12 @@ export function runner(client: IoredisClient, explained: (error: unknown) => unk
   };
 }
 
-/** See `RedisLink.onReplicas`. The connection is opened by the first use. Grants that come together are waited for together. */
-export function replicatedRunner(
-  open: () => IoredisConnection,
-  { count, timeoutMs }: Replicas,
-): { readonly run: Run; close(): void } {
-  let opened: { readonly connection: IoredisConnection; readonly run: Run } | undefined;
-  const start = (): { connection: IoredisConnection; run: Run } => {
-    const connection = open();
-    const latestError = makeQuiet(connection);
-    return { connection, run: runner(connection, (error) => explain(error, latestError)) };
-  };
-  let confirmed: Promise<number> | undefined;
+/** What `waitReplicas` goes over. */
+export function waitingConnection(connection: IoredisConnection): WaitingConnection {
+  const latestError = makeQuiet(connection);
   return {
-    async run(script, keys, args) {
-      const { connection, run } = (opened ??= start());
-      const answer = await run(script, keys, args);
-      if (!isGrant(answer)) return answer;
-      // It counts what this connection wrote until here, so it may not be sent on any other.
-      confirmed ??= new Promise((resolve, reject) => {
-        process.nextTick(() => {
-          confirmed = undefined;
-          connection.call('wait', count, timeoutMs).then((acks) => resolve(Number(acks)), reject);
-        });
-      });
-      const acks = await confirmed;
-      if (acks >= count) return answer;
-      throw new Error(`only ${acks} of ${count} replicas confirmed the lock within ${timeoutMs} ms (\`waitReplicas\`)`);
-    },
-    close: () => opened?.connection.disconnect(),
+    run: runner(connection, (error) => explain(error, latestError)),
+    wait: async (count, timeoutMs) => Number(await connection.call('wait', count, timeoutMs)),
   };
 }
 
@@ -110,16 +88,16 @@ export function ioredisLink(
   closeClient: () => void,
   latestError?: () => Error | undefined,
 ): RedisLink {
-  let subscriber: IoredisConnection | undefined;
+  const connections: IoredisConnection[] = [];
   const explained = (error: unknown): unknown => explain(error, latestError);
-  const replicated: { close(): void }[] = [];
   return {
     run: runner(client, explained),
-    onReplicas(replicas) {
-      const own = replicatedRunner(() => client.duplicate(ownConnection), replicas);
-      replicated.push(own);
-      return own.run;
-    },
+    onReplicas: (replicas) =>
+      replicatedRunner(() => {
+        const connection = client.duplicate(ownConnection);
+        connections.push(connection);
+        return waitingConnection(connection);
+      }, replicas),
     async ping() {
       try {
         await client.ping();
@@ -130,7 +108,7 @@ export function ioredisLink(
     listen(channel, onMessage, onUp, onDown) {
       // Channels have no prefix: the scripts publish to them by their full name.
       const connection = client.duplicate({ ...ownConnection, keyPrefix: '', autoResubscribe: false });
-      subscriber = connection;
+      connections.push(connection);
       makeQuiet(connection);
       connection.on('message', (_, message) => onMessage(message));
       connection.on('ready', () => {
@@ -143,8 +121,7 @@ export function ioredisLink(
       connection.connect().catch(() => undefined);
     },
     async close() {
-      subscriber?.disconnect();
-      for (const own of replicated) own.close();
+      for (const connection of connections) connection.disconnect();
       closeClient();
     },
   };

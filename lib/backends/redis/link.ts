@@ -16,7 +16,7 @@ export interface RedisLink {
    * As `run`, but an answer that is a grant (`isGrant`) only counts when so many replicas have what was written; otherwise it
    * rejects. On a connection of its own: the server answers nothing else on it while it waits.
    */
-  onReplicas?(replicas: Replicas): Run;
+  onReplicas(replicas: Replicas): Run;
   ping(): Promise<void>;
   /**
    * Listens to a channel on a connection of our own, which reconnects for ever. `onUp` is called each time the subscription

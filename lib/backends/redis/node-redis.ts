@@ -1,4 +1,5 @@
-import { isNoScript, isRefusal, offers, type RedisLink } from './link.js';
+import { isNoScript, isRefusal, offers, type RedisLink, type Run } from './link.js';
+import { replicatedRunner, type WaitingConnection } from './replicated.js';
 
 /** The part of a node-redis client (`redis` or `@redis/client`, 5 or 6) that is used; what `createClient()` makes fits. */
 export interface NodeRedisClient {
@@ -11,6 +12,7 @@ export interface NodeRedisClient {
 /** A client of ours: one that we may configure, listen on and close. */
 export interface NodeRedisConnection {
   readonly isReady: boolean;
+  sendCommand(words: readonly string[], options?: object): Promise<unknown>;
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
   on(event: 'ready', listener: () => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
@@ -44,65 +46,93 @@ const ownConnection = {
 /** How soon to ask again after the server said no, as to a user who may not subscribe. */
 const REFUSED_MS = 500;
 
-export function nodeRedisLink(client: NodeRedisClient): RedisLink {
-  const subscribers: NodeRedisConnection[] = [];
-  let closed = false;
+type Send = (...words: readonly string[]) => Promise<unknown>;
+
+/** Runs scripts on one connection. */
+function runner(send: Send, prefix: { toString(): string } | undefined): Run {
   /** Scripts that the server has: the first call of each brings its text along and so costs no round trip more. */
   const known = new Set<string>();
-  const send = (...words: readonly string[]): Promise<unknown> => {
+  // `evalSha()` would do that itself, and needs half as long again for all.
+  const prefixed = (keys: readonly string[]): readonly string[] =>
+    prefix === undefined ? keys : keys.map((key) => `${prefix.toString()}${key}`);
+  return ({ sha, text }, keys, args) => {
+    const rest = [String(keys.length), ...prefixed(keys), ...args.map(String)];
+    const introduce = async (): Promise<unknown> => {
+      const answer = await send('EVAL', text, ...rest);
+      known.add(sha);
+      return answer;
+    };
+    if (!known.has(sha)) return introduce();
+    return send('EVALSHA', sha, ...rest).catch((error: unknown) => {
+      if (isNoScript(error)) return introduce();
+      throw error;
+    });
+  };
+}
+
+export function nodeRedisLink(client: NodeRedisClient): RedisLink {
+  const connections: NodeRedisConnection[] = [];
+  let closed = false;
+  const send: Send = (...words) => {
     if (client.isOpen) return client.sendCommand(words, plainly);
     const told =
       'the client that `redis({ client })` was given is not connected: `await client.connect()` before the application starts, and close it after the application';
     return Promise.reject(new Error(told));
   };
-  // `evalSha()` would do that itself, and needs half as long again for all.
-  const prefixed = (keys: readonly string[]): readonly string[] => {
-    const prefix = client.options?.keyPrefix;
-    return prefix === undefined ? keys : keys.map((key) => `${prefix.toString()}${key}`);
+  /** One more connection, of our own, which reconnects until we close. */
+  const connect = (
+    onReady: (own: NodeRedisConnection) => void,
+    onError: (error: Error) => void,
+  ): NodeRedisConnection => {
+    const reconnectStrategy = (attempt: number): number | false => !closed && Math.min((attempt + 1) * 50, 500);
+    const socket = { ...client.options?.socket, socketTimeout: 0, reconnectStrategy };
+    const own = client.duplicate({ ...ownConnection, socket });
+    connections.push(own);
+    own.unref();
+    own.on('ready', () => (closed ? own.destroy() : onReady(own)));
+    own.on('error', (error) => {
+      if (!own.isReady) onError(error);
+    });
+    own.connect().catch(() => undefined);
+    return own;
   };
+  const prefix = client.options?.keyPrefix;
   return {
-    run({ sha, text }, keys, args) {
-      const rest = [String(keys.length), ...prefixed(keys), ...args.map(String)];
-      const introduce = async (): Promise<unknown> => {
-        const answer = await send('EVAL', text, ...rest);
-        known.add(sha);
-        return answer;
+    run: runner(send, prefix),
+    onReplicas: (replicas) => {
+      const open = (): WaitingConnection => {
+        const own = connect(
+          () => undefined,
+          () => undefined,
+        );
+        const send: Send = (...words) => own.sendCommand(words, plainly);
+        return {
+          run: runner(send, prefix),
+          wait: async (count, timeoutMs) => Number(await send('WAIT', String(count), String(timeoutMs))),
+        };
       };
-      if (!known.has(sha)) return introduce();
-      return send('EVALSHA', sha, ...rest).catch((error: unknown) => {
-        if (isNoScript(error)) return introduce();
-        throw error;
-      });
+      return replicatedRunner(open, replicas);
     },
     async ping() {
       await send('PING');
     },
     listen(channel, onMessage, onUp, onDown) {
-      const reconnectStrategy = (attempt: number): number | false => !closed && Math.min((attempt + 1) * 50, 500);
-      const socket = { ...client.options?.socket, socketTimeout: 0, reconnectStrategy };
-      const connection = client.duplicate({ ...ownConnection, socket });
-      subscribers.push(connection);
-      connection.unref();
       // The client subscribes again by itself before it is `ready` again; what asks anew then only learns that it stands.
-      const subscribe = (): void => {
+      const subscribe = (own: NodeRedisConnection): void => {
         if (closed) return;
-        connection.subscribe(channel, onMessage).then(onUp, (error: unknown) => {
+        own.subscribe(channel, onMessage).then(onUp, (error: unknown) => {
           // Otherwise the connection broke again, and the next `ready` comes.
           if (!isRefusal(error)) return;
           onDown(error);
-          setTimeout(subscribe, REFUSED_MS).unref();
+          setTimeout(() => subscribe(own), REFUSED_MS).unref();
         });
       };
-      connection.on('ready', () => (closed ? connection.destroy() : subscribe()));
-      connection.on('error', (error) => {
-        if (!connection.isReady) onDown(isRefusal(error) ? error : undefined);
-      });
-      connection.connect().catch(() => undefined);
+      connect(subscribe, (error) => onDown(isRefusal(error) ? error : undefined));
     },
     async close() {
       closed = true;
       // One that is just connecting ends when it is ready, or fails: destroyed before, it would leave its socket open.
-      for (const connection of subscribers) if (connection.isReady) connection.destroy();
+      for (const connection of connections) if (connection.isReady) connection.destroy();
     },
   };
 }

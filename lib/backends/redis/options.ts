@@ -46,7 +46,7 @@ interface Behaviour {
    * How many replicas must have a lock before `acquire` gives it out; if too few confirm it in time, it is taken back and that
    * counts as a server that did not answer. It narrows what a failover can lose to what those replicas lose as well: a replica
    * that was not among them may still be the one that is promoted, so name all of them if there may be no such gap. Costs two
-   * round trips more for a lock that was waited for, one for others, and one more connection. Needs ioredis.
+   * round trips more for a lock that was waited for, one for others, and one more connection.
    * @default 0
    */
   readonly waitReplicas?: number;
@@ -75,8 +75,6 @@ export function redis(options: RedisOptions = {}): LockBackend {
   const replicas = replicasOf(options);
   const { client, cluster } = options;
   const link = client === undefined ? lazily(() => connect(options), cluster !== undefined) : linkOver(client);
-  if (replicas && !link.onReplicas)
-    throw new LockConfigurationError('`waitReplicas` needs an ioredis client; node-redis is not served yet.');
   return new RedisBackend(link, counterTtl, replicas);
 }
 
@@ -126,8 +124,8 @@ function lazily(open: () => Promise<RedisLink>, cluster: boolean): RedisLink {
     onReplicas: (replicas) => {
       let run: Run | undefined;
       return async (script, keys, args) => {
-        run ??= (opened ?? (await link())).onReplicas?.(replicas);
-        return run?.(script, keys, args);
+        run ??= (opened ?? (await link())).onReplicas(replicas);
+        return run(script, keys, args);
       };
     },
     ping: async () => (await link()).ping(),

@@ -41,7 +41,7 @@ export class RedisBackend implements KeyBackend {
   ) {
     this.#inbox = new Inbox(replicas && ((claim) => this.#confirm(claim)));
     this.#protocol = link.slotOf ? clusterProtocol(counterTtl) : protocol(counterTtl);
-    this.#take = (replicas && link.onReplicas?.(replicas)) ?? link.run;
+    this.#take = replicas ? link.onReplicas(replicas) : link.run;
     // In a cluster what goes together would have to share a slot.
     const apart = link.slotOf !== undefined;
     this.#releases = new Calls(link.run, this.#protocol, apart);
