@@ -1,71 +1,96 @@
 import type { Clock } from './clock.js';
+import { type Listed, NOWHERE, Roster } from './roster.js';
+
+/** Something for one list at a time. */
+export interface Due {
+  /** Where it stands on its list; only that touches it. `undefined` at first, and while it is on none. */
+  due: Entry | undefined;
+}
+
+interface Entry extends Listed {
+  readonly slot: number;
+  readonly thing: Due;
+}
 
 /**
- * What is due when, with one timer for all of it. Things due in the same millisecond stand together, and whoever rounds the
- * times he gives gets his batches made.
+ * What is due when, with one timer for all of it. Things due in the same millisecond stand together and run in one go, where
+ * timers of their own would let the event loop in between; so whoever rounds the times he gives gets his batches made.
  */
-export class DueList<T> {
-  readonly #slots = new Map<number, Set<T>>();
-  readonly #slotOf = new Map<T, number>();
+export class DueList<T extends Due> {
+  readonly #slots = new Map<number, Roster<Entry>>();
+  #size = 0;
   #armedFor = Infinity;
   #disarm: (() => void) | undefined;
 
+  /** @param background whether what is on the list leaves the process free to end */
   constructor(
     private readonly clock: Clock,
+    private readonly background: boolean,
     private readonly run: (due: readonly T[]) => void,
   ) {}
 
   /** Makes the thing due at that time, and not at any earlier named one. */
   at(time: number, thing: T): void {
     const slot = Math.ceil(time);
-    if (this.#slotOf.get(thing) === slot) return;
-    this.remove(thing);
-    this.#slotOf.set(thing, slot);
-    const things = this.#slots.get(slot);
-    if (things) things.add(thing);
-    else this.#slots.set(slot, new Set([thing]));
+    if (thing.due?.slot === slot) return;
+    this.#forget(thing);
+    const entry = { slot, thing, place: NOWHERE };
+    thing.due = entry;
+    this.#size++;
+    let there = this.#slots.get(slot);
+    if (!there) this.#slots.set(slot, (there = new Roster()));
+    there.add(entry);
     if (slot < this.#armedFor) this.#arm(slot);
   }
 
-  /** The timer stays armed: it fires once for nothing rather than being set anew for every short-lived thing. */
+  /** The timer may stay armed: it fires once for nothing rather than being set anew for every short-lived thing. */
   remove(thing: T): void {
-    const slot = this.#slotOf.get(thing);
-    if (slot === undefined) return;
-    this.#slotOf.delete(thing);
-    const things = this.#slots.get(slot);
-    things?.delete(thing);
-    if (things?.size === 0) this.#slots.delete(slot);
+    this.#forget(thing);
+    if (this.#size === 0 && !this.background) this.#stopTimer();
   }
 
   get size(): number {
-    return this.#slotOf.size;
+    return this.#size;
   }
 
   stop(): void {
-    this.#disarm?.();
-    this.#armedFor = Infinity;
-    this.#slots.clear();
-    this.#slotOf.clear();
+    this.#stopTimer();
+    for (const there of this.#slots.values()) for (const { thing } of there) this.#forget(thing as T);
   }
 
-  /** Renewals are background work: they do not keep the process alive. */
+  #forget(thing: T): void {
+    const { due } = thing;
+    if (!due) return;
+    thing.due = undefined;
+    this.#size--;
+    const there = this.#slots.get(due.slot);
+    there?.remove(due);
+    if (there?.size === 0) this.#slots.delete(due.slot);
+  }
+
   #arm(slot: number): void {
     this.#disarm?.();
     this.#armedFor = slot;
-    this.#disarm = this.clock.after(slot - this.clock.now(), () => this.#fire(), true);
+    this.#disarm = this.clock.after(slot - this.clock.now(), () => this.#fire(), this.background);
+  }
+
+  #stopTimer(): void {
+    this.#disarm?.();
+    this.#armedFor = Infinity;
   }
 
   #fire(): void {
     this.#armedFor = Infinity;
     const now = this.clock.now();
     const due: T[] = [];
-    for (const [slot, things] of this.#slots) {
+    for (const [slot, there] of this.#slots) {
       if (slot > now) continue;
       this.#slots.delete(slot);
-      for (const thing of things) {
-        this.#slotOf.delete(thing);
-        due.push(thing);
+      for (const { thing } of there) {
+        thing.due = undefined;
+        due.push(thing as T);
       }
+      this.#size -= there.size;
     }
     if (due.length > 0) this.run(due);
     let next = Infinity;

@@ -10,6 +10,7 @@ import { LockBackendError, LockClosedError, type LockErrorDetails } from './erro
 import type { LockEvent, LockEventListener } from './events.js';
 import { type Family, familyOf } from './family.js';
 import { Hold, messageOf } from './hold.js';
+import { DueList } from './due.js';
 import { Keeper } from './keeper.js';
 import { canonicalKeys, checkedPrefix, joined } from './keys.js';
 import type { AcquireOptions, Lock, LockInfo } from './lock.js';
@@ -97,6 +98,7 @@ export class LockEngine {
       family: this.#family,
       keeper: this.#keeper,
       undo: this.#undo,
+      looks: new DueList(clock, false, (turns) => turns.forEach((turn) => turn.wake())),
       prefix: this.#prefix,
       nextOwner: () => `${this.instance}:${++claims}`,
       emit: (make) => this.#emit(make),

@@ -1,6 +1,6 @@
 import { ask } from './call.js';
 import type { Clock } from './clock.js';
-import { DueList } from './due.js';
+import { type Due, DueList } from './due.js';
 import type { Lease } from './lease.js';
 import { type Listed, NOWHERE, Roster } from './roster.js';
 
@@ -8,7 +8,7 @@ import { type Listed, NOWHERE, Roster } from './roster.js';
 const BATCH = 100;
 
 /** A lease that a keeper tends. */
-export interface Kept extends Listed {
+export interface Kept extends Listed, Due {
   readonly lease: Lease;
   /** The watch-dog; without it the keeper only tells the end. */
   readonly renewed: boolean;
@@ -37,11 +37,11 @@ export class Keeper {
   #new: Kept[] = [];
 
   constructor(private readonly options: KeeperOptions) {
-    this.#due = new DueList(options.clock, (due) => this.#tend(due));
+    this.#due = new DueList(options.clock, true, (due) => this.#tend(due));
   }
 
   keep(lease: Lease, renewed: boolean): void {
-    const kept = { lease, renewed, place: NOWHERE };
+    const kept = { lease, renewed, place: NOWHERE, due: undefined };
     lease.kept = kept;
     this.#kept.add(kept);
     if (this.#new.push(kept) === 1) process.nextTick(() => this.#admit());
@@ -59,7 +59,7 @@ export class Keeper {
     if (lease.ended) return false;
     lease.renewTo = ttl;
     // A lock's share in a session is not tended by itself, but may be asked for.
-    const kept = lease.kept ?? { lease, renewed: false, place: NOWHERE };
+    const kept = lease.kept ?? { lease, renewed: false, place: NOWHERE, due: undefined };
     let outcome: boolean | undefined;
     let failure: unknown;
     await this.#renew([kept], (held, error) => {

@@ -1,11 +1,13 @@
 import type { LockBackend } from '../backends/backend.js';
 import type { Clock } from './clock.js';
+import type { DueList } from './due.js';
 import type { Duration } from './duration.js';
 import type { LockEvent } from './events.js';
 import type { Family } from './family.js';
 import type { Acquisition } from './acquisition.js';
 import type { Hold } from './hold.js';
 import type { Keeper } from './keeper.js';
+import type { Turn } from './turn.js';
 import type { Undo } from './undo.js';
 
 /** The parts of an engine, as its acquisitions and holds share them. */
@@ -20,6 +22,8 @@ export interface EngineParts {
   readonly family: Family;
   readonly keeper: Keeper;
   readonly undo: Undo;
+  /** When those who wait look for themselves. */
+  readonly looks: DueList<Turn>;
   readonly prefix: string;
   /** An owner for a new claim. */
   nextOwner(): string;

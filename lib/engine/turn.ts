@@ -1,5 +1,6 @@
 import type { Attempt, Busy, Claim, Grant, Waiter } from '../backends/backend.js';
 import { type Asker, ask } from './call.js';
+import type { Due } from './due.js';
 import type { EngineParts } from './parts.js';
 import type { NotYet } from './validity.js';
 
@@ -8,6 +9,8 @@ const SHORTEST_CALL_MS = 600;
 /** After an unanswered question, in milliseconds; doubled each time. */
 const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 1_000;
+/** Looks that are further off than `LONGEST_POLL_MS` fall on such a grid, so that those of many waiters go to the server together. */
+const LOOK_GRID_MS = 25;
 /** Without a line on the server: how soon to ask again, at first and at most. */
 const FIRST_POLL_MS = 20;
 const LONGEST_POLL_MS = 1_000;
@@ -40,7 +43,8 @@ export interface TurnListener {
  * The wait of one claim for one key: ask, stand in line, be pushed to or look again, until it is ours or time is up. It leaves
  * taking back what the server may hold to its caller.
  */
-export class Turn implements Waiter, Asker<Attempt> {
+export class Turn implements Waiter, Asker<Attempt>, Due {
+  due: Due['due'];
   #pushed: Grant | undefined;
   #look = false;
   #cancelled: { readonly reason: unknown } | undefined;
@@ -75,6 +79,11 @@ export class Turn implements Waiter, Asker<Attempt> {
 
   look(): void {
     this.#look = true;
+    this.#wake?.();
+  }
+
+  /** The time of its next look, or its deadline, has come. */
+  wake(): void {
     this.#wake?.();
   }
 
@@ -165,7 +174,9 @@ export class Turn implements Waiter, Asker<Attempt> {
   /** Waits until it is time to ask again. Resolves to the grant if it was pushed meanwhile. */
   async #pause(milliseconds: number, notYet: NotYet): Promise<TurnOutcome | undefined> {
     const { clock } = this.parts;
-    const until = Math.min(clock.now() + milliseconds, this.deadline);
+    const next = clock.now() + milliseconds;
+    const look = milliseconds < LONGEST_POLL_MS ? next : Math.ceil(next / LOOK_GRID_MS) * LOOK_GRID_MS;
+    const until = Math.min(look, this.deadline);
     while (!this.#cancelled && !this.#look) {
       const now = clock.now();
       if (this.#pushed) {
@@ -183,10 +194,11 @@ export class Turn implements Waiter, Asker<Attempt> {
 
   #sleep(milliseconds: number): Promise<void> {
     return new Promise((resolve) => {
-      const cancel = this.parts.clock.after(milliseconds, () => this.#wake?.());
+      const { clock, looks } = this.parts;
+      looks.at(clock.now() + milliseconds, this);
       this.#wake = () => {
         this.#wake = undefined;
-        cancel();
+        looks.remove(this);
         resolve();
       };
     });

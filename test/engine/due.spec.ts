@@ -1,11 +1,33 @@
 import { describe, expect, it } from 'vitest';
-import { DueList } from '../../lib/engine/due.js';
+import { type Due, DueList } from '../../lib/engine/due.js';
 import { VirtualClock } from '../../lib/testing/virtual-clock.js';
+
+interface Thing extends Due {
+  readonly name: string;
+}
+
+function listOf(clock: VirtualClock, run: (names: readonly string[]) => void, background = true) {
+  const list = new DueList<Thing>(clock, background, (due) => run(due.map(({ name }) => name)));
+  const things = new Map<string, Thing>();
+  const thing = (name: string): Thing => {
+    const known = things.get(name) ?? { name, due: undefined };
+    things.set(name, known);
+    return known;
+  };
+  return {
+    at: (time: number, name: string) => list.at(time, thing(name)),
+    remove: (name: string) => list.remove(thing(name)),
+    stop: () => list.stop(),
+    get size() {
+      return list.size;
+    },
+  };
+}
 
 function dueList() {
   const clock = new VirtualClock();
   const ran: { readonly at: number; readonly due: readonly string[] }[] = [];
-  const list = new DueList<string>(clock, (due) => void ran.push({ at: clock.now(), due }));
+  const list = listOf(clock, (due) => void ran.push({ at: clock.now(), due }));
   return { clock, ran, list };
 }
 
@@ -55,7 +77,7 @@ describe('DueList', () => {
   it('takes on new things, also at once due, while it runs', async () => {
     const clock = new VirtualClock();
     const ran: [number, string][] = [];
-    const list = new DueList<string>(clock, (due) => {
+    const list = listOf(clock, (due) => {
       for (const thing of due) ran.push([clock.now(), thing]);
       if (ran.length < 4) list.at(clock.now(), `after ${ran.length}`);
     });
@@ -75,6 +97,17 @@ describe('DueList', () => {
     expect(ran).toEqual([{ at: 1_000, due: ['at 10', 'at 20', 'at 30'] }]);
     await clock.advance(5_000);
     expect(ran).toHaveLength(2);
+  });
+
+  it('that is no background work keeps the process alive while anything is on it, and no longer', () => {
+    const clock = new VirtualClock();
+    const list = listOf(clock, () => undefined, false);
+    list.at(10, 'first');
+    list.at(20, 'second');
+    list.remove('first');
+    expect(clock.pending).toBe(1);
+    list.remove('second');
+    expect(clock.pending).toBe(0);
   });
 
   it('stopped, it leaves no timer', () => {

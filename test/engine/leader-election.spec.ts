@@ -1,12 +1,14 @@
 import { setTimeout } from 'node:timers/promises';
 import { onTestFinished, describe, expect, it } from 'vitest';
 import type { LockBackend } from '../../lib/backends/backend.js';
-import { memory } from '../../lib/backends/memory/index.js';
+import { memory, memoryOn } from '../../lib/backends/memory/index.js';
+import { LockTable } from '../../lib/backends/memory/lock-table.js';
 import { LockEngine, type EngineOptions } from '../../lib/engine/engine.js';
 import { LockClosedError, LockConfigurationError, LockKeyError, LockLostError } from '../../lib/engine/errors.js';
 import { Election, type LeaderOptions } from '../../lib/engine/leader-election.js';
 import type { Leadership } from '../../lib/engine/leader-term.js';
 import { Wire } from '../../lib/testing/contract/wire.js';
+import { VirtualClock } from '../../lib/testing/virtual-clock.js';
 import { Gate } from '../nest/support/gate.js';
 
 /** One process that stands for "reports". */
@@ -142,16 +144,22 @@ describe('an election', () => {
   });
 
   it('tells a leader that is cut off before its lease ends on the server', async () => {
-    const backend = memory();
-    const { election, wire } = await standing(backend, { ttl: 400 }, { callTimeout: 50 });
-    const [term, ended] = [election.leadership, nextEnd(election)];
+    const clock = new VirtualClock();
+    const backend = memoryOn(new LockTable(() => clock.now()));
+    const { election, engine, wire } = candidate(backend, { ttl: 400 }, { clock, callTimeout: 50 });
+    const elected = nextTerm(election);
+    election.campaign();
+    const term = await clock.run(elected);
+    const ended = nextEnd(election);
     wire.freeze();
-    expect(await ended).toBeInstanceOf(LockLostError);
+    expect(await clock.run(ended)).toBeInstanceOf(LockLostError);
     const { holders } = await backend.inspect('lock:leader:reports');
-    expect(holders.map(({ fencingToken }) => fencingToken)).toEqual([term?.fencingToken]);
+    expect(holders.map(({ fencingToken }) => fencingToken)).toEqual([term.fencingToken]);
     expect(election.leadership).toBeUndefined();
-    expect(term?.signal.reason).toBeInstanceOf(LockLostError);
-    expect(() => term?.assertHeld()).toThrow(LockLostError);
+    expect(term.signal.reason).toBeInstanceOf(LockLostError);
+    expect(() => term.assertHeld()).toThrow(LockLostError);
+    wire.heal();
+    await clock.run(Promise.all([election.close(), engine.close(0)]));
   });
 
   it('has one that was cut off stand again when the server is back', async () => {

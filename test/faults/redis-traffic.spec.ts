@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { redis } from '../../lib/backends/redis/index.js';
 import { protocol, RELEASES, type Script } from '../../lib/backends/redis/protocol/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
+import type { Lock } from '../../lib/engine/lock.js';
+import { eventually } from '../servers/eventually.js';
 import { type RedisServer, startRedis } from '../servers/redis.js';
 import { inLine } from './support/in-pod.js';
 import { type Pods, startPods } from './support/pod.js';
@@ -34,14 +36,14 @@ describe('On the wire, 64 waiters in four processes on one key of one Redis', ()
   });
 
   /** Everything that clients sent meanwhile; what scripts do inside the server is not traffic. */
-  async function monitored(work: () => Promise<void>): Promise<Command[]> {
+  async function monitored(work: (commands: readonly Command[]) => Promise<unknown>): Promise<Command[]> {
     const client = new Redis(server.url);
     const monitor = await client.monitor();
     const commands: Command[] = [];
     monitor.on('monitor', (at: string, [name = '', ...args]: string[], source: string) => {
       if (source !== 'lua') commands.push({ at: Number(at), name: name.toLowerCase(), args });
     });
-    await work();
+    await work(commands);
     // The monitor's stream is in order, so what it has not shown before this was not sent before this.
     const seen = new Promise<void>((resolve) =>
       monitor.on('monitor', (_: string, args: string[]) => {
@@ -135,5 +137,35 @@ describe('On the wire, 64 waiters in four processes on one key of one Redis', ()
     expect(Math.min(...pauses)).toBeGreaterThan(0.99);
     // Three near the head ask each second, the others every five; and the holder renews.
     expect(scriptCalls(commands).length).toBeLessThan(3 * (seconds + 1) + 61 * 2 + 4);
+  });
+
+  it('ten thousand waiters on ten thousand keys share a subscription, look together, and are all served', async () => {
+    const keys = 10_000;
+    const [holder, waiters] = [pods[0]!, pods[1]!];
+    await holder.run(async ({ engine, kept }, keys) => {
+      kept['many'] = [];
+      for (let i = 0; i < keys; i++) kept['many'].push(engine.acquire(`many ${i}`, { ttl: '60s', wait: '60s' }));
+      kept['many'] = await Promise.all(kept['many']);
+    }, keys);
+    const served = waiters.run(async ({ engine }, keys) => {
+      const turns = Array.from({ length: keys }, async (_, i) => {
+        const lock = await engine.acquire(`many ${i}`, { wait: '60s' });
+        return lock.release();
+      });
+      return (await Promise.all(turns)).filter(Boolean).length;
+    }, keys);
+    for (let i = 0; i < keys; i += 999) await inLine(engine, `many ${i}`, 1);
+    const looks = (commands: readonly Command[]) => commands.flatMap(({ args }) => attempting(args)).length;
+    const commands = await monitored((commands) =>
+      eventually('as many have looked again', async () => looks(commands) >= keys, { within: 20_000 }),
+    );
+    await holder.run(({ kept }) => Promise.all(kept['many'].map((lock: Lock) => lock.release())));
+    expect(await served).toBe(keys);
+
+    const [calls, asked] = [scriptCalls(commands).length, looks(commands)];
+    console.log(`${keys} waiters on as many keys: ${asked} looks in ${calls} script calls`);
+    // Sixteen go in one; one a look would be ten thousand. Beside them the holder renews.
+    expect(calls).toBeLessThan(keys / 8);
+    expect(commands.filter(({ name }) => name === 'subscribe')).toEqual([]);
   });
 });
