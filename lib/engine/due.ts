@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { Clock } from './clock.js';
 
 /**
@@ -9,6 +10,8 @@ export class DueList<T> {
   readonly #slotOf = new Map<T, number>();
   #armedFor = Infinity;
   #disarm: (() => void) | undefined;
+  /** Not in the async context of whoever armed the timer: what falls due is not his. */
+  readonly #fired = AsyncResource.bind(() => this.#fire());
 
   constructor(
     private readonly clock: Clock,
@@ -52,7 +55,7 @@ export class DueList<T> {
   #arm(slot: number): void {
     this.#disarm?.();
     this.#armedFor = slot;
-    this.#disarm = this.clock.after(slot - this.clock.now(), () => this.#fire(), true);
+    this.#disarm = this.clock.after(slot - this.clock.now(), this.#fired, true);
   }
 
   #fire(): void {

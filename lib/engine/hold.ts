@@ -1,6 +1,7 @@
 import type { Claim, LockMode } from '../backends/backend.js';
 import { lookFirst } from './abort.js';
 import { ask } from './call.js';
+import { runOutside } from './context.js';
 import type { Duration } from './duration.js';
 import { LockBackendError, LockConfigurationError, LockLostError } from './errors.js';
 import { joined } from './keys.js';
@@ -189,8 +190,10 @@ export class Hold implements Lock, LeaseListener, Listed {
       `The lock on '${this.key}' was lost: ${reason}. Somebody else may hold it now; stop, and write nothing that is not guarded by the fencing token.`,
       this.#details(),
     );
-    this.#emitLost(reason);
-    this.#controller?.abort(this.#lost);
+    runOutside(() => {
+      this.#emitLost(reason);
+      this.#controller?.abort(this.#lost);
+    });
   }
 
   #emitLost(reason: string): void {
