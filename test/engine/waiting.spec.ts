@@ -58,6 +58,20 @@ describe('an attempt whose answer is late or lost', () => {
     expect(bench.holders('key')).toEqual([lock.owner]);
   });
 
+  it('a question that arrives after its repetition was granted and released leaves no lock', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    const { letThrough } = holdRequests(wire, 'attempt');
+    const acquired = engine.acquire('key', { ttl: TTL });
+    await bench.clock.advance(2_000);
+    wire.heal();
+    const lock = await bench.clock.run(acquired);
+    expect(await lock.release()).toBe(true);
+    letThrough();
+    await bench.clock.advance(10);
+    expect(bench.isUntouched('key')).toBe(true);
+  });
+
   it('given up, it is taken back before the error comes out', async () => {
     const bench = new Bench();
     const { engine, wire } = bench.process();
