@@ -174,6 +174,23 @@ describe('locks that hang from a session', () => {
     expect(other.asked.slice(length).map(({ question }) => question)).not.toContain('attempt');
   });
 
+  it('a refusal that comes after a later question was granted does not make the lock be forgotten', async () => {
+    const { bench, process } = servers();
+    const [one, other] = [process(), process()];
+    const semaphore = await one.engine.acquire('key', { ttl: TTL, limit: 3 });
+    await other.engine.acquire('opens the session', { ttl: TTL });
+    const { letThrough } = holdAnswers(other.wire, 'attempt');
+    const acquired = other.engine.acquire('key', { ttl: TTL });
+    await bench.clock.advance(1_900);
+    await semaphore.release();
+    other.wire.heal();
+    const lock = await bench.clock.run(acquired);
+    letThrough();
+    await bench.clock.advance(10);
+    expect(await bench.clock.run(lock.release())).toBe(true);
+    expect(bench.isUntouched('key')).toBe(true);
+  });
+
   it('one that was held for its longest time is let go of also when the first request for that got lost', async () => {
     const { bench, process } = servers();
     const { engine, wire, asked } = process();
