@@ -212,6 +212,7 @@ export class SessionFamily implements Family {
   }
 
   #forget(hung: Hung): void {
+    if (hung.share) hung.open?.lease.unlisten(hung.share);
     this.#hung.delete(hung.claim.owner);
     hung.open?.hung.delete(hung);
   }
