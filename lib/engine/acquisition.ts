@@ -143,18 +143,22 @@ export class Acquisition implements TurnListener, Listed {
 
   /** All keys in one step, where the server can. Otherwise they have to be waited for one by one. */
   async #atOnce(claims: readonly Claim[]): Promise<Outcome | 'busy' | 'unknown'> {
-    const { family, clock, callTimeout } = this.parts;
+    const { family, clock, callTimeout, undo } = this.parts;
     if (!family.attemptAll) return 'busy';
     const sentAt = clock.now();
     let failure: unknown = OVER_BEFORE_IT_BEGAN;
     try {
-      const answer = await ask(clock, callTimeout, async () => family.attemptAll?.(claims), {
+      const question = (async () => family.attemptAll?.(claims))();
+      const answer = await ask(clock, callTimeout, () => question, {
         // Withdrawn already; what was granted only after that is withdrawn once more.
         late: (answer) => {
           if (answer && !('granted' in answer)) for (const claim of claims) this.onLateGrant(claim);
         },
         canGiveUp: (giveUp) => {
-          this.#giveUp = giveUp;
+          this.#giveUp = () => {
+            undo.expect(question);
+            giveUp();
+          };
         },
       });
       if (!answer) return 'busy';
