@@ -110,11 +110,6 @@ export class Hold implements Lock, LeaseListener, Listed {
     return this.#controller.signal;
   }
 
-  /** Whether the claim of that owner is one of its keys. */
-  owns(owner: string): boolean {
-    return this.heldKeys.some(({ claim }) => claim.owner === owner);
-  }
-
   assertHeld(): void {
     if (this.held) return;
     throw (

@@ -70,6 +70,13 @@ export class Keeper {
     return outcome;
   }
 
+  /** Somebody knows better: the lease of that owner's claim is gone. */
+  lose(owner: string, reason: string): void {
+    for (const { lease } of this.#kept) {
+      if ('claim' in lease.subject && lease.subject.claim.owner === owner) this.#lose(lease, reason);
+    }
+  }
+
   get size(): number {
     return this.#kept.size;
   }
