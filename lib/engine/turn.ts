@@ -108,7 +108,14 @@ export class Turn implements Waiter, Asker<Attempt> {
       : callTimeout;
     this.#look = false;
     return ask(clock, limit, () => (this.#question = family.attempt(this.claim, waiter)), this).then(
-      (answer) => this.#heard(answer, sentAt),
+      (answer) => {
+        try {
+          return this.#heard(answer, sentAt);
+        } catch (error) {
+          // A backend that answers nonsense, or cannot watch: whatever failed, the claim has to be taken back.
+          return this.#heardNothing(error);
+        }
+      },
       (error: unknown) => this.#heardNothing(error),
     );
   }

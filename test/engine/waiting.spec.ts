@@ -72,6 +72,37 @@ describe('an attempt whose answer is late or lost', () => {
     expect(bench.isUntouched('key')).toBe(true);
   });
 
+  it('an answer that is none is like no answer, and holds up nothing', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    wire.ask = async (question, send) => {
+      const answer = await send();
+      return question === 'attempt' ? undefined : answer;
+    };
+    await expect(bench.clock.run(engine.acquire('key', { ttl: TTL, wait: 500 }))).rejects.toThrow(LockBackendError);
+    await expect(bench.clock.run(engine.tryAcquire('key', { ttl: TTL }))).rejects.toThrow(LockBackendError);
+    expect(bench.isUntouched('key')).toBe(true);
+    await bench.clock.run(engine.close(), 1_000);
+  });
+
+  it('a backend that cannot watch a key is asked again and again', async () => {
+    const bench = new Bench();
+    const table = new WitnessedTable(
+      () => bench.clock.now(),
+      () => undefined,
+      () => undefined,
+    );
+    const watch = (): never => {
+      throw new Error('too many watches');
+    };
+    const { engine } = bench.process({ server: { ...lineless(table, { watch: false }), watch } });
+    const lock = await engine.acquire('key', { ttl: TTL });
+    const waiting = engine.acquire('key', { ttl: TTL });
+    await bench.clock.advance(1_000);
+    void lock.release();
+    expect((await bench.clock.run(waiting)).held).toBe(true);
+  });
+
   it('given up, it is taken back before the error comes out', async () => {
     const bench = new Bench();
     const { engine, wire } = bench.process();
