@@ -166,6 +166,8 @@ export class Election {
       forget = onAbort(stop, () => elected.end(stop.reason));
       this.#tell((listener) => listener.elected?.(elected));
       for (const work of this.#works) elected.start(work);
+      // Lost before anybody listened.
+      if (lock.signal.aborted) elected.end(lock.signal.reason);
     });
     forget?.();
     await term.handOver();
