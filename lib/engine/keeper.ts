@@ -152,7 +152,10 @@ export class Keeper {
       (error: unknown) => settled([], error),
     );
     for (const kept of batch) {
-      kept.lease.renewing = done;
+      const { lease } = kept;
+      const before = lease.renewing;
+      lease.renewing = before ? before.then(() => done) : done;
+      lease.renewals++;
       // The end is told in time also where that comes before any answer.
       if (limit >= shortest) this.#atOrBeforeEnd(kept, Infinity);
     }
@@ -161,7 +164,7 @@ export class Keeper {
 
   #settled(kept: Kept, held: boolean | undefined, sentAt: number, ttl: number, error: unknown): void {
     const { lease } = kept;
-    lease.renewing = undefined;
+    if (--lease.renewals === 0) lease.renewing = undefined;
     if (lease.ended) return;
     if (held === false) {
       this.#lose(lease, 'the server no longer has it: it expired, was taken away, or the server lost its data');

@@ -21,8 +21,9 @@ export class Lease {
   readonly #listeners = new Set<LeaseListener>();
   /** What the keeper has on it. */
   kept: Kept | undefined;
-  /** The renewal in flight, awaited before the lease is let go. */
+  /** The renewals in flight, awaited before the lease is let go. More than one when it is extended several times at once. */
   renewing: Promise<void> | undefined;
+  renewals = 0;
 
   constructor(
     private readonly clock: Clock,
