@@ -164,7 +164,9 @@ export class Hold implements Lock, LeaseListener, Listed {
   }
 
   release(): Promise<boolean> {
-    return (this.#releasing ??= this.#release(this.held));
+    // Looked at first: it may tell of a loss, and whoever is told may release.
+    const wasHeld = this.held;
+    return (this.#releasing ??= this.#release(wasHeld));
   }
 
   /** Releases although the work under it has not ended, and tells the work so. */

@@ -53,6 +53,21 @@ describe('a lock that is held', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('the same when the release tells of a loss, and whoever is told releases', async () => {
+    const bench = new Bench();
+    const { engine, clock, asked } = bench.process();
+    const lock = await engine.acquire('key', { ttl: TTL });
+    let first: Promise<boolean> | undefined;
+    lock.signal.addEventListener('abort', () => (first = lock.release()));
+    clock.freeze();
+    await bench.clock.advance(TTL);
+    const released = lock.release();
+    expect(released).toBe(first);
+    clock.thaw();
+    expect(await bench.clock.run(released)).toBe(false);
+    expect(asked.filter(({ question }) => question === 'release')).toHaveLength(1);
+  });
+
   it('a release awaits the renewal that is on its way, so that this cannot bring the lock back', async () => {
     const bench = new Bench();
     const { engine, wire, asked } = bench.process();
