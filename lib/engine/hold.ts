@@ -225,7 +225,7 @@ export class Hold implements Lock, LeaseListener, Listed {
   #letGo({ claim, lease }: HeldKey, keepMs: number): Promise<Released> {
     lease.unlisten(this);
     // Unconfirmed, it is tried again for as long as the server may keep the lease.
-    const longest = lease.renewTo > claim.ttl ? { ...claim, ttl: lease.renewTo } : claim;
+    const longest = lease.longest > claim.ttl ? { ...claim, ttl: lease.longest } : claim;
     // A renewal on its way would otherwise arrive after the release.
     const quiet = this.parts.family.unhang(claim, lease);
     return quiet ? quiet.then(() => withdraw(this.parts, longest, keepMs)) : withdraw(this.parts, longest, keepMs);

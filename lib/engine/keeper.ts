@@ -58,6 +58,7 @@ export class Keeper {
     await lease.renewing;
     if (lease.ended) return false;
     lease.renewTo = ttl;
+    lease.longest = Math.max(lease.longest, ttl);
     // A lock's share in a session is not tended by itself, but may be asked for.
     const kept = lease.kept ?? { lease, renewed: false, place: NOWHERE };
     let outcome: boolean | undefined;
