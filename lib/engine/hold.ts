@@ -37,6 +37,8 @@ export class Hold implements Lock, LeaseListener, Listed {
   #lost: LockLostError | undefined;
   #controller: AbortController | undefined;
   #releasing: Promise<boolean> | undefined;
+  /** The server still has it, though whoever works under it is told that it is lost. */
+  #surrendered = false;
   readonly #stopMaxHold: (() => void) | undefined;
 
   constructor(
@@ -172,6 +174,7 @@ export class Hold implements Lock, LeaseListener, Listed {
   /** Releases although the work under it has not ended, and tells the work so. */
   surrender(reason: string): Promise<boolean> {
     const wasHeld = this.held;
+    this.#surrendered = wasHeld;
     this.lost(reason);
     return (this.#releasing ??= this.#release(wasHeld));
   }
@@ -203,7 +206,7 @@ export class Hold implements Lock, LeaseListener, Listed {
 
   #release(wasHeld: boolean): Promise<boolean> {
     this.#stopMaxHold?.();
-    const keepMs = wasHeld ? Math.max(0, this.options.minHold - this.#heldMs()) : 0;
+    const keepMs = wasHeld || this.#surrendered ? Math.max(0, this.options.minHold - this.#heldMs()) : 0;
     const [only] = this.heldKeys;
     if (this.heldKeys.length === 1 && only) {
       return this.#letGo(only, keepMs).then((released) => this.#released(wasHeld, released === false));

@@ -58,12 +58,15 @@ describe('closing', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('a minHold is kept to also then', async () => {
+  it('a minHold is kept to also then, and by a holder that releases when it is told', async () => {
     const bench = new Bench();
     const [one, other] = [bench.process(), bench.process()];
     await one.engine.acquire('key', { ttl: TTL, minHold: 5_000 });
+    const lock = await one.engine.acquire('other key', { ttl: TTL, minHold: 5_000 });
+    lock.signal.addEventListener('abort', () => void lock.release());
     await bench.clock.run(one.engine.close(0));
     expect(await bench.clock.run(other.engine.tryAcquire('key', { ttl: TTL }))).toBeNull();
+    expect(await bench.clock.run(other.engine.tryAcquire('other key', { ttl: TTL }))).toBeNull();
   });
 
   it('waits for calls that are on their way, however short the grace: nothing is asked afterwards', async () => {
