@@ -132,7 +132,7 @@ export class Turn implements Waiter, Asker<Attempt> {
         if (outcome) return outcome;
       }
     } finally {
-      this.#unwatch?.();
+      this.#stopWatching();
     }
   }
 
@@ -157,6 +157,15 @@ export class Turn implements Waiter, Asker<Attempt> {
     this.#last = { outcome: 'unknown', error };
     this.#lookAfter = this.#jittered(Math.min(FIRST_PAUSE_MS * 2 ** this.#failures++, LONGEST_PAUSE_MS));
     return this.#patient ? undefined : this.#last;
+  }
+
+  /** A failure of it must not take the place of a grant. What it wakes from here on sleeps no more. */
+  #stopWatching(): void {
+    try {
+      this.#unwatch?.();
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error), 'LockBackend');
+    }
   }
 
   #untilNextLook(answer: Busy, asked: number): number {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { KeyBackend, Waiter } from '../../lib/backends/backend.js';
 import { memoryOn } from '../../lib/backends/memory/index.js';
 import { LockBackendError, LockTimeoutError } from '../../lib/engine/errors.js';
@@ -83,6 +83,31 @@ describe('an attempt whose answer is late or lost', () => {
     await expect(bench.clock.run(engine.tryAcquire('key', { ttl: TTL }))).rejects.toThrow(LockBackendError);
     expect(bench.isUntouched('key')).toBe(true);
     await bench.clock.run(engine.close(), 1_000);
+  });
+
+  it('a watch that cannot be stopped does not lose the grant', async () => {
+    const warnings: unknown[] = [];
+    const note = (warning: unknown): void => void warnings.push(warning);
+    process.on('warning', note);
+    onTestFinished(() => void process.off('warning', note));
+    const bench = new Bench();
+    const table = new WitnessedTable(
+      () => bench.clock.now(),
+      () => undefined,
+      () => undefined,
+    );
+    const failure = new Error('the connection is closed');
+    const watch = () => (): never => {
+      throw failure;
+    };
+    const { engine } = bench.process({ server: { ...lineless(table, { watch: false }), watch } });
+    const lock = await engine.acquire('key', { ttl: TTL });
+    const waiting = engine.acquire('key', { ttl: TTL });
+    await bench.clock.advance(100);
+    void lock.release();
+    expect((await bench.clock.run(waiting)).held).toBe(true);
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect(warnings).toEqual([failure]);
   });
 
   it('a backend that cannot watch a key is asked again and again', async () => {
