@@ -174,8 +174,15 @@ export class Election {
     return failed;
   }
 
+  /** A listener's failure is its own: it must not hold up a term, or its end. */
   #tell(what: (listener: ElectionListener) => void): void {
-    for (const listener of [...this.#listeners]) what(listener);
+    for (const listener of [...this.#listeners]) {
+      try {
+        what(listener);
+      } catch (error) {
+        process.emitWarning(error instanceof Error ? error : String(error), 'ElectionListener');
+      }
+    }
   }
 
   #pause(milliseconds: number, stop: AbortSignal): Promise<void> {

@@ -101,6 +101,23 @@ describe('an election', () => {
     expect((await nextTerm(election)).held).toBe(true);
   });
 
+  it('is not held up by a listener that fails', async () => {
+    const warnings: unknown[] = [];
+    const note = (warning: unknown): void => void warnings.push(warning);
+    process.on('warning', note);
+    onTestFinished(() => void process.off('warning', note));
+    const { election } = await standing(memory());
+    const failure = new Error('the metrics are down');
+    election.listen({
+      ended() {
+        throw failure;
+      },
+    });
+    await election.resign();
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect(warnings).toEqual([failure]);
+  });
+
   it('lets one that resigned stand again, at the end of the line', async () => {
     const backend = memory();
     const [first, second] = [await standing(backend), await standing(backend)];
