@@ -54,10 +54,12 @@ export class SystemClock implements Clock {
     const overdue = this.#firesAt < now;
     if (overdue || limit.at < this.#firesAt) this.#arm(overdue ? now : limit.at, now);
     else if (this.#limits.size === 1) this.#timer?.ref();
-    return () => {
-      // With nothing left to limit it must not keep the process alive.
-      if (this.#limits.remove(limit) && this.#limits.size === 0) this.#timer?.unref();
-    };
+    return () => this.#end(limit);
+  }
+
+  /** With nothing left to limit the timer must not keep the process alive. */
+  #end(limit: Limit): void {
+    if (this.#limits.remove(limit) && this.#limits.size === 0) this.#timer?.unref();
   }
 
   #arm(at: number, now: number): void {
@@ -79,7 +81,7 @@ export class SystemClock implements Clock {
         next = limit.at;
         break;
       } else {
-        this.#limits.remove(limit);
+        this.#end(limit);
         limit.run();
       }
     }

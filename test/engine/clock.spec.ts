@@ -65,6 +65,16 @@ describe('the time limits of the system clock', () => {
     expect(timers()).toBe(before);
   });
 
+  it('one that comes and goes while others end does not keep the process alive', async () => {
+    const before = timers();
+    const clock = new SystemClock();
+    await new Promise<void>((resolve) => {
+      clock.limit(10, () => clock.limit(5_000, () => undefined)());
+      clock.limit(10, () => void setImmediate(resolve));
+    });
+    expect(timers()).toBe(before);
+  });
+
   it('come also when a test took the timers away meanwhile', async () => {
     const clock = new SystemClock();
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
