@@ -58,7 +58,7 @@ describe('a lock that is held', () => {
     const { engine, clock, asked } = bench.process();
     const lock = await engine.acquire('key', { ttl: TTL });
     let first: Promise<boolean> | undefined;
-    lock.signal.addEventListener('abort', () => (first = lock.release()));
+    lock.signal.addEventListener('abort', () => void (first = lock.release()));
     clock.freeze();
     await bench.clock.advance(TTL);
     const released = lock.release();
