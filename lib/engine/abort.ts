@@ -1,19 +1,32 @@
-const listeners = new WeakMap<AbortSignal, Set<() => void>>();
+interface Listening {
+  readonly runs: Set<() => void>;
+  readonly listener: () => void;
+}
+
+const listening = new WeakMap<AbortSignal, Listening>();
 
 /**
  * Calls `run` when the signal aborts; returns how to stop that. However many listen, the signal itself gets one listener: Node
- * warns of a leak from the eleventh on, and a thousand waiters may share one signal.
+ * warns of a leak from the eleventh on, and a thousand waiters may share one signal. The last one takes it off: Node keeps an
+ * `AbortSignal.any` in memory for as long as somebody listens to it and its sources live.
  */
 export function onAbort(signal: AbortSignal, run: () => void): () => void {
-  let running = listeners.get(signal);
-  if (!running) {
-    running = new Set();
-    listeners.set(signal, running);
-    const all = running;
-    signal.addEventListener('abort', () => all.forEach((listener) => listener()), { once: true });
-  }
-  running.add(run);
-  return () => running.delete(run);
+  const { runs, listener } = listening.get(signal) ?? listenTo(signal);
+  runs.add(run);
+  return () => {
+    runs.delete(run);
+    if (runs.size > 0 || listening.get(signal)?.runs !== runs) return;
+    listening.delete(signal);
+    signal.removeEventListener('abort', listener);
+  };
+}
+
+function listenTo(signal: AbortSignal): Listening {
+  const runs = new Set<() => void>();
+  const made = { runs, listener: () => runs.forEach((run) => run()) };
+  listening.set(signal, made);
+  signal.addEventListener('abort', made.listener, { once: true });
+  return made;
 }
 
 /**

@@ -32,6 +32,7 @@ export class Acquisition implements TurnListener, Listed {
   #giveUp: (() => void) | undefined;
   #stopListening: (() => void) | undefined;
   #withdrawn: Set<Claim> | undefined;
+  #hold: Hold | undefined;
   #cancelled: { readonly reason: unknown } | undefined;
 
   constructor(
@@ -78,9 +79,12 @@ export class Acquisition implements TurnListener, Listed {
     if (this.#patient) this.parts.emit(() => ({ type: 'waiting', holder, ...this.#names() }));
   }
 
-  /** While it is still asked for, asking again tells; given up, the grant would lie about until its lease ends. */
+  /**
+   * While it is still asked for, asking again tells, and while it is held it is only granted once more. Given up or released, the grant
+   * would lie about until its lease ends: a question can be so late that its own repetition was answered, and the lock released.
+   */
   onLateGrant(claim: Claim): void {
-    if (this.#withdrawn?.has(claim)) this.parts.undo.expect(withdraw(this.parts, claim));
+    if (this.#withdrawn?.has(claim) || this.#hold?.released) this.parts.undo.expect(withdraw(this.parts, claim));
   }
 
   async #untilHeld(once: boolean, first: Promise<Outcome>): Promise<Hold | undefined> {
@@ -139,18 +143,22 @@ export class Acquisition implements TurnListener, Listed {
 
   /** All keys in one step, where the server can. Otherwise they have to be waited for one by one. */
   async #atOnce(claims: readonly Claim[]): Promise<Outcome | 'busy' | 'unknown'> {
-    const { family, clock, callTimeout } = this.parts;
+    const { family, clock, callTimeout, undo } = this.parts;
     if (!family.attemptAll) return 'busy';
     const sentAt = clock.now();
     let failure: unknown = OVER_BEFORE_IT_BEGAN;
     try {
-      const answer = await ask(clock, callTimeout, async () => family.attemptAll?.(claims), {
+      const question = (async () => family.attemptAll?.(claims))();
+      const answer = await ask(clock, callTimeout, () => question, {
         // Withdrawn already; what was granted only after that is withdrawn once more.
         late: (answer) => {
           if (answer && !('granted' in answer)) for (const claim of claims) this.onLateGrant(claim);
         },
         canGiveUp: (giveUp) => {
-          this.#giveUp = giveUp;
+          this.#giveUp = () => {
+            undo.expect(question);
+            giveUp();
+          };
         },
       });
       if (!answer) return 'busy';
@@ -237,7 +245,7 @@ export class Acquisition implements TurnListener, Listed {
 
   #acquired(held: readonly HeldKey[]): Hold {
     const { clock, emit } = this.parts;
-    const hold = new Hold(held, this.options, this.parts);
+    const hold = (this.#hold = new Hold(held, this.options, this.parts));
     this.parts.onAcquired(hold);
     emit(() => ({
       type: 'acquired',

@@ -13,7 +13,7 @@ export interface Clock {
   limit(ms: number, run: () => void): () => void;
 }
 
-/** Node truncates longer timers to 1 ms, so they are cut to this and whoever asked looks again. */
+/** Node truncates longer timers to 1 ms, so they are cut to this and set again. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 interface Limit extends Listed {
@@ -33,7 +33,15 @@ export class SystemClock implements Clock {
   }
 
   after(ms: number, run: () => void, background = false): () => void {
-    const timer = setTimeout(run, Math.min(Math.max(0, Math.ceil(ms)), LONGEST_TIMER));
+    if (ms > LONGEST_TIMER) {
+      let cancel = this.after(
+        LONGEST_TIMER,
+        () => (cancel = this.after(ms - LONGEST_TIMER, run, background)),
+        background,
+      );
+      return () => cancel();
+    }
+    const timer = setTimeout(run, Math.max(0, Math.ceil(ms)));
     if (background) timer.unref();
     return () => clearTimeout(timer);
   }
@@ -46,10 +54,12 @@ export class SystemClock implements Clock {
     const overdue = this.#firesAt < now;
     if (overdue || limit.at < this.#firesAt) this.#arm(overdue ? now : limit.at, now);
     else if (this.#limits.size === 1) this.#timer?.ref();
-    return () => {
-      // With nothing left to limit it must not keep the process alive.
-      if (this.#limits.remove(limit) && this.#limits.size === 0) this.#timer?.unref();
-    };
+    return () => this.#end(limit);
+  }
+
+  /** With nothing left to limit the timer must not keep the process alive. */
+  #end(limit: Limit): void {
+    if (this.#limits.remove(limit) && this.#limits.size === 0) this.#timer?.unref();
   }
 
   #arm(at: number, now: number): void {
@@ -71,7 +81,7 @@ export class SystemClock implements Clock {
         next = limit.at;
         break;
       } else {
-        this.#limits.remove(limit);
+        this.#end(limit);
         limit.run();
       }
     }

@@ -19,11 +19,19 @@ export interface Frame {
 
 /** One for the process, also when a test runner loads two copies of this package. */
 const KEY = Symbol.for('nestjs-distributed-lock:context');
-const holder = globalThis as { [KEY]?: AsyncLocalStorage<Frame> };
-const storage = (holder[KEY] ??= new AsyncLocalStorage<Frame>());
+const holder = globalThis as { [KEY]?: AsyncLocalStorage<Frame | undefined> };
+const storage = (holder[KEY] ??= new AsyncLocalStorage<Frame | undefined>());
 
 export function runIn<T>(frame: Frame, work: () => T): T {
   return storage.run(frame, work);
+}
+
+/**
+ * Runs what is nobody's nested work. Timers and pushes come in the async context of whoever happened to set them up, and what they
+ * tell may make somebody lock: that must not pass for work under the locks of that context.
+ */
+export function runOutside(tell: () => void): void {
+  storage.run(undefined, tell);
 }
 
 export function frameOf(engine: object, hold: Hold): Frame {

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { Clock } from './clock.js';
 import { type Listed, NOWHERE, Roster } from './roster.js';
 
@@ -21,6 +22,8 @@ export class DueList<T extends Due> {
   #size = 0;
   #armedFor = Infinity;
   #disarm: (() => void) | undefined;
+  /** Not in the async context of whoever armed the timer: what falls due is not his. */
+  readonly #fired = AsyncResource.bind(() => this.#fire());
 
   /** @param background whether what is on the list leaves the process free to end */
   constructor(
@@ -71,7 +74,7 @@ export class DueList<T extends Due> {
   #arm(slot: number): void {
     this.#disarm?.();
     this.#armedFor = slot;
-    this.#disarm = this.clock.after(slot - this.clock.now(), () => this.#fire(), this.background);
+    this.#disarm = this.clock.after(slot - this.clock.now(), this.#fired, this.background);
   }
 
   #stopTimer(): void {

@@ -265,9 +265,9 @@ export class LockEngine {
     this.#onEnd?.();
   }
 
-  /** The server took the lock of this owner away. */
+  /** The server took the key of this owner away; it may be one of several, with the others still waited for. */
   #taken(owner: string): void {
-    for (const hold of this.#holds) if (hold.owns(owner)) hold.lost('it was released by force, or its session ended');
+    this.#keeper.lose(owner, 'it was released by force, or its session ended');
   }
 
   #closed(key: string): LockClosedError {

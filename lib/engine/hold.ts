@@ -1,6 +1,7 @@
 import type { Claim, LockMode } from '../backends/backend.js';
 import { lookFirst } from './abort.js';
 import { ask } from './call.js';
+import { runOutside } from './context.js';
 import type { Duration } from './duration.js';
 import { LockBackendError, LockConfigurationError, LockLostError } from './errors.js';
 import { joined } from './keys.js';
@@ -36,6 +37,8 @@ export class Hold implements Lock, LeaseListener, Listed {
   #lost: LockLostError | undefined;
   #controller: AbortController | undefined;
   #releasing: Promise<boolean> | undefined;
+  /** The server still has it, though whoever works under it is told that it is lost. */
+  #surrendered = false;
   readonly #stopMaxHold: (() => void) | undefined;
 
   constructor(
@@ -109,11 +112,6 @@ export class Hold implements Lock, LeaseListener, Listed {
     return this.#controller.signal;
   }
 
-  /** Whether the claim of that owner is one of its keys. */
-  owns(owner: string): boolean {
-    return this.heldKeys.some(({ claim }) => claim.owner === owner);
-  }
-
   assertHeld(): void {
     if (this.held) return;
     throw (
@@ -168,12 +166,15 @@ export class Hold implements Lock, LeaseListener, Listed {
   }
 
   release(): Promise<boolean> {
-    return (this.#releasing ??= this.#release(this.held));
+    // Looked at first: it may tell of a loss, and whoever is told may release.
+    const wasHeld = this.held;
+    return (this.#releasing ??= this.#release(wasHeld));
   }
 
   /** Releases although the work under it has not ended, and tells the work so. */
   surrender(reason: string): Promise<boolean> {
     const wasHeld = this.held;
+    this.#surrendered = wasHeld;
     this.lost(reason);
     return (this.#releasing ??= this.#release(wasHeld));
   }
@@ -189,8 +190,10 @@ export class Hold implements Lock, LeaseListener, Listed {
       `The lock on '${this.key}' was lost: ${reason}. Somebody else may hold it now; stop, and write nothing that is not guarded by the fencing token.`,
       this.#details(),
     );
-    this.#emitLost(reason);
-    this.#controller?.abort(this.#lost);
+    runOutside(() => {
+      this.#emitLost(reason);
+      this.#controller?.abort(this.#lost);
+    });
   }
 
   #emitLost(reason: string): void {
@@ -203,7 +206,7 @@ export class Hold implements Lock, LeaseListener, Listed {
 
   #release(wasHeld: boolean): Promise<boolean> {
     this.#stopMaxHold?.();
-    const keepMs = wasHeld ? Math.max(0, this.options.minHold - this.#heldMs()) : 0;
+    const keepMs = wasHeld || this.#surrendered ? Math.max(0, this.options.minHold - this.#heldMs()) : 0;
     const [only] = this.heldKeys;
     if (this.heldKeys.length === 1 && only) {
       return this.#letGo(only, keepMs).then((released) => this.#released(wasHeld, released === false));
@@ -225,7 +228,7 @@ export class Hold implements Lock, LeaseListener, Listed {
   #letGo({ claim, lease }: HeldKey, keepMs: number): Promise<Released> {
     lease.unlisten(this);
     // Unconfirmed, it is tried again for as long as the server may keep the lease.
-    const longest = lease.renewTo > claim.ttl ? { ...claim, ttl: lease.renewTo } : claim;
+    const longest = lease.longest > claim.ttl ? { ...claim, ttl: lease.longest } : claim;
     // A renewal on its way would otherwise arrive after the release.
     const quiet = this.parts.family.unhang(claim, lease);
     return quiet ? quiet.then(() => withdraw(this.parts, longest, keepMs)) : withdraw(this.parts, longest, keepMs);

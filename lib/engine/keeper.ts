@@ -58,6 +58,7 @@ export class Keeper {
     await lease.renewing;
     if (lease.ended) return false;
     lease.renewTo = ttl;
+    lease.longest = Math.max(lease.longest, ttl);
     // A lock's share in a session is not tended by itself, but may be asked for.
     const kept = lease.kept ?? { lease, renewed: false, place: NOWHERE, due: undefined };
     let outcome: boolean | undefined;
@@ -68,6 +69,13 @@ export class Keeper {
     });
     if (outcome === undefined) throw failure;
     return outcome;
+  }
+
+  /** Somebody knows better: the lease of that owner's claim is gone. */
+  lose(owner: string, reason: string): void {
+    for (const { lease } of this.#kept) {
+      if ('claim' in lease.subject && lease.subject.claim.owner === owner) this.#lose(lease, reason);
+    }
   }
 
   get size(): number {
@@ -145,7 +153,10 @@ export class Keeper {
       (error: unknown) => settled([], error),
     );
     for (const kept of batch) {
-      kept.lease.renewing = done;
+      const { lease } = kept;
+      const before = lease.renewing;
+      lease.renewing = before ? before.then(() => done) : done;
+      lease.renewals++;
       // The end is told in time also where that comes before any answer.
       if (limit >= shortest) this.#atOrBeforeEnd(kept, Infinity);
     }
@@ -154,7 +165,7 @@ export class Keeper {
 
   #settled(kept: Kept, held: boolean | undefined, sentAt: number, ttl: number, error: unknown): void {
     const { lease } = kept;
-    lease.renewing = undefined;
+    if (--lease.renewals === 0) lease.renewing = undefined;
     if (lease.ended) return;
     if (held === false) {
       this.#lose(lease, 'the server no longer has it: it expired, was taken away, or the server lost its data');

@@ -166,14 +166,23 @@ export class Election {
       forget = onAbort(stop, () => elected.end(stop.reason));
       this.#tell((listener) => listener.elected?.(elected));
       for (const work of this.#works) elected.start(work);
+      // Lost before anybody listened.
+      if (lock.signal.aborted) elected.end(lock.signal.reason);
     });
     forget?.();
     await term.handOver();
     return failed;
   }
 
+  /** A listener's failure is its own: it must not hold up a term, or its end. */
   #tell(what: (listener: ElectionListener) => void): void {
-    for (const listener of [...this.#listeners]) what(listener);
+    for (const listener of [...this.#listeners]) {
+      try {
+        what(listener);
+      } catch (error) {
+        process.emitWarning(error instanceof Error ? error : String(error), 'ElectionListener');
+      }
+    }
   }
 
   #pause(milliseconds: number, stop: AbortSignal): Promise<void> {

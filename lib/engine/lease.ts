@@ -21,8 +21,11 @@ export class Lease {
   readonly #listeners = new Set<LeaseListener>();
   /** What the keeper has on it. */
   kept: Kept | undefined;
-  /** The renewal in flight, awaited before the lease is let go. */
+  /** The renewals in flight, awaited before the lease is let go. More than one when it is extended several times at once. */
   renewing: Promise<void> | undefined;
+  renewals = 0;
+  /** The longest that the server was ever asked to keep it for, which it does though it was asked for less since. */
+  longest: number;
 
   constructor(
     private readonly clock: Clock,
@@ -34,6 +37,7 @@ export class Lease {
     public renewTo: number,
   ) {
     this.#validUntil = believedUntil(since, ttl);
+    this.longest = renewTo;
   }
 
   /** Asks the clock, so it is true also when no timer has run since the lease ended. */

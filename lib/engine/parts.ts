@@ -33,7 +33,7 @@ export interface EngineParts {
   ttlOf(ttl: Duration): number;
   /** An acquisition is over, however it ended. */
   onOver(acquisition: Acquisition): void;
-  /** A hold has begun: from here on it can be told that it was taken away. */
+  /** A hold has begun: closing waits for it. */
   onAcquired(hold: Hold): void;
   /** The hold is over and nothing of it is left to do. */
   onReleased(hold: Hold): void;

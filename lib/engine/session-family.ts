@@ -38,6 +38,8 @@ interface Slot {
 /** A claim that the server may have something of. */
 interface Hung {
   readonly claim: Claim;
+  /** How often it was asked for. Only the last answer tells that nothing of it is there. */
+  asked: number;
   /** The session it was last asked for in; a release must name the same one. */
   open: Open | undefined;
   /** The session it was last granted in. Under another one that grant is void. */
@@ -74,6 +76,7 @@ export class SessionFamily implements Family {
 
   async attempt(claim: Claim, waiter?: Waiter): Promise<Attempt> {
     const hung = this.#expect(claim);
+    const question = ++hung.asked;
     if (waiter) hung.waiter = waiter;
     const open = this.#standing(hung) ?? (await this.#openOf(hung));
     let answer: Attempt;
@@ -84,9 +87,13 @@ export class SessionFamily implements Family {
     }
     if (answer.granted) hung.grantedIn = open;
     const there = answer.granted || (waiter !== undefined && !('limit' in answer));
-    if (!there) this.#forget(hung);
-    // Given up meanwhile: its release may have overtaken the attempt, and done nothing.
-    else if (hung.over || this.#hung.get(claim.owner) !== hung) this.#clear(claim, open);
+    if (!there) {
+      // A refusal that comes late must not make the grant of a later question be forgotten: nobody would release it.
+      if (question === hung.asked) this.#forget(hung);
+    } else if (hung.over || this.#hung.get(claim.owner) !== hung) {
+      // Given up meanwhile: its release may have overtaken the attempt, and done nothing.
+      this.#clear(claim, open);
+    }
     return answer;
   }
 
@@ -191,6 +198,7 @@ export class SessionFamily implements Family {
         claim.owner,
         (hung = {
           claim,
+          asked: 0,
           open: undefined,
           grantedIn: undefined,
           waiter: undefined,
@@ -204,6 +212,7 @@ export class SessionFamily implements Family {
   }
 
   #forget(hung: Hung): void {
+    if (hung.share) hung.open?.lease.unlisten(hung.share);
     this.#hung.delete(hung.claim.owner);
     hung.open?.hung.delete(hung);
   }

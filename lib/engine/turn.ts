@@ -117,7 +117,14 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
       : callTimeout;
     this.#look = false;
     return ask(clock, limit, () => (this.#question = family.attempt(this.claim, waiter)), this).then(
-      (answer) => this.#heard(answer, sentAt),
+      (answer) => {
+        try {
+          return this.#heard(answer, sentAt);
+        } catch (error) {
+          // A backend that answers nonsense, or cannot watch: whatever failed, the claim has to be taken back.
+          return this.#heardNothing(error);
+        }
+      },
       (error: unknown) => this.#heardNothing(error),
     );
   }
@@ -134,7 +141,7 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
         if (outcome) return outcome;
       }
     } finally {
-      this.#unwatch?.();
+      this.#stopWatching();
     }
   }
 
@@ -159,6 +166,15 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
     this.#last = { outcome: 'unknown', error };
     this.#lookAfter = this.#jittered(Math.min(FIRST_PAUSE_MS * 2 ** this.#failures++, LONGEST_PAUSE_MS));
     return this.#patient ? undefined : this.#last;
+  }
+
+  /** A failure of it must not take the place of a grant. What it wakes from here on sleeps no more. */
+  #stopWatching(): void {
+    try {
+      this.#unwatch?.();
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error), 'LockBackend');
+    }
   }
 
   #untilNextLook(answer: Busy, asked: number): number {

@@ -126,9 +126,13 @@ export function withdraw(
   );
 }
 
-/** As `withdraw`, but a silent server is not waited for: who gave up wants out. */
+/** As `withdraw`, but a silent server is not waited for: who gave up wants out. Only closing goes on waiting. */
 export function withdrawSoon(parts: EngineParts, claim: Claim): Promise<Released> {
-  return ask(parts.clock, WITHDRAWAL_MS, () => withdraw(parts, claim)).catch(() => 'unknown' as const);
+  const withdrawn = withdraw(parts, claim);
+  return ask(parts.clock, WITHDRAWAL_MS, () => withdrawn).catch(() => {
+    parts.undo.expect(withdrawn);
+    return 'unknown';
+  });
 }
 
 const noop = (): void => undefined;

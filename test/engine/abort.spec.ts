@@ -68,6 +68,19 @@ describe('abort', () => {
     expect(lock.held).toBe(true);
   });
 
+  it('nothing listens to it any more when nobody waits, for Node would keep an `AbortSignal.any` in memory', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    const signal = AbortSignal.any([new AbortController().signal]);
+    await engine.acquire('key', { ttl: '1h', signal });
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    const waiting = Promise.allSettled([1_000, 2_000].map((wait) => engine.acquire('key', { ttl: TTL, wait, signal })));
+    await bench.clock.advance(1_500);
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    await bench.clock.run(waiting);
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+  });
+
   it('a listener that was taken off is not called, and a signal that lives long keeps nothing of it', () => {
     const controller = new AbortController();
     const run = vi.fn<() => void>();

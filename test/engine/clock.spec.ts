@@ -1,7 +1,28 @@
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { SystemClock } from '../../lib/engine/clock.js';
 
 const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+
+describe('a timer of the system clock', () => {
+  it('that is longer than those of Node comes in its time, and can be cancelled until then', () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const clock = new SystemClock();
+    const [run, never] = [vi.fn<() => void>(), vi.fn<() => void>()];
+    const day = 86_400_000;
+    clock.after(60 * day, run);
+    const cancel = clock.after(60 * day, never);
+    vi.advanceTimersByTime(59 * day);
+    expect(run).not.toHaveBeenCalled();
+    cancel();
+    vi.advanceTimersByTime(2 * day);
+    expect(run).toHaveBeenCalledTimes(1);
+    expect(never).not.toHaveBeenCalled();
+    clock.after(Infinity, never);
+    vi.advanceTimersByTime(100 * day);
+    expect(never).not.toHaveBeenCalled();
+  });
+});
 
 describe('the time limits of the system clock', () => {
   it('each comes once, not before its time, and in the order of their times', async () => {
@@ -41,6 +62,16 @@ describe('the time limits of the system clock', () => {
     const again = clock.limit(5_000, () => undefined);
     expect(timers()).toBe(before + 1);
     again();
+    expect(timers()).toBe(before);
+  });
+
+  it('one that comes and goes while others end does not keep the process alive', async () => {
+    const before = timers();
+    const clock = new SystemClock();
+    await new Promise<void>((resolve) => {
+      clock.limit(10, () => clock.limit(5_000, () => undefined)());
+      clock.limit(10, () => void setImmediate(resolve));
+    });
     expect(timers()).toBe(before);
   });
 

@@ -58,12 +58,15 @@ describe('closing', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('a minHold is kept to also then', async () => {
+  it('a minHold is kept to also then, and by a holder that releases when it is told', async () => {
     const bench = new Bench();
     const [one, other] = [bench.process(), bench.process()];
     await one.engine.acquire('key', { ttl: TTL, minHold: 5_000 });
+    const lock = await one.engine.acquire('other key', { ttl: TTL, minHold: 5_000 });
+    lock.signal.addEventListener('abort', () => void lock.release());
     await bench.clock.run(one.engine.close(0));
     expect(await bench.clock.run(other.engine.tryAcquire('key', { ttl: TTL }))).toBeNull();
+    expect(await bench.clock.run(other.engine.tryAcquire('other key', { ttl: TTL }))).toBeNull();
   });
 
   it('waits for calls that are on their way, however short the grace: nothing is asked afterwards', async () => {
@@ -84,6 +87,42 @@ describe('closing', () => {
     const { length } = asked;
     await bench.clock.advance(60_000);
     expect(asked).toHaveLength(length);
+  });
+
+  it('the same for several keys in one question', async () => {
+    const bench = new Bench();
+    const { engine, wire, asked } = bench.process();
+    const { letThrough } = holdRequests(wire, 'attemptAll');
+    const acquiring = engine.acquire(['a', 'b'], { ttl: TTL });
+    acquiring.catch(() => undefined);
+    await bench.clock.advance(10);
+    const closed = engine.close(0);
+    await bench.clock.advance(100);
+    expect(await isSettled(closed)).toBe(false);
+    letThrough();
+    await bench.clock.run(closed);
+    await expect(acquiring).rejects.toThrow(LockClosedError);
+    expect(bench.isUntouched('a') && bench.isUntouched('b')).toBe(true);
+    const { length } = asked;
+    await bench.clock.advance(60_000);
+    expect(asked).toHaveLength(length);
+  });
+
+  it('waits for a place in line to be given back, also where that takes longer than the waiter was held up', async () => {
+    const bench = new Bench();
+    const [one, other] = [bench.process(), bench.process()];
+    await other.engine.acquire('key', { ttl: '1h' });
+    const waiting = one.engine.acquire('key', { ttl: TTL, wait: Infinity });
+    waiting.catch(() => undefined);
+    await bench.clock.advance(10);
+    const { letThrough } = holdRequests(one.wire, 'release');
+    const closed = one.engine.close(0);
+    await bench.clock.advance(600);
+    await expect(waiting).rejects.toThrow(LockClosedError);
+    expect(await isSettled(closed)).toBe(false);
+    letThrough();
+    await bench.clock.run(closed);
+    expect(bench.table.inspect('key').waiting).toBe(0);
   });
 
   it('a server that answers nothing holds it up for a few time limits, and afterwards nothing is asked', async () => {

@@ -1,5 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { memory } from '../../lib/backends/memory/index.js';
 import { currentLock } from '../../lib/engine/context.js';
+import { LockEngine } from '../../lib/engine/engine.js';
 import { LockConfigurationError, LockLostError, LockTimeoutError } from '../../lib/engine/errors.js';
 import { Bench, isSettled, silence } from './support/bench.js';
 
@@ -148,5 +151,40 @@ describe('work under a lock', () => {
     const bench = new Bench();
     const [one, other] = [bench.process(), bench.process({ prefix: 'other:' })];
     await one.engine.withLock('a', (outer) => other.engine.withLock('a', (inner) => expect(inner).not.toBe(outer)));
+  });
+});
+
+describe('whoever is told of a loss', () => {
+  it('is not inside of the work that caused it, and locks like anybody else', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    const taken = await engine.acquire('taken', { ttl: TTL });
+    let cleanUp: Promise<void> | undefined;
+    const order: string[] = [];
+    taken.signal.addEventListener('abort', () => {
+      cleanUp = engine.withLock('key', () => void order.push('clean up'));
+    });
+    await engine.withLock('key', async () => {
+      await engine.forceRelease('taken');
+      await bench.clock.advance(10);
+      order.push('work');
+    });
+    await bench.clock.run(Promise.resolve(cleanUp));
+    expect(order).toEqual(['work', 'clean up']);
+  });
+
+  it('nor of the work that had armed the timer', async () => {
+    const engine = new LockEngine(memory());
+    const seen: unknown[] = [];
+    engine.listen(({ type }) => type === 'lost' && seen.push(currentLock()));
+    const lock = await engine.acquire('key', { ttl: 100, renew: false });
+    await engine.withLock('other', async () => {
+      await sleep(5);
+      await engine.acquire('armed for', { ttl: 50 });
+      lock.signal.addEventListener('abort', () => seen.push(currentLock()));
+      await sleep(150);
+    });
+    expect(seen).toEqual([undefined, undefined]);
+    await engine.close(0);
   });
 });

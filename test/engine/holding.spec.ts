@@ -53,6 +53,21 @@ describe('a lock that is held', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('the same when the release tells of a loss, and whoever is told releases', async () => {
+    const bench = new Bench();
+    const { engine, clock, asked } = bench.process();
+    const lock = await engine.acquire('key', { ttl: TTL });
+    let first: Promise<boolean> | undefined;
+    lock.signal.addEventListener('abort', () => void (first = lock.release()));
+    clock.freeze();
+    await bench.clock.advance(TTL);
+    const released = lock.release();
+    expect(released).toBe(first);
+    clock.thaw();
+    expect(await bench.clock.run(released)).toBe(false);
+    expect(asked.filter(({ question }) => question === 'release')).toHaveLength(1);
+  });
+
   it('a release awaits the renewal that is on its way, so that this cannot bring the lock back', async () => {
     const bench = new Bench();
     const { engine, wire, asked } = bench.process();
@@ -308,18 +323,21 @@ describe('extend and downgrade', () => {
     await believedWhileKept(bench, lock, 60_000);
   });
 
-  it('a release that is not confirmed is repeated for as long as the extended lease would last', async () => {
-    const bench = new Bench();
-    const { engine, wire } = bench.process();
-    const lock = await engine.acquire('key', { ttl: 1_000 });
-    await lock.extend('10m');
-    wire.ask = silence;
-    await bench.clock.run(lock.release());
-    await bench.clock.advance(60_000);
-    wire.heal();
-    await bench.clock.advance(5_000);
-    expect(bench.isUntouched('key')).toBe(true);
-  });
+  it.each([{ lengths: ['10m'] as const }, { lengths: ['10m', 1_000] as const }])(
+    'a release that is not confirmed is repeated for as long as the lease would last that was extended to $lengths',
+    async ({ lengths }) => {
+      const bench = new Bench();
+      const { engine, wire } = bench.process();
+      const lock = await engine.acquire('key', { ttl: 1_000 });
+      for (const length of lengths) await lock.extend(length);
+      wire.ask = silence;
+      await bench.clock.run(lock.release());
+      await bench.clock.advance(60_000);
+      wire.heal();
+      await bench.clock.advance(5_000);
+      expect(bench.isUntouched('key')).toBe(true);
+    },
+  );
 
   /** Whenever the holder believes in it, the server has it. */
   async function believedWhileKept(bench: Bench, lock: Lock, atMost: number): Promise<void> {

@@ -217,6 +217,25 @@ describe('the keeper', () => {
     expect(keeper.size).toBe(0);
   });
 
+  it('the same for several that were asked for at once', async () => {
+    const answers: ((held: readonly boolean[]) => void)[] = [];
+    const { clock, keeper, kept } = keeperOf(() => new Promise((resolve) => void answers.push(resolve)));
+    const { lease } = kept();
+    await clock.advance(TTL / 3);
+    void keeper.renewNow(lease);
+    void keeper.renewNow(lease);
+    answers[0]?.([true]);
+    await clock.advance(1);
+    expect(answers).toHaveLength(3);
+    answers[2]?.([true]);
+    await clock.advance(1);
+    const dropped = Promise.resolve(keeper.drop(lease));
+    expect(await isSettled(dropped)).toBe(false);
+    answers[1]?.([true]);
+    await dropped;
+    expect(lease.renewing).toBeUndefined();
+  });
+
   it('dropping a lease whose renewal hangs takes the time limit of a call at most', async () => {
     const { clock, keeper, kept } = keeperOf(silence);
     const { lease } = kept();

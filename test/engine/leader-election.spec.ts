@@ -90,6 +90,36 @@ describe('an election', () => {
     expect(tokens).toEqual([...new Set(tokens)].toSorted((a, b) => (a < b ? -1 : 1)));
   });
 
+  it('is stood for again when the lock was lost before anybody could listen to it', async () => {
+    const { election, engine } = candidate(memory(), { ttl: 50 });
+    let stalls = 0;
+    engine.listen(({ type }) => {
+      if (type === 'acquired' && stalls++ === 0) stall(60);
+    });
+    const [elected, ended] = [nextTerm(election), nextEnd(election)];
+    election.campaign();
+    expect((await elected).held).toBe(false);
+    expect(await ended).toBeInstanceOf(LockLostError);
+    expect((await nextTerm(election)).held).toBe(true);
+  });
+
+  it('is not held up by a listener that fails', async () => {
+    const warnings: unknown[] = [];
+    const note = (warning: unknown): void => void warnings.push(warning);
+    process.on('warning', note);
+    onTestFinished(() => void process.off('warning', note));
+    const { election } = await standing(memory());
+    const failure = new Error('the metrics are down');
+    election.listen({
+      ended() {
+        throw failure;
+      },
+    });
+    await election.resign();
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect(warnings).toEqual([failure]);
+  });
+
   it('lets one that resigned stand again, at the end of the line', async () => {
     const backend = memory();
     const [first, second] = [await standing(backend), await standing(backend)];

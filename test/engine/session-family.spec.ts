@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { LockBackendError, LockLostError } from '../../lib/engine/errors.js';
+import { Lease, type LeaseListener } from '../../lib/engine/lease.js';
 import { SessionServer } from '../simulation/session-server.js';
 import { Bench, holdAnswers, isSettled, silence } from './support/bench.js';
 
@@ -174,6 +175,23 @@ describe('locks that hang from a session', () => {
     expect(other.asked.slice(length).map(({ question }) => question)).not.toContain('attempt');
   });
 
+  it('a refusal that comes after a later question was granted does not make the lock be forgotten', async () => {
+    const { bench, process } = servers();
+    const [one, other] = [process(), process()];
+    const semaphore = await one.engine.acquire('key', { ttl: TTL, limit: 3 });
+    await other.engine.acquire('opens the session', { ttl: TTL });
+    const { letThrough } = holdAnswers(other.wire, 'attempt');
+    const acquired = other.engine.acquire('key', { ttl: TTL });
+    await bench.clock.advance(1_900);
+    await semaphore.release();
+    other.wire.heal();
+    const lock = await bench.clock.run(acquired);
+    letThrough();
+    await bench.clock.advance(10);
+    expect(await bench.clock.run(lock.release())).toBe(true);
+    expect(bench.isUntouched('key')).toBe(true);
+  });
+
   it('one that was held for its longest time is let go of also when the first request for that got lost', async () => {
     const { bench, process } = servers();
     const { engine, wire, asked } = process();
@@ -190,6 +208,28 @@ describe('locks that hang from a session', () => {
     const { length } = asked;
     await bench.clock.advance(2 * TTL);
     expect(asked.slice(length).map(({ question }) => question)).not.toContain('release');
+  });
+
+  it('one that is not renewed and ran out by itself leaves nothing on its session', async () => {
+    const { bench, process } = servers();
+    const { engine } = process();
+    await engine.acquire('keeps the session', { ttl: TTL });
+    const listening = new Set<LeaseListener>();
+    const { listen, unlisten } = Lease.prototype;
+    vi.spyOn(Lease.prototype, 'listen').mockImplementation(function (this: Lease, listener) {
+      if (listener instanceof Lease) listening.add(listener);
+      listen.call(this, listener);
+    });
+    vi.spyOn(Lease.prototype, 'unlisten').mockImplementation(function (this: Lease, listener) {
+      listening.delete(listener);
+      unlisten.call(this, listener);
+    });
+    onTestFinished(() => void vi.restoreAllMocks());
+    await engine.acquire('key', { ttl: TTL, renew: false });
+    expect(listening.size).toBe(1);
+    await bench.clock.advance(TTL);
+    expect(bench.isUntouched('key')).toBe(true);
+    expect(listening.size).toBe(0);
   });
 
   it('a renewal that fails says why', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { memoryOn } from '../../lib/backends/memory/index.js';
 import { LockBackendError, LockConfigurationError, LockTimeoutError } from '../../lib/engine/errors.js';
-import { Bench, silence } from './support/bench.js';
+import { Bench, isSettled, silence } from './support/bench.js';
 
 const TTL = 10_000;
 
@@ -106,6 +106,22 @@ describe.each([
     });
     await bench.clock.run(Promise.all(dinners), 10 * 60_000);
     expect(bench.table.size).toBe(0);
+  });
+
+  it('one that is taken away while the next is waited for is not believed to be held', async () => {
+    const bench = new Bench();
+    const [one, other] = [process(bench), process(bench)];
+    const b = await one.engine.acquire('b', { ttl: TTL });
+    const acquired = other.engine.acquire(['a', 'b'], { ttl: TTL, wait: Infinity });
+    await bench.clock.advance(1_000);
+    await one.engine.forceRelease('a');
+    const a = await one.engine.acquire('a', { ttl: TTL });
+    void b.release();
+    await bench.clock.advance(10);
+    expect(await isSettled(acquired)).toBe(false);
+    void a.release();
+    expect((await bench.clock.run(acquired)).held).toBe(true);
+    expect(bench.holders('a')).toHaveLength(1);
   });
 
   it('a lease that ends while the next key is waited for makes it begin again, not end in half a lock', async () => {

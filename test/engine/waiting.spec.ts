@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { KeyBackend, Waiter } from '../../lib/backends/backend.js';
 import { memoryOn } from '../../lib/backends/memory/index.js';
 import { LockBackendError, LockTimeoutError } from '../../lib/engine/errors.js';
@@ -56,6 +56,76 @@ describe('an attempt whose answer is late or lost', () => {
     const lock = await bench.clock.run(acquired);
     expect(lock.held).toBe(true);
     expect(bench.holders('key')).toEqual([lock.owner]);
+  });
+
+  it('a question that arrives after its repetition was granted and released leaves no lock', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    const { letThrough } = holdRequests(wire, 'attempt');
+    const acquired = engine.acquire('key', { ttl: TTL });
+    await bench.clock.advance(2_000);
+    wire.heal();
+    const lock = await bench.clock.run(acquired);
+    expect(await lock.release()).toBe(true);
+    letThrough();
+    await bench.clock.advance(10);
+    expect(bench.isUntouched('key')).toBe(true);
+  });
+
+  it('an answer that is none is like no answer, and holds up nothing', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    wire.ask = async (question, send) => {
+      const answer = await send();
+      return question === 'attempt' ? undefined : answer;
+    };
+    await expect(bench.clock.run(engine.acquire('key', { ttl: TTL, wait: 500 }))).rejects.toThrow(LockBackendError);
+    await expect(bench.clock.run(engine.tryAcquire('key', { ttl: TTL }))).rejects.toThrow(LockBackendError);
+    expect(bench.isUntouched('key')).toBe(true);
+    await bench.clock.run(engine.close(), 1_000);
+  });
+
+  it('a watch that cannot be stopped does not lose the grant', async () => {
+    const warnings: unknown[] = [];
+    const note = (warning: unknown): void => void warnings.push(warning);
+    process.on('warning', note);
+    onTestFinished(() => void process.off('warning', note));
+    const bench = new Bench();
+    const table = new WitnessedTable(
+      () => bench.clock.now(),
+      () => undefined,
+      () => undefined,
+    );
+    const failure = new Error('the connection is closed');
+    const watch = () => (): never => {
+      throw failure;
+    };
+    const { engine } = bench.process({ server: { ...lineless(table, { watch: false }), watch } });
+    const lock = await engine.acquire('key', { ttl: TTL });
+    const waiting = engine.acquire('key', { ttl: TTL });
+    await bench.clock.advance(100);
+    void lock.release();
+    expect((await bench.clock.run(waiting)).held).toBe(true);
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect(warnings).toEqual([failure]);
+  });
+
+  it('a backend that cannot watch a key is asked again and again', async () => {
+    const bench = new Bench();
+    const table = new WitnessedTable(
+      () => bench.clock.now(),
+      () => undefined,
+      () => undefined,
+    );
+    const watch = (): never => {
+      throw new Error('too many watches');
+    };
+    const { engine } = bench.process({ server: { ...lineless(table, { watch: false }), watch } });
+    const lock = await engine.acquire('key', { ttl: TTL });
+    const waiting = engine.acquire('key', { ttl: TTL });
+    await bench.clock.advance(1_000);
+    void lock.release();
+    expect((await bench.clock.run(waiting)).held).toBe(true);
   });
 
   it('given up, it is taken back before the error comes out', async () => {

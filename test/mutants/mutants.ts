@@ -150,7 +150,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a late answer frees the lock that a later question has won',
     file: 'engine/acquisition.ts',
-    find: 'if (this.#withdrawn?.has(claim)) this.parts.undo',
+    find: 'if (this.#withdrawn?.has(claim) || this.#hold?.released) this.parts.undo',
     replace: 'this.parts.undo',
     killedBy: simulation('poor', 300),
   },
