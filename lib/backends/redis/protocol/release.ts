@@ -62,6 +62,9 @@ elseif L.count > 0 and redis.call('ZREM', L.set, me) == 1 then
   if closed > 0 then
     redis.call('ZADD', L.set, whole(now + closed), me .. '~')
     redis.call('HSET', L.k, 't:' .. me .. '~', token)
+    -- The last one's key went with it, and the new one has no end yet.
+    live(L.set, closed)
+    live(L.k, closed + KEEP)
   else
     L.count = L.count - 1
     if L.count == 0 then redis.call('HDEL', L.k, 'r') end
