@@ -152,7 +152,9 @@ local function take(L, owner, mode, ttl, token)
     L.owner, L.ends, L.stored = owner, now + ttl, true
     redis.call('HSET', L.k, 't', whole(L.last), 'o', owner, 'e', whole(L.ends))
   else
-    L.count = L.count + 1
+    -- A lease that has ended, and until now nobody had come after it.
+    if L.stored then redis.call('HDEL', L.k, 'o', 'e') end
+    L.count, L.stored = L.count + 1, false
     redis.call('HSET', L.k, 't', whole(L.last), 't:' .. owner, whole(L.last), 'r', '1')
     redis.call('ZADD', L.set, whole(now + ttl), owner)
     live(L.set, ttl)
