@@ -8,7 +8,7 @@ import { lua } from './script.js';
  *                    w:<owner>  a waiter: "<mode> <claim ms> <deadline, server ms>[ m]", m: it was out of reach
  *                    t:<owner>  token of a shared holder or of a permit's holder
  *                    h  until when newcomers stand back (server ms)
- *                    g  until when the key itself lives at least (server ms); its time to live is never shortened
+ *                    g  until when the key itself lives at least (server ms); never shortened while it is in use
  *   KEYS[2]  zset    the line: waiting owners by arrival number
  *   KEYS[3]  zset    shared holders, or holders of permits, by the end of their leases (server ms)
  *
@@ -18,6 +18,8 @@ import { lua } from './script.js';
 
 /** A waiter is served only while it was heard of in this time; every look refreshes it. Looks come at least every `FAR_LOOK_MS`. */
 export const WAITER_SILENCE_MS = 15_000;
+/** How long the line itself lives when nobody in it was heard of. */
+export const LINE_MS = 4 * WAITER_SILENCE_MS;
 /** How soon to look again at the head of the line and far behind it: there is nothing to see but a lost message. */
 export const FAR_LOOK_MS = 5_000;
 /** Just behind the head: whoever is served next may freeze, and the claim then ends unannounced. */
