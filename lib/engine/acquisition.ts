@@ -78,8 +78,11 @@ export class Acquisition implements TurnListener, Listed {
     if (this.#patient) this.parts.emit(() => ({ type: 'waiting', holder, ...this.#names() }));
   }
 
-  /** While it is still asked for, asking again tells; given up, the grant would lie about until its lease ends. */
-  onLateGrant(claim: Claim): void {
+  /**
+   * While it is still asked for, asking again tells. Given up, the server may have got it only after it was taken back: the grant would lie
+   * about until its lease ends, and a place in line would be handed the lock for nobody.
+   */
+  onLate(claim: Claim): void {
     if (this.#withdrawn?.has(claim)) this.parts.undo.expect(withdraw(this.parts, claim));
   }
 
@@ -147,7 +150,7 @@ export class Acquisition implements TurnListener, Listed {
       const answer = await ask(clock, callTimeout, async () => family.attemptAll?.(claims), {
         // Withdrawn already; what was granted only after that is withdrawn once more.
         late: (answer) => {
-          if (answer && !('granted' in answer)) for (const claim of claims) this.onLateGrant(claim);
+          if (answer && !('granted' in answer)) for (const claim of claims) this.onLate(claim);
         },
         canGiveUp: (giveUp) => {
           this.#giveUp = giveUp;

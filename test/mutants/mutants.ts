@@ -140,7 +140,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a grant that comes after it was given up is not given back',
     file: 'engine/turn.ts',
-    find: 'if (answer.granted) this.listener.onLateGrant(this.claim);',
+    find: 'if (answer.granted || inLine) this.listener.onLate(this.claim);',
     replace: '',
     killedBy: engine(
       'waiting',
