@@ -122,11 +122,17 @@ describe('the short ways through the scripts on Redis', () => {
   const ask = (counterTtl: number, ...calls: readonly Call[]): Promise<Result[]> =>
     redis.ask(calls.map((call) => question(ways(counterTtl).usual[call.verb], 'lock', call)));
 
+  /** What has ended by then is gone. */
+  async function later(milliseconds: number): Promise<void> {
+    redis.us += milliseconds * 1_000;
+    await redis.stored(['lock']);
+  }
+
   it('a lock of several that is kept closed stays so, longer than its lease and its counter, and then nothing is left', async () => {
     await ask(0, attemptOf(claim('pod-a:1', 's 1', 100)));
     const [closed] = await ask(0, release('pod-a:1', '60000'));
     expect(closed!.stored.ends).toEqual({ lock: redis.now + 60_000, line: -2, shared: redis.now + 60_000 });
-    redis.us += 59_000_000;
+    await later(59_000);
     const [busy] = await ask(0, attemptOf(claim('pod-a:2')));
     expect(busy!.answer).toEqual([0, 1_001, redis.us, 'pod-a:1~']);
   });
@@ -141,10 +147,27 @@ describe('the short ways through the scripts on Redis', () => {
   it.each(['s 1', 'p 2'])('who lets go after its lease had ended and others had come (%s) is told so', async (kind) => {
     const late = release('pod-a:1');
     await ask(600_000, attemptOf(claim('pod-a:1', 'x 1', 100)));
-    redis.us += 200_000;
+    await later(200);
     const [other, lost] = await ask(600_000, attemptOf(claim('pod-b:1', kind)), late);
     expect(answerOf(late, lost!.answer)).toEqual(['0']);
     expect(lost!.stored).toEqual(other!.stored);
+  });
+
+  it('what readers left behind that died is gone when the next one comes', async () => {
+    const readers = Array.from({ length: 20 }, (_, number) => attemptOf(claim(`pod-a:${number}`, 's 1')));
+    await ask(600_000, ...readers);
+    await later(5_000);
+    const [next] = await ask(600_000, attemptOf(claim('pod-b:1')));
+    expect(Object.keys(next!.stored.fields).sort()).toEqual(['e', 'g', 'o', 't']);
+  });
+
+  it('what a line left behind that died while the lock was held is gone with the first one who finds nobody there', async () => {
+    const holder = claim('pod-b:1', 'x 1', 100_000);
+    const waiters = Array.from({ length: 20 }, (_, number) => attemptOf(claim(`pod-a:${number}`)));
+    await ask(600_000, attemptOf(holder), ...waiters);
+    await later(90_000);
+    const [letGo] = await ask(600_000, release(holder.owner));
+    expect(Object.keys(letGo!.stored.fields).sort()).toEqual(['g', 't']);
   });
 
   it.each([100, 200])('say, store and push what the whole scripts do (20 seeds from %i on)', async (first) => {
