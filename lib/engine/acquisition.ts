@@ -80,10 +80,11 @@ export class Acquisition implements TurnListener, Listed {
   }
 
   /**
-   * While it is still asked for, asking again tells, and while it is held it is only granted once more. Given up or released, the grant
-   * would lie about until its lease ends: a question can be so late that its own repetition was answered, and the lock released.
+   * While it is still asked for, asking again tells, and while it is held it is only granted once more. Given up or released, the
+   * server may have got the question only after that: a grant would lie about until its lease ends, and a place in line would be
+   * handed the lock for nobody.
    */
-  onLateGrant(claim: Claim): void {
+  onLate(claim: Claim): void {
     if (this.#withdrawn?.has(claim) || this.#hold?.released) this.parts.undo.expect(withdraw(this.parts, claim));
   }
 
@@ -152,7 +153,7 @@ export class Acquisition implements TurnListener, Listed {
       const answer = await ask(clock, callTimeout, () => question, {
         // Withdrawn already; what was granted only after that is withdrawn once more.
         late: (answer) => {
-          if (answer && !('granted' in answer)) for (const claim of claims) this.onLateGrant(claim);
+          if (answer && !('granted' in answer)) for (const claim of claims) this.onLate(claim);
         },
         canGiveUp: (giveUp) => {
           this.#giveUp = () => {

@@ -35,8 +35,8 @@ export type TurnOutcome =
 export interface TurnListener {
   /** The server said "not yet", for the first time or again after not answering. */
   onBusy(holder: string | undefined): void;
-  /** An attempt that had timed out or was given up turned out to be granted after all. */
-  onLateGrant(claim: Claim): void;
+  /** An attempt that had timed out or was given up turned out to be granted after all, or to stand in line. */
+  onLate(claim: Claim): void;
 }
 
 /**
@@ -88,7 +88,8 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
   }
 
   late(answer: Attempt): void {
-    if (answer.granted) this.listener.onLateGrant(this.claim);
+    const inLine = this.#patient && this.parts.backend.traits.fifo && !('limit' in answer);
+    if (answer.granted || inLine) this.listener.onLate(this.claim);
   }
 
   canGiveUp(giveUp: () => void): void {

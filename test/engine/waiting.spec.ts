@@ -149,6 +149,22 @@ describe('an attempt whose answer is late or lost', () => {
     expect(bench.isUntouched('key')).toBe(true);
   });
 
+  it('one that joins the line only after it was given up leaves it again, and is not handed the lock', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    const lock = await bench.clock.run(bench.process().engine.acquire('key', { ttl: TTL }));
+    const { letThrough } = holdRequests(wire, 'attempt');
+    const givenUp = new AbortController();
+    const failing = engine.acquire('key', { ttl: TTL, wait: '1m', signal: givenUp.signal });
+    givenUp.abort(new Error('no longer'));
+    await expect(bench.clock.run(failing)).rejects.toThrow('no longer');
+    letThrough();
+    await bench.clock.advance(10);
+    expect(bench.table.inspect('key').waiting).toBe(0);
+    await bench.clock.run(lock.release());
+    expect(bench.isUntouched('key')).toBe(true);
+  });
+
   it('the same for several keys in one question', async () => {
     const bench = new Bench();
     const { engine, wire } = bench.process();

@@ -24,6 +24,7 @@ export interface Mutant {
 
 const engine = (spec: string, test: string): Killer => ({ spec: `test/engine/${spec}.spec.ts`, test });
 const onRedis = (test: string): Killer => ({ spec: 'test/contract/redis.spec.ts', test });
+const shortWays = (test: string): Killer => ({ spec: 'test/contract/redis-short-ways.spec.ts', test });
 const simulation = (quality: 'good' | 'poor' | 'terrible', seeds: number): Killer => ({ simulation: quality, seeds });
 
 /** Bugs of lock libraries, most of them real ones of ours or others, each with the test that has to find it. */
@@ -140,11 +141,21 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a grant that comes after it was given up is not given back',
     file: 'engine/turn.ts',
-    find: 'if (answer.granted) this.listener.onLateGrant(this.claim);',
+    find: 'if (answer.granted || inLine) this.listener.onLate(this.claim);',
     replace: '',
     killedBy: engine(
       'waiting',
       'a grant that is made only after it was taken back is taken back once more, long before its lease ends',
+    ),
+  },
+  {
+    bug: 'who gave up is put in line by its late question, and handed the lock',
+    file: 'engine/turn.ts',
+    find: 'if (answer.granted || inLine)',
+    replace: 'if (answer.granted)',
+    killedBy: engine(
+      'waiting',
+      'one that joins the line only after it was given up leaves it again, and is not handed the lock',
     ),
   },
   {
@@ -340,6 +351,46 @@ export const mutants: readonly Mutant[] = [
     find: 'if read[2] == ARGV[a + 1] and read[6] and',
     replace: 'if read[2] and read[6] and',
     killedBy: onRedis('a release by one who waits leaves the line, and the one behind is served'),
+  },
+  {
+    bug: 'who comes while the lock is free for a moment goes past the line',
+    file: 'backends/redis/protocol/attempt.ts',
+    find: 'if not (read[2] or read[4] or read[5] or read[6]) and',
+    replace: 'if not (read[2] or read[4] or read[5]) and',
+    killedBy: shortWays('say, store and push what the whole scripts do (20 seeds from 100 on)'),
+  },
+  {
+    bug: 'the lock is handed on in short, and its key then ends before the lease and the counter',
+    file: 'backends/redis/protocol/release.ts',
+    find: ' and (tonumber(read[7]) or 0) >= ends + KEEP then',
+    replace: ' then',
+    killedBy: shortWays('say, store and push what the whole scripts do (20 seeds from 100 on)'),
+  },
+  {
+    bug: 'of many that go together those behind one that failed are said to be done',
+    file: 'backends/redis/protocol/together.ts',
+    find: '  elseif a > 0 then\n    break\n',
+    replace: '  elseif a > 0 then\n    answers[#answers + 1] = 0\n',
+    killedBy: shortWays('together say, store and push what they do one after another (12 seeds from 500 on)'),
+  },
+  {
+    bug: 'a shared lock that is kept closed opens when the lease would have ended',
+    file: 'backends/redis/protocol/release.ts',
+    find: '    live(L.set, closed)\n    live(L.k, closed + KEEP)\n',
+    replace: '',
+    killedBy: shortWays(
+      'a lock of several that is kept closed stays so, longer than its lease and its counter, and then nothing is left',
+    ),
+  },
+  {
+    bug: 'a release overtakes the attempt that it takes back',
+    file: 'backends/redis/calls.ts',
+    find: 'if (this.#onTheWay === 0 && this.#gathered.length === 0)',
+    replace: 'if (this.#onTheWay === 0)',
+    killedBy: {
+      spec: 'test/redis/calls.spec.ts',
+      test: 'none overtakes those that wait for the end of the turn, though the server has nothing to do by now',
+    },
   },
   {
     bug: 'a lock that the server refuses takes those with it that were asked for in the same turn',

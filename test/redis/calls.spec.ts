@@ -66,6 +66,19 @@ describe('attempts and releases on their way to Redis', () => {
     expect(await outcomes([first, ...others])).toEqual([3, 7, 1, [0, 5, 6, 'somebody']]);
   });
 
+  it('none overtakes those that wait for the end of the turn, though the server has nothing to do by now', async () => {
+    const { sent, attempt, release } = callsTo();
+    const first = attempt('a');
+    void attempt('b');
+    sent[0]?.answer(1);
+    await first;
+    // Given up in the same turn: if this came first, the server would have the attempt for good.
+    void release('b');
+    await turn();
+    expect(sent.map(({ script }) => script)).toEqual(['attempt', 'together']);
+    expect(sent[1]?.args).toEqual(['owner of b', '10', 'x 1 10 1', 'owner of b', '0', RELEASES]);
+  });
+
   it('sixteen go together; with the sixteenth they are sent, and the server begins while more are being asked for', async () => {
     const { sent, attempt } = callsTo();
     for (let i = 0; i < 1 + 16 + 2; i++) void attempt(`${i}`);

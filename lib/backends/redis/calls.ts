@@ -40,7 +40,8 @@ export class Calls {
 
   #ask(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     if (this.apart) return this.run(script, keys, args);
-    if (this.#onTheWay === 0) return this.#alone(script, keys, args);
+    // Those that wait for the end of the turn are not overtaken: a release may belong to one of them.
+    if (this.#onTheWay === 0 && this.#gathered.length === 0) return this.#alone(script, keys, args);
     return new Promise((resolve, reject) => this.#gather({ script, keys, args, resolve, reject }));
   }
 

@@ -37,11 +37,13 @@ export const ownConnection = {
 
 /**
  * An idle connection does not keep the process alive. Errors are what the commands' promises are for; returns how to ask for
- * the latest, because a command that waited for the connection is only told that its retries are used up.
+ * the latest, because a command that waited for the connection is only told that its retries are used up. Once it stands, what
+ * kept it from that explains nothing any more: a refusal of then would be taken for the server's answer to what breaks off later.
  */
 export function makeQuiet(connection: IoredisConnection): () => Error | undefined {
   let latest: Error | undefined;
   connection.on('error', (error) => (latest = error));
+  connection.on('ready', () => (latest = undefined));
   connection.on('connect', () => connection.stream?.unref?.());
   return () => latest;
 }

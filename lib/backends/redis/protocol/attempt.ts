@@ -1,9 +1,10 @@
 import { lua } from './script.js';
-import { FAR_LOOK_MS, LONGER, NEAR_LOOK_MS, WAITER_SILENCE_MS } from './state.js';
+import { FAR_LOOK_MS, LINE_MS, LONGER, NEAR_LOOK_MS, WAITER_SILENCE_MS } from './state.js';
 
 /**
  * The same as what follows it comes to for a plain lock that nobody else uses, in three calls and without the rest of the
- * script: defining a dozen functions costs Redis more than these calls do.
+ * script: defining a dozen functions costs Redis more than these calls do. The one difference: where the key must live longer for the new
+ * holder, it may be for less than it would have lived without.
  * @param clock reads the server's time, where that was not done before
  */
 export const attemptFree = (clock: string) => lua`
@@ -26,11 +27,14 @@ if read[2] and read[2] ~= ARGV[a + 1] and not (read[4] or read[5]) then
   ${clock}
   local now, arrival = math.floor(us / 1000), (tonumber(read[6]) or 0) + 1
   local claim = string.match(ARGV[a + 3], '^x 1 (%d+) 1$')
-  -- Now and then somebody has to look after the line's own life.
-  if claim and tonumber(read[3]) > now and arrival % 16 > 1 and redis.call('ZADD', KEYS[k + 1], 'NX', arrival, ARGV[a + 1]) == 1 then
+  -- Now and then somebody has to look after the life of the line, and of the lock's key if that may end before.
+  local lasting = arrival % 16 > 1 and (tonumber(read[7]) or 0) >= now + ${LINE_MS}
+  if claim and tonumber(read[3]) > now and lasting and redis.call('ZADD', KEYS[k + 1], 'NX', arrival, ARGV[a + 1]) == 1 then
     local deadline = string.format('%d', now + ${WAITER_SILENCE_MS})
     redis.call('HSET', KEYS[k], 's', arrival, 'w:' .. ARGV[a + 1], 'x ' .. claim .. ' ' .. deadline)
     local rank = redis.call('ZRANK', KEYS[k + 1], ARGV[a + 1])
+    -- The line's key went with the last one that was in it.
+    if rank == 0 then redis.call('PEXPIRE', KEYS[k + 1], ${LINE_MS}) end
     local look = (rank == 0 or rank > 3) and ${FAR_LOOK_MS} or ${NEAR_LOOK_MS}
     return { 0, math.min(look, read[3] - now + 1), us, read[2] }
   end
@@ -63,10 +67,10 @@ if join then
     redis.call('HSET', L.k, 'w:' .. me, record)
     arrival = 0
   end
-  -- Whoever looks again keeps the line alive; of those who come, now and then one.
-  if arrival % 16 < 2 then
-    live(L.line, ${WAITER_SILENCE_MS * 4}, ${WAITER_SILENCE_MS * 2})
-    live(L.k, ${WAITER_SILENCE_MS * 4} + KEEP, ${WAITER_SILENCE_MS * 2})
+  -- Whoever looks again keeps the line alive; of those who come the first, and now and then one.
+  if arrival % 16 < 2 or redis.call('ZCARD', L.line) == 1 then
+    live(L.line, ${LINE_MS}, ${LINE_MS / 2})
+    live(L.k, ${LINE_MS}, ${LINE_MS / 2})
   end
 end
 if L.waiting then token, blocked = serve(L, join and me or nil, ttl, newcomer) end

@@ -1,6 +1,9 @@
 import { lua } from './script.js';
 
-/** What a release comes to where nobody waits, nothing is kept closed, and the counter stays. */
+/**
+ * What a release comes to where nobody waits, nothing is kept closed, and the counter stays. That it was held is also said of a lease that
+ * has ended: whoever takes the lock after it takes these fields, so until now nobody else was in.
+ */
 export const RELEASE_QUIET = lua`
 local read = redis.call('HMGET', KEYS[k], 't', 'o', 'e', 'n', 'r', 's', 'g')
 if read[2] == ARGV[a + 1] and not read[6] and KEEP > 0 and (ARGV[a + 2] or '0') == '0' then
@@ -62,6 +65,9 @@ elseif L.count > 0 and redis.call('ZREM', L.set, me) == 1 then
   if closed > 0 then
     redis.call('ZADD', L.set, whole(now + closed), me .. '~')
     redis.call('HSET', L.k, 't:' .. me .. '~', token)
+    -- The last one's key went with it, and the new one has no end yet.
+    live(L.set, closed)
+    live(L.k, closed + KEEP)
   else
     L.count = L.count - 1
     if L.count == 0 then redis.call('HDEL', L.k, 'r') end

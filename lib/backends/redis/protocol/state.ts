@@ -8,7 +8,7 @@ import { lua } from './script.js';
  *                    w:<owner>  a waiter: "<mode> <claim ms> <deadline, server ms>[ m]", m: it was out of reach
  *                    t:<owner>  token of a shared holder or of a permit's holder
  *                    h  until when newcomers stand back (server ms)
- *                    g  until when the key itself lives at least (server ms); its time to live is never shortened
+ *                    g  until when the key itself lives at least (server ms); never shortened while it is in use
  *   KEYS[2]  zset    the line: waiting owners by arrival number
  *   KEYS[3]  zset    shared holders, or holders of permits, by the end of their leases (server ms)
  *
@@ -18,6 +18,8 @@ import { lua } from './script.js';
 
 /** A waiter is served only while it was heard of in this time; every look refreshes it. Looks come at least every `FAR_LOOK_MS`. */
 export const WAITER_SILENCE_MS = 15_000;
+/** How long the line itself lives when nobody in it was heard of. */
+export const LINE_MS = 4 * WAITER_SILENCE_MS;
 /** How soon to look again at the head of the line and far behind it: there is nothing to see but a lost message. */
 export const FAR_LOOK_MS = 5_000;
 /** Just behind the head: whoever is served next may freeze, and the claim then ends unannounced. */
@@ -88,6 +90,21 @@ local function waiter(L, owner)
   return mode, tonumber(claim), mode ~= nil and tonumber(deadline) > now
 end
 
+-- A key that ended by itself told of nobody in it: what all of them left in the hash goes at once.
+local function sweep(L, mark)
+  for _, field in ipairs(redis.call('HKEYS', L.k)) do
+    if string.sub(field, 1, 2) == mark then redis.call('HDEL', L.k, field) end
+  end
+end
+
+-- Nobody is left in line: the last one was served, or the line ended when all had been silent for so long. Then there is more in
+-- the hash than the fields that have one letter, and one for each other holder.
+local function nobodyWaits(L)
+  redis.call('HDEL', L.k, 's')
+  L.waiting = false
+  if redis.call('HLEN', L.k) > 7 + L.count then sweep(L, 'w:') end
+end
+
 -- Reads a lock, unless it was read before, and forgets what has expired. The silent waiters at the head of a lock that nobody
 -- holds are forgotten as well: they must not keep out who asks for several keys or for another kind of lock.
 local function load(i, me, f)
@@ -99,18 +116,21 @@ local function load(i, me, f)
     if tonumber(f[3]) > now then L.owner, L.ends = f[2], tonumber(f[3]) end
   end
   if f[5] then
-    for _, gone in ipairs(redis.call('ZRANGEBYSCORE', L.set, '-inf', now)) do
+    local ended = redis.call('ZRANGEBYSCORE', L.set, '-inf', now)
+    for _, gone in ipairs(ended) do
       redis.call('ZREM', L.set, gone)
       redis.call('HDEL', L.k, 't:' .. gone)
     end
     L.count = redis.call('ZCARD', L.set)
-    if L.count == 0 then redis.call('HDEL', L.k, 'r') end
+    if L.count == 0 then
+      redis.call('HDEL', L.k, 'r')
+      if #ended == 0 then sweep(L, 't:') end
+    end
   end
   while L.waiting and not L.owner and L.count == 0 do
     local head = redis.call('ZRANGE', L.line, 0, 0)[1]
     if not head then
-      redis.call('HDEL', L.k, 's')
-      L.waiting = false
+      nobodyWaits(L)
     elseif head ~= me then
       local _, _, there = waiter(L, head)
       if there then break end
@@ -152,7 +172,9 @@ local function take(L, owner, mode, ttl, token)
     L.owner, L.ends, L.stored = owner, now + ttl, true
     redis.call('HSET', L.k, 't', whole(L.last), 'o', owner, 'e', whole(L.ends))
   else
-    L.count = L.count + 1
+    -- A lease that has ended, and until now nobody had come after it.
+    if L.stored then redis.call('HDEL', L.k, 'o', 'e') end
+    L.count, L.stored = L.count + 1, false
     redis.call('HSET', L.k, 't', whole(L.last), 't:' .. owner, whole(L.last), 'r', '1')
     redis.call('ZADD', L.set, whole(now + ttl), owner)
     live(L.set, ttl)
@@ -203,10 +225,7 @@ local function serve(L, me, myTtl, newcomer)
     if L.owner then return token, true end
     local head = redis.call('ZRANGE', L.line, skip, skip)[1]
     if not head then
-      if skip == 0 then
-        redis.call('HDEL', L.k, 's')
-        L.waiting = false
-      end
+      if skip == 0 then nobodyWaits(L) end
       return token, false
     end
     local mode, claim, there = waiter(L, head)
