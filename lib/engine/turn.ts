@@ -1,5 +1,5 @@
 import type { Attempt, Busy, Claim, Grant, Waiter } from '../backends/backend.js';
-import { type Asker, ask } from './call.js';
+import { type Asker, ask, NoAnswerError } from './call.js';
 import type { EngineParts } from './parts.js';
 import type { NotYet } from './validity.js';
 
@@ -109,7 +109,7 @@ export class Turn implements Waiter, Asker<Attempt> {
     this.#look = false;
     return ask(clock, limit, () => (this.#question = family.attempt(this.claim, waiter)), this).then(
       (answer) => this.#heard(answer, sentAt),
-      (error: unknown) => this.#heardNothing(error),
+      (error: unknown) => this.#heardNothing(error, limit < callTimeout && error instanceof NoAnswerError),
     );
   }
 
@@ -145,9 +145,10 @@ export class Turn implements Waiter, Asker<Attempt> {
     return undefined;
   }
 
-  #heardNothing(error: unknown): TurnOutcome | undefined {
+  #heardNothing(error: unknown, cutShort: boolean): TurnOutcome | undefined {
     this.#asked++;
-    this.#last = { outcome: 'unknown', error };
+    // Cut short by the end of the wait, it tells less than the one before.
+    if (!cutShort || this.#last.outcome !== 'unknown') this.#last = { outcome: 'unknown', error };
     this.#lookAfter = this.#jittered(Math.min(FIRST_PAUSE_MS * 2 ** this.#failures++, LONGEST_PAUSE_MS));
     return this.#patient ? undefined : this.#last;
   }

@@ -236,6 +236,32 @@ describe('standing in line', () => {
     expect(bench.table.inspect('key').waiting).toBe(0);
   });
 
+  it('a wait that ends without an answer says what the server said, not that its last question was cut short', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    wire.ask = async () => {
+      await new Promise((resolve) => bench.clock.after(1_000, () => resolve(undefined)));
+      throw new Error('only 0 of 1 replicas.');
+    };
+    const failed = bench.clock.run(engine.acquire('key', { ttl: TTL, wait: 3_000 }));
+    await expect(failed).rejects.toThrow(LockBackendError);
+    await expect(failed).rejects.toThrow('the server did not answer (only 0 of 1 replicas), for ');
+  });
+
+  it('a server that none of the addresses of its name leads to is told of with each', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    wire.ask = async () => {
+      throw new AggregateError([
+        new Error('connect ECONNREFUSED ::1:6379'),
+        new Error('connect ECONNREFUSED 127.0.0.1:6379'),
+      ]);
+    };
+    await expect(bench.clock.run(engine.inspect('key'))).rejects.toThrow(
+      "could not inspect 'key': connect ECONNREFUSED ::1:6379; connect ECONNREFUSED 127.0.0.1:6379. Check that",
+    );
+  });
+
   it('a wait longer than any timer of Node is only a wait', async () => {
     const { bench, lock, acquired } = await holderAndWaiter({ wait: 2 ** 33 });
     await bench.clock.advance(60_000);
