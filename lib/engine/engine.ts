@@ -13,7 +13,7 @@ import { Hold, messageOf } from './hold.js';
 import { Keeper } from './keeper.js';
 import { canonicalKeys, checkedPrefix, joined } from './keys.js';
 import type { AcquireOptions, Lock, LockInfo } from './lock.js';
-import { type ResolvedOptions, resolveOptions, resolveTtl } from './options.js';
+import { checkLockOptionNames, type ResolvedOptions, resolveOptions, resolveTtl } from './options.js';
 import type { EngineParts } from './parts.js';
 import { type Listed, Roster } from './roster.js';
 import { Undo } from './undo.js';
@@ -110,6 +110,7 @@ export class LockEngine {
 
   /** Checks options before they are used. @throws LockConfigurationError */
   validate(options: AcquireOptions): void {
+    checkLockOptionNames(options);
     resolveOptions({ ...this.#defaults, ...options }, this.backend.traits, this.backend.kind);
   }
 
@@ -208,6 +209,7 @@ export class LockEngine {
   resolve(options: AcquireOptions): ResolvedOptions {
     let resolved = this.#resolved.get(options);
     if (!resolved) {
+      checkLockOptionNames(options);
       resolved = resolveOptions({ ...this.#defaults, ...options }, this.backend.traits, this.backend.kind);
       this.#resolved.set(options, resolved);
     }
@@ -265,7 +267,7 @@ export class LockEngine {
 
   /** The server took the lock of this owner away. */
   #taken(owner: string): void {
-    for (const hold of this.#holds) if (hold.owns(owner)) hold.lost('it was released by force, or its session ended');
+    for (const hold of this.#holds) if (hold.owns(owner)) hold.lost('it was released by force, or its key was removed');
   }
 
   #closed(key: string): LockClosedError {
