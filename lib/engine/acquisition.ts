@@ -296,7 +296,7 @@ export class Acquisition implements TurnListener, Listed {
 
   #noAnswer(cause: unknown, waitedMs: number): LockBackendError {
     return new LockBackendError(
-      `Could not lock ${this.#where()}: the server did not answer (${messageOf(cause)}), for ${waitedMs} ms. Nothing ran under the lock. ` +
+      `Could not lock ${this.#where()}: ${messageOf(cause)}. It was tried for ${waitedMs} ms, and nothing ran under the lock. ` +
         'Check that the server runs, and that its address, credentials and network allow this process in.',
       { key: this.key, backend: this.parts.backendName, cause },
     );

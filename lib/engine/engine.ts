@@ -14,7 +14,7 @@ import { DueList } from './due.js';
 import { Keeper } from './keeper.js';
 import { canonicalKeys, checkedPrefix, joined } from './keys.js';
 import type { AcquireOptions, Lock, LockInfo } from './lock.js';
-import { type ResolvedOptions, resolveOptions, resolveTtl } from './options.js';
+import { checkLockOptionNames, type ResolvedOptions, resolveOptions, resolveTtl } from './options.js';
 import type { EngineParts } from './parts.js';
 import { type Listed, Roster } from './roster.js';
 import { Undo } from './undo.js';
@@ -112,6 +112,7 @@ export class LockEngine {
 
   /** Checks options before they are used. @throws LockConfigurationError */
   validate(options: AcquireOptions): void {
+    checkLockOptionNames(options);
     resolveOptions({ ...this.#defaults, ...options }, this.backend.traits, this.backend.kind);
   }
 
@@ -210,6 +211,7 @@ export class LockEngine {
   resolve(options: AcquireOptions): ResolvedOptions {
     let resolved = this.#resolved.get(options);
     if (!resolved) {
+      checkLockOptionNames(options);
       resolved = resolveOptions({ ...this.#defaults, ...options }, this.backend.traits, this.backend.kind);
       this.#resolved.set(options, resolved);
     }
@@ -267,7 +269,7 @@ export class LockEngine {
 
   /** The server took the key of this owner away; it may be one of several, with the others still waited for. */
   #taken(owner: string): void {
-    this.#keeper.lose(owner, 'it was released by force, or its session ended');
+    this.#keeper.lose(owner, 'it was released by force, or its key was removed');
   }
 
   #closed(key: string): LockClosedError {

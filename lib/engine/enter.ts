@@ -32,7 +32,7 @@ export async function enter(
   const covered = options.reentrant === false ? [] : keys.map((key) => coveringFrame(engine, key));
   // Outer before inner, always: two calls that both enter two of them do not wait for each other in a circle.
   const around = [...new Set(covered)].filter((frame) => frame !== undefined).sort((a, b) => a.depth - b.depth);
-  for (const { hold } of around) checkReentry(hold, resolved);
+  for (const { hold } of around) checkReentry(engine, hold, resolved);
   const missing = around.length > 0 ? keys.filter((_, index) => covered[index] === undefined) : keys;
   const entered: Frame[] = [];
   const stepOut = (): void => entered.forEach(({ nested }) => nested.leave());
@@ -44,7 +44,7 @@ export async function enter(
     }
     const [innermost] = around.slice(-1);
     const hold = missing.length > 0 || !innermost ? await engine.hold(missing, options) : innermost.hold;
-    return new UnderLock(frameOf(engine, hold), missing.length > 0, stepOut);
+    return new UnderLock(engine, frameOf(engine, hold), missing.length > 0, stepOut);
   } catch (error) {
     stepOut();
     throw error;
@@ -53,6 +53,7 @@ export async function enter(
 
 class UnderLock implements Entered {
   constructor(
+    private readonly engine: LockEngine,
     private readonly frame: Frame,
     /** Whether the lock was taken for this work, and so ends with it. */
     private readonly owned: boolean,
@@ -72,7 +73,7 @@ class UnderLock implements Entered {
     this.frame.active = false;
     const stillHeld = this.owned ? await hold.release() : hold.held;
     this.stepOut();
-    if (!stillHeld && !failed) throw lostMeanwhile(hold);
+    if (!stillHeld && !failed) throw lostMeanwhile(this.engine, hold);
   }
 }
 
@@ -90,28 +91,28 @@ async function enterNested(
   );
 }
 
-function checkReentry(hold: Hold, { mode, limit }: ResolvedOptions): void {
+function checkReentry(engine: LockEngine, hold: Hold, { mode, limit }: ResolvedOptions): void {
   hold.assertHeld();
   if (hold.limit !== limit) {
     throw new LockConfigurationError(
       `'${hold.key}' is held with \`limit: ${hold.limit}\` by the work around this call, which now asks for it with \`limit: ${limit}\`. ` +
         'All who use a key must name the same `limit`; give one of them another key.',
-      { key: hold.key },
+      { key: hold.key, backend: engine.name },
     );
   }
   if (hold.mode === 'shared' && mode === 'exclusive') {
     throw new LockConfigurationError(
       `'${hold.key}' is held as a shared lock by the work around this call, which now asks for it as an exclusive one. ` +
         'Two readers that both did so would wait for each other for ever. Take the exclusive lock from the start, or end the shared one first.',
-      { key: hold.key },
+      { key: hold.key, backend: engine.name },
     );
   }
 }
 
-function lostMeanwhile(hold: Hold): LockLostError {
+function lostMeanwhile(engine: LockEngine, hold: Hold): LockLostError {
   if (hold.signal.reason instanceof LockLostError) return hold.signal.reason;
   return new LockLostError(
     `The work under '${hold.key}' ended, but the lock was lost meanwhile: the server no longer had it at the release. Somebody else may have worked at the same time.`,
-    { key: hold.key },
+    { key: hold.key, backend: engine.name },
   );
 }

@@ -261,6 +261,10 @@ function highest(held: readonly HeldKey[]): bigint | undefined {
   return token;
 }
 
+/** What an error says, to stand within a sentence of ours. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  // Node's own for a name with several addresses says nothing itself.
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ');
+  const message = error instanceof Error ? error.message || error.name : String(error);
+  return message.replace(/[\s.:]+$/, '');
 }

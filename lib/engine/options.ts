@@ -2,6 +2,7 @@ import type { LockMode, Traits } from '../backends/backend.js';
 import { type Duration, toMilliseconds } from './duration.js';
 import { LockConfigurationError } from './errors.js';
 import type { AcquireOptions } from './lock.js';
+import { checkOptionNames } from './option-names.js';
 
 /** Acquire options with every default filled in, in milliseconds. */
 export interface ResolvedOptions {
@@ -17,6 +18,25 @@ export interface ResolvedOptions {
 }
 
 export const DEFAULTS = { wait: 10_000, ttl: 15_000, renew: true, minHold: 0, mode: 'exclusive', limit: 1 } as const;
+
+/** Of `AcquireOptions`, and `reentrant` for work under a lock. */
+const NAMES: ReadonlySet<string> = new Set([
+  'wait',
+  'ttl',
+  'renew',
+  'maxHold',
+  'minHold',
+  'mode',
+  'limit',
+  'fair',
+  'signal',
+  'reentrant',
+]);
+
+/** @throws LockConfigurationError for an option that a lock does not have */
+export function checkLockOptionNames(options: AcquireOptions): void {
+  checkOptionNames('a lock', options, NAMES);
+}
 
 /** The lease of a pushed grant: what a waiter that froze before its turn can cost those behind it. */
 const CLAIM_TTL_MS = 3_000;
@@ -41,7 +61,9 @@ export function resolveOptions(options: AcquireOptions, traits: Traits, kind: st
     fail(`\`mode\` is ${JSON.stringify(mode)}; it is 'exclusive' or 'shared'.`);
   if (!traits.modes.includes(mode)) fail(`${kind} has no ${mode} locks. Take an exclusive one, or another backend.`);
   if (!Number.isSafeInteger(limit) || limit < 1) {
-    fail(`\`limit\` is ${String(limit)}; it is how many may hold the key together, a whole number from 1 up.`);
+    fail(
+      `\`limit\` is ${typeof limit === 'string' ? JSON.stringify(limit) : String(limit)}; it is how many may hold the key together, a whole number from 1 up.`,
+    );
   }
   if (limit > 1 && !traits.semaphores)
     fail(`${kind} has no semaphores (\`limit\` above 1). Take another backend for this key.`);
@@ -54,6 +76,10 @@ export function resolveOptions(options: AcquireOptions, traits: Traits, kind: st
     fail(
       `\`fair: true\` needs a backend that keeps a line of waiters, and ${kind} does not. Leave it out, or take another backend.`,
     );
+  }
+  if (typeof renew !== 'boolean') fail(`\`renew\` is ${JSON.stringify(renew)}; it is true or false.`);
+  if (signal !== undefined && typeof signal.throwIfAborted !== 'function') {
+    fail('`signal` is not an AbortSignal. Give the `signal` of an AbortController, or `AbortSignal.timeout(…)`.');
   }
   if (maxHold <= 0) fail('`maxHold` is 0, so the lock could never be held. Give the longest time the work may take.');
   if (minHold > maxHold) fail(`\`minHold\` (${minHold} ms) is longer than \`maxHold\` (${maxHold} ms).`);

@@ -1,5 +1,5 @@
 import type { Attempt, Busy, Claim, Grant, Waiter } from '../backends/backend.js';
-import { type Asker, ask } from './call.js';
+import { type Asker, ask, NoAnswerError } from './call.js';
 import type { Due } from './due.js';
 import type { EngineParts } from './parts.js';
 import type { NotYet } from './validity.js';
@@ -126,7 +126,7 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
           return this.#heardNothing(error);
         }
       },
-      (error: unknown) => this.#heardNothing(error),
+      (error: unknown) => this.#heardNothing(error, limit < callTimeout && error instanceof NoAnswerError),
     );
   }
 
@@ -162,9 +162,10 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
     return undefined;
   }
 
-  #heardNothing(error: unknown): TurnOutcome | undefined {
+  #heardNothing(error: unknown, cutShort = false): TurnOutcome | undefined {
     this.#asked++;
-    this.#last = { outcome: 'unknown', error };
+    // Cut short by the end of the wait, it tells less than the one before.
+    if (!cutShort || this.#last.outcome !== 'unknown') this.#last = { outcome: 'unknown', error };
     this.#lookAfter = this.#jittered(Math.min(FIRST_PAUSE_MS * 2 ** this.#failures++, LONGEST_PAUSE_MS));
     return this.#patient ? undefined : this.#last;
   }

@@ -1,5 +1,6 @@
 import { type DynamicModule, type FactoryProvider, Module, type Provider } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
+import { LockConfigurationError } from '../engine/errors.js';
 import { addLockService } from './application.js';
 import { BootReportModule } from './boot-report.module.js';
 import type {
@@ -138,5 +139,10 @@ function asyncOptions(options: DistributedLockModuleAsyncOptions): { options: Pr
   if (options.useClass !== undefined) {
     return { options: { provide: OPTIONS, useFactory: create, inject: [options.useClass] }, more: [options.useClass] };
   }
-  return { options: { provide: OPTIONS, useFactory: create, inject: [options.useExisting] }, more: [] };
+  if (options.useExisting !== undefined) {
+    return { options: { provide: OPTIONS, useFactory: create, inject: [options.useExisting] }, more: [] };
+  }
+  throw new LockConfigurationError(
+    'DistributedLockModule.forRootAsync() needs one of `useFactory`, `useClass` and `useExisting`.',
+  );
 }

@@ -3,6 +3,7 @@ import type { LockBackend } from '../backends/backend.js';
 import { memory } from '../backends/memory/index.js';
 import { toMilliseconds } from '../engine/duration.js';
 import { LockConfigurationError } from '../engine/errors.js';
+import { checkOptionNames } from '../engine/option-names.js';
 import type { DistributedLockOptions } from './distributed-lock.options.js';
 import { DEFAULT_BACKEND } from './lock.tokens.js';
 
@@ -15,6 +16,18 @@ export interface LockBackends {
   readonly shutdownGraceMs: number;
 }
 
+const NAMES: ReadonlySet<string> = new Set([
+  'backend',
+  'backends',
+  'default',
+  'prefix',
+  'defaults',
+  'checkAtBoot',
+  'shutdownGrace',
+  // Read before the factory of `forRootAsync` runs, beside which it stands.
+  'isGlobal',
+]);
+
 /**
  * @param names what was promised outside the factory, for which providers exist
  * @throws LockConfigurationError
@@ -24,6 +37,7 @@ export function lockBackends(
   names: readonly string[],
   hasDefault: boolean,
 ): LockBackends {
+  checkOptionNames('DistributedLockModule', options, NAMES);
   const backends = backendsOf(options);
   compareNames([...backends.keys()], names);
   for (const [name, backend] of backends) checkBackend(name, backend);
@@ -114,6 +128,8 @@ function quoted(names: readonly string[]): string {
 }
 
 function describe(value: unknown): string {
+  // Not the value: an address has the password in it, and a function its source.
+  if (typeof value === 'string' || typeof value === 'function') return `a ${typeof value}`;
   if (typeof value !== 'object' || value === null) return String(value);
   return value instanceof Promise
     ? 'a promise (use forRootAsync)'

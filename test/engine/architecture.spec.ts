@@ -29,11 +29,10 @@ const sources: readonly Source[] = readdirSync(LIB, { recursive: true, encoding:
 /** Ring by ring, from the inside: whom each may import besides itself, node's own modules and what is named. */
 const rings: readonly { readonly ring: RegExp; readonly may: RegExp }[] = [
   { ring: /^backends\/backend\.ts$/, may: /^$/ },
-  // A backend speaks to the user in the engine's words for durations and errors, and knows no more of it.
-  // A backend speaks to the user in the engine's words, for durations, errors and the lock itself, and knows no more of it.
+  // A backend speaks to the user in the engine's words, for options, durations, errors and the lock itself, and knows no more of it.
   {
     ring: /^backends\/([a-z]+)\//,
-    may: /^backends\/backend\.ts$|^engine\/(errors|duration|lock)\.ts$|^(ioredis|@redis\/client|etcd3)$/,
+    may: /^backends\/backend\.ts$|^engine\/(errors|duration|lock|option-names)\.ts$|^(ioredis|@redis\/client|etcd3)$/,
   },
   { ring: /^engine\//, may: /^backends\/backend\.ts$|^ms$/ },
   { ring: /^testing\//, may: /^backends\/(backend\.ts|memory\/)|^engine\// },

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { WithLockOptions } from '../../lib/engine/engine.js';
 import { LockBackendError, LockLostError } from '../../lib/engine/errors.js';
 import type { Lock } from '../../lib/engine/lock.js';
 import { believedUntil } from '../../lib/engine/validity.js';
@@ -404,6 +405,15 @@ describe('withLock', () => {
       { ttl: TTL },
     );
     await expect(bench.clock.run(done)).rejects.toThrow(LockLostError);
+  });
+
+  it('a re-entry that cannot be says which key on which backend', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process({ name: 'orders' });
+    const told = { code: 'LOCK_CONFIG', key: 'key', backend: 'orders' };
+    const again = (options: WithLockOptions) => () => engine.withLock('key', () => 'done', options);
+    await expect(bench.clock.run(engine.withLock('key', again({}), { mode: 'shared' }))).rejects.toMatchObject(told);
+    await expect(bench.clock.run(engine.withLock('key', again({ limit: 2 })))).rejects.toMatchObject(told);
   });
 
   it('an unconfirmed release does not fail work that succeeded', async () => {

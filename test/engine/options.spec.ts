@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Traits } from '../../lib/backends/backend.js';
-import { memoryTraits } from '../../lib/backends/memory/index.js';
+import { memory, memoryTraits } from '../../lib/backends/memory/index.js';
+import { LockEngine } from '../../lib/engine/engine.js';
 import { LockConfigurationError } from '../../lib/engine/errors.js';
 import type { AcquireOptions } from '../../lib/engine/lock.js';
 import { resolveOptions } from '../../lib/engine/options.js';
@@ -64,7 +65,14 @@ describe('options', () => {
       /^`limit` is 0; it is how many may hold the key together, a whole number from 1 up\.$/,
     ],
     ['half a permit', { limit: 1.5 }, memoryTraits, /^`limit` is 1\.5;/],
-    ['a limit that is no number', { limit: '5' }, memoryTraits, /^`limit` is 5;/],
+    ['a limit that is no number', { limit: '5' }, memoryTraits, /^`limit` is "5";/],
+    ['a watch-dog between on and off', { renew: 'false' }, memoryTraits, /^`renew` is "false"; it is true or false\.$/],
+    [
+      'a controller for its signal',
+      { signal: new AbortController() },
+      memoryTraits,
+      /^`signal` is not an AbortSignal\. Give the `signal` of/,
+    ],
     ['a semaphore where there is none', { limit: 2 }, plain, /^redis has no semaphores/],
     ['a shared semaphore', { limit: 2, mode: 'shared' }, memoryTraits, /do not go together/],
     [
@@ -91,6 +99,20 @@ describe('options', () => {
   ])('refuses %s', (_, options, traits, message) => {
     expect(() => resolved(options as AcquireOptions, traits)).toThrow(LockConfigurationError);
     expect(() => resolved(options as AcquireOptions, traits)).toThrow(message);
+  });
+
+  it.each<[name: string, options: unknown, message: RegExp]>([
+    ['a misspelt one', { waitt: '5s' }, /^`waitt` is not an option of a lock\. Known: `wait`, `ttl`, .*`reentrant`\.$/],
+    ['one of the decorator', { onBusy: 'skip' }, /^`onBusy` is not an option of a lock\./],
+    ['a number in their place', 5_000, /^The options of a lock are an object; this is 5000\.$/],
+    ['a string in their place', '5s', /^The options of a lock are an object; this is a string\.$/],
+  ])('refuses %s, wherever a lock is asked for', async (_, options, message) => {
+    const given = options as AcquireOptions;
+    const engine = new LockEngine(memory());
+    expect(() => engine.validate(given)).toThrow(message);
+    await expect(engine.acquire('k', given)).rejects.toThrow(message);
+    expect(() => new LockEngine(memory(), { defaults: given })).toThrow(message);
+    await engine.close(0);
   });
 
   it('takes what only looks alike', () => {

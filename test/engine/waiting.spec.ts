@@ -197,7 +197,7 @@ describe('an attempt whose answer is late or lost', () => {
     const failed = bench.clock.run(engine.acquire('order:1', { ttl: TTL, wait: '30s' }));
     await expect(failed).rejects.toThrow(LockBackendError);
     await expect(failed).rejects.toThrow(
-      /^Could not lock 'order:1' on 'default' \(memory\): the server did not answer \(no answer within \d+ ms\)/,
+      /^Could not lock 'order:1' on 'default' \(memory\): no answer within \d+ ms\. It was tried for \d+ ms, and nothing ran/,
     );
     const attempts = asked.filter(({ question }) => question === 'attempt');
     expect(attempts.length).toBeGreaterThanOrEqual(10);
@@ -320,6 +320,32 @@ describe('standing in line', () => {
     await expect(failed).rejects.toThrow(LockTimeoutError);
     await expect(failed).rejects.toMatchObject({ waitedMs: 5_000, holder: lock.owner, key: 'key', backend: 'other' });
     expect(bench.table.inspect('key').waiting).toBe(0);
+  });
+
+  it('a wait that ends without an answer says what the server said, not that its last question was cut short', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    wire.ask = async () => {
+      await new Promise((resolve) => bench.clock.after(1_000, () => resolve(undefined)));
+      throw new Error('only 0 of 1 replicas.');
+    };
+    const failed = bench.clock.run(engine.acquire('key', { ttl: TTL, wait: 3_000 }));
+    await expect(failed).rejects.toThrow(LockBackendError);
+    await expect(failed).rejects.toThrow(': only 0 of 1 replicas. It was tried for ');
+  });
+
+  it('a server that none of the addresses of its name leads to is told of with each', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    wire.ask = async () => {
+      throw new AggregateError([
+        new Error('connect ECONNREFUSED ::1:6379'),
+        new Error('connect ECONNREFUSED 127.0.0.1:6379'),
+      ]);
+    };
+    await expect(bench.clock.run(engine.inspect('key'))).rejects.toThrow(
+      "could not inspect 'key': connect ECONNREFUSED ::1:6379; connect ECONNREFUSED 127.0.0.1:6379. Check that",
+    );
   });
 
   it('a wait longer than any timer of Node is only a wait', async () => {

@@ -179,7 +179,9 @@ describe('When Redis itself fails', () => {
     expect(performance.now() - startedAt).toBeLessThan(2_000);
     await expect(engine.tryAcquire('else')).rejects.toMatchObject({
       code: 'LOCK_BACKEND',
-      message: expect.stringMatching(/'else' on 'default' \(redis\).*did not answer.*Check that the server runs/s),
+      message: expect.stringMatching(
+        /'else' on 'default' \(redis\): .*nothing ran under the lock.*Check that the server runs/s,
+      ),
     });
     await server.restart();
     await eventually('the impatient one is out of the line', async () => (await engine.inspect('gone')).waiting === 1);
@@ -190,6 +192,16 @@ describe('When Redis itself fails', () => {
 });
 
 describe('When there is no Redis', () => {
+  it('a database that the server has not is told of at boot, not taken for the first one', async () => {
+    await using server = await startRedis({ own: true });
+    const engine = new LockEngine(redis({ url: `${server.url}/99` }));
+    await expect(engine.ping()).rejects.toThrow(/could not be reached: ERR DB index is out of range\. Check/);
+    await engine.close(0);
+    const other = new LockEngine(redis({ url: `${server.url}/1` }));
+    await other.ping();
+    await other.close(0);
+  });
+
   it('at boot, the error says where it was looked for and what to do; once it is there, everything works', async () => {
     await using server = await startRedis({ own: true });
     const { host, port } = server;

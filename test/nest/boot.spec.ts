@@ -143,7 +143,7 @@ describe('at boot every lock is looked at', () => {
     );
   });
 
-  test('and the key of a LockInterceptor that does not fit its handler is refused', async () => {
+  test('and a LockInterceptor whose key does not fit its handler, or whose options do not work, is refused', async () => {
     @Controller()
     class Exports {
       @Get('a/:id')
@@ -156,12 +156,22 @@ describe('at boot every lock is looked at', () => {
       notFromTheRequest(id: string) {
         return id;
       }
+      @Get('c')
+      @UseInterceptors(LockInterceptor('export', { hold: 'respnse' as 'response' }))
+      held() {}
+      @Get('d')
+      @UseInterceptors(LockInterceptor('export', { onBusy: 'ignore' as 'skip' }))
+      busy() {}
     }
     const boot = applicationWith({ controllers: [Exports] });
     await expect(boot).rejects.toThrow(LockConfigurationError);
     await expect(boot).rejects.toThrow(
       'Exports.unknown: `<name>` in the lock key `export:<name>` is not known. Known here: <id>.',
     );
+    await expect(boot).rejects.toThrow(
+      "Exports.held: `hold` of LockInterceptor is \"respnse\"; it is 'handler' or 'response'.",
+    );
+    await expect(boot).rejects.toThrow('Exports.busy: `onBusy` is "ignore"; it is');
     await expect(boot).rejects.toThrow(
       'Exports.notFromTheRequest: `<id>` in the lock key `export:<id>` names a parameter that is not taken from the request.',
     );

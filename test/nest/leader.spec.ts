@@ -103,6 +103,9 @@ describe('LockService.leader()', () => {
     expect(() => locks.leader('outbox', { ttl: '5s' })).toThrow(
       'This application stands for "outbox" twice, with the `ttl` 20s and 5s. Give it in one place.',
     );
+    expect(() => locks.leader('outbox', { wait: 0 } as object)).toThrow(
+      '`wait` is not an option of a leader election. Known: `ttl`.',
+    );
   });
 
   it('stands for nothing before every onModuleInit is through', async () => {

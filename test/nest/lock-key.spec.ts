@@ -264,6 +264,7 @@ describe('a name is resolved when the class is defined', () => {
     ['order:<id', /a bracket without its partner/],
     ['order:id>', /a bracket without its partner/],
     ['order:<<id>>', /a bracket without its partner/],
+    ['order:${id}', /has `\$\{id\}`, which is text between quotes, .* Write `<id>`, or give a function\./],
     ['order:<>', /has the placeholder `<>`/],
     ['order:<.id>', /has the placeholder `<.id>`/],
     ['order:<id.>', /has the placeholder `<id.>`/],

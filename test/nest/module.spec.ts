@@ -89,6 +89,33 @@ describe('forRoot', () => {
       booting(DistributedLockModule.forRoot({ backend: memory(), backends: { a: memory() } } as never)),
     ).rejects.toThrow('takes `backend` or `backends`, not both');
   });
+
+  test.each<[string, unknown, string]>([
+    ['an address', 'redis://user:secret@host', 'The lock backend "default" is not one: a string. Give'],
+    ['the function that makes one', memory, 'The lock backend "default" is not one: a function. Give'],
+  ])('refuses %s for a backend, and does not print it', async (_what, backend, message) => {
+    await expect(booting(DistributedLockModule.forRoot({ backend: backend as LockBackend }))).rejects.toThrow(message);
+  });
+
+  test.each<[string, object, string]>([
+    [
+      '`backend`',
+      { backnd: memory() },
+      '`backnd` is not an option of DistributedLockModule. Known: `backend`, `backends`,',
+    ],
+    ['another option', { backend: memory(), prefx: 'shop:' }, '`prefx` is not an option of DistributedLockModule.'],
+    ['one of the defaults', { backend: memory(), defaults: { waitt: 0 } }, '`waitt` is not an option of a lock.'],
+    ['all of it: a backend without a name', memory(), 'is not an option of DistributedLockModule.'],
+  ])('refuses a slip of the pen in %s', async (_what, options, message) => {
+    for (const module of [
+      DistributedLockModule.forRoot(options),
+      DistributedLockModule.forRootAsync({ useFactory: () => options }),
+    ]) {
+      const boot = booting(module);
+      await expect(boot).rejects.toThrow(LockConfigurationError);
+      await expect(boot).rejects.toThrow(message);
+    }
+  });
 });
 
 describe('without a backend', () => {
@@ -321,6 +348,16 @@ describe('forRootAsync', () => {
     const locks = DistributedLockModule.forRootAsync({ isGlobal: false, useFactory: () => ({ backend: memory() }) });
     await expect(applicationWith({ imports: [locks, Without] })).rejects.toThrow(
       "Nest can't resolve dependencies of the Orders",
+    );
+  });
+
+  test('refuses a factory that gives nothing, and none at all', async () => {
+    const forgotten = (() => undefined) as unknown as () => { backend: LockBackend };
+    await expect(booting(DistributedLockModule.forRootAsync({ useFactory: forgotten }))).rejects.toThrow(
+      'The options of DistributedLockModule are an object; this is undefined.',
+    );
+    expect(() => DistributedLockModule.forRootAsync({} as never)).toThrow(
+      'forRootAsync() needs one of `useFactory`, `useClass` and `useExisting`.',
     );
   });
 

@@ -1,5 +1,6 @@
 import { type Duration, toMilliseconds } from '../../engine/duration.js';
 import { LockConfigurationError } from '../../engine/errors.js';
+import { checkOptionNames } from '../../engine/option-names.js';
 import type { LockBackend } from '../backend.js';
 import type { Etcd, EtcdClient } from './client.js';
 import { EtcdBackend } from './etcd.js';
@@ -36,11 +37,13 @@ interface Settings {
   readonly grpcOptions?: Readonly<Record<string, unknown>>;
 }
 
-/** As gRPC takes it: without blanks, and a URL without a path. What is wrong with others it says only when it cannot connect. */
-const ADDRESS = /^(?:https?:\/\/[^\s/]+|(?!https?:)\S+)$/;
+/** As gRPC takes it: one, without blanks, and a URL without a path. What is wrong with others it says only when it cannot connect. */
+const ADDRESS = /^(?:https?:\/\/[^\s/,]+|(?!https?:)[^\s,]+|ipv[46]:\S+)$/;
 
 /** etcd answers pings that come sooner than every 5 s by hanging up. */
 const SHORTEST_KEEPALIVE_MS = 6_000;
+
+const NAMES: ReadonlySet<string> = new Set(['hosts', 'auth', 'tls', 'client', 'memberTimeout']);
 
 /**
  * Locks in an etcd cluster (3.4 or later), in one line with `etcdctl lock` and Go's `concurrency.Mutex`.
@@ -51,6 +54,7 @@ const SHORTEST_KEEPALIVE_MS = 6_000;
  * @throws LockConfigurationError when the options make no sense
  */
 export function etcd(options: EtcdOptions): LockBackend {
+  checkOptionNames('etcd()', options, NAMES);
   const settings = options.client === undefined ? settingsFor(options) : settingsOf(options.client);
   const hosts = typeof settings.hosts === 'string' ? [settings.hosts] : settings.hosts;
   const needs = "`etcd({ hosts })` needs the addresses of the members, such as `['etcd-1:2379', 'etcd-2:2379']`";
@@ -61,6 +65,7 @@ export function etcd(options: EtcdOptions): LockBackend {
     }
   }
   const patience = toMilliseconds('memberTimeout', options.memberTimeout ?? (hosts.length > 1 ? '700ms' : '2s'));
+  if (patience < 1) throw new LockConfigurationError('`memberTimeout` must be at least 1 ms.');
   return new EtcdBackend(new Members(hosts, connection(settings, patience), patience));
 }
 
@@ -74,7 +79,10 @@ function settingsFor({ hosts, auth, tls }: EtcdServers): Settings {
 
 function settingsOf(client: EtcdClient): Settings {
   // `options` and `prefix` are there, but `protected` in the types of etcd3.
-  const { options, prefix } = client as EtcdClient & { readonly options?: Partial<Settings>; readonly prefix?: Buffer };
+  const { options, prefix } = Object(client) as EtcdClient & {
+    readonly options?: Partial<Settings>;
+    readonly prefix?: Buffer;
+  };
   const { hosts } = options ?? {};
   if (hosts === undefined) {
     throw new LockConfigurationError(

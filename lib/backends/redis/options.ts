@@ -1,5 +1,6 @@
 import { type Duration, toMilliseconds } from '../../engine/duration.js';
 import { LockConfigurationError } from '../../engine/errors.js';
+import { checkOptionNames } from '../../engine/option-names.js';
 import type { LockBackend } from '../backend.js';
 import { connectCluster, type IoredisCluster, ioredisClusterLink, isIoredisCluster, ownCluster } from './cluster.js';
 import {
@@ -62,6 +63,25 @@ export type RedisOptions = Behaviour &
     | (RedisServer & { readonly client?: never })
   );
 
+const NAMES: ReadonlySet<string> = new Set([
+  'url',
+  'host',
+  'port',
+  'path',
+  'username',
+  'password',
+  'db',
+  'tls',
+  'cluster',
+  'client',
+  'counterTtl',
+  'waitReplicas',
+  'waitReplicasTimeout',
+]);
+
+/** As ioredis takes it: `redis:`, `rediss:`, `unix:` or no scheme. To it that of another protocol is the path of a socket. */
+const ADDRESS = /^(?:(?:rediss?|unix):\/\/\S+|(?!\w+:\/\/)\S+)$/i;
+
 /**
  * Locks on one Redis (6.2 or later) or Valkey server, a primary found through Sentinel, or a Redis Cluster.
  *
@@ -71,6 +91,8 @@ export type RedisOptions = Behaviour &
  * @throws LockConfigurationError when the options make no sense
  */
 export function redis(options: RedisOptions = {}): LockBackend {
+  checkOptionNames('redis()', options, NAMES);
+  checkServer(options);
   const counterTtl = Math.ceil(toMilliseconds('counterTtl', options.counterTtl ?? '10m'));
   const replicas = replicasOf(options);
   const { client, cluster } = options;
@@ -78,9 +100,35 @@ export function redis(options: RedisOptions = {}): LockBackend {
   return new RedisBackend(link, counterTtl, replicas);
 }
 
+/** What says where the server is. Not set, as from an environment that lacks it, it would be a server on this machine. */
+const WHERE = ['client', 'url', 'host', 'path', 'cluster'] as const;
+
+function checkServer(options: RedisOptions): void {
+  const missing = WHERE.find((name) => name in options && options[name] === undefined);
+  if (missing !== undefined) {
+    throw new LockConfigurationError(
+      `\`${missing}\` of redis() is undefined. Give it a value, or leave it out for the server at localhost:6379.`,
+    );
+  }
+  const { url, cluster } = options;
+  if (url !== undefined && (typeof url !== 'string' || !ADDRESS.test(url))) {
+    // Not the address itself: it may have the password in it.
+    throw new LockConfigurationError(
+      '`url` of redis() is no address of a Redis server. Give one such as `redis://localhost:6379`, or `rediss://` for TLS.',
+    );
+  }
+  if (cluster?.length === 0) {
+    throw new LockConfigurationError(
+      '`cluster` of redis() is empty. Give some of its nodes, such as `[{ host, port: 6379 }]`.',
+    );
+  }
+}
+
 function replicasOf({ waitReplicas: count = 0, waitReplicasTimeout = '1s' }: RedisOptions): Replicas | undefined {
   if (!Number.isInteger(count) || count < 0)
-    throw new LockConfigurationError(`\`waitReplicas\` is a number of replicas and not ${count}.`);
+    throw new LockConfigurationError(
+      `\`waitReplicas\` is ${JSON.stringify(count)}; it is how many replicas must have a lock, a whole number from 0 up.`,
+    );
   const timeoutMs = Math.ceil(toMilliseconds('waitReplicasTimeout', waitReplicasTimeout));
   // To Redis 0 means for ever.
   if (timeoutMs < 1) throw new LockConfigurationError('`waitReplicasTimeout` must be at least 1 ms.');
@@ -109,9 +157,18 @@ async function connect({
   const { Cluster, Redis } = await import('ioredis');
   if (cluster) return connectCluster(new Cluster([...cluster], { ...ownCluster, redisOptions: server }));
   const settings = { ...ownConnection, ...server };
-  const client: IoredisConnection = url === undefined ? new Redis(settings) : new Redis(url, settings);
+  const made = url === undefined ? new Redis(settings) : new Redis(url, settings);
+  const client: IoredisConnection = made;
   const latestError = makeQuiet(client);
-  return ioredisLink(client, () => client.disconnect(), latestError);
+  const link = ioredisLink(client, () => client.disconnect(), latestError);
+  const { db = 0 } = made.options;
+  if (db === 0) return link;
+  const ping = async (): Promise<void> => {
+    await link.ping();
+    // Refused, as beyond the last database or without the right, the client tells so in an event and goes on in database 0.
+    await client.call('select', db);
+  };
+  return { ...link, ping };
 }
 
 /** A link that is opened by its first use, so that making a backend neither connects nor needs the client library. */

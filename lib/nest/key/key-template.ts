@@ -61,6 +61,12 @@ const SEPARATES = /[^\w\-.!~*'()%]/;
 function parse(template: string, where: string): KeyTemplate {
   const refuse = (why: string) => new LockConfigurationError(`${where}: the lock key \`${template}\` ${why}`);
   if (template === '') throw refuse('is empty.');
+  const literal = /\$\{\s*([\w$.]*)[^}]*\}/.exec(template);
+  if (literal !== null) {
+    throw refuse(
+      `has \`${literal[0]}\`, which is text between quotes, so that all calls would share one key. Write \`<${literal[1] || 'name'}>\`, or give a function.`,
+    );
+  }
 
   const literals: string[] = [];
   const placeholders: Placeholder[] = [];

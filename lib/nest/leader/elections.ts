@@ -4,6 +4,7 @@ import { SystemClock } from '../../engine/clock.js';
 import { toMilliseconds } from '../../engine/duration.js';
 import type { LockEngine } from '../../engine/engine.js';
 import { LockConfigurationError, LockLostError } from '../../engine/errors.js';
+import { checkOptionNames } from '../../engine/option-names.js';
 import { Election, type LeaderOptions } from '../../engine/leader-election.js';
 import { LeaderElection } from './leader-election.js';
 
@@ -12,6 +13,8 @@ interface Standing {
   readonly leaderElection: LeaderElection;
   readonly ttl: LeaderOptions['ttl'];
 }
+
+const NAMES: ReadonlySet<string> = new Set(['ttl']);
 
 /** All elections on one backend that the application stands for: from `onApplicationBootstrap` to `beforeApplicationShutdown`. */
 export class Elections {
@@ -23,8 +26,9 @@ export class Elections {
 
   constructor(private readonly engine: LockEngine) {}
 
-  /** @throws LockConfigurationError when the name is stood for with another `ttl` already, or the backend cannot do it */
+  /** @throws LockConfigurationError when it has no such option, the name is stood for with another `ttl` already, or the backend cannot do it */
   get(name: string, options: LeaderOptions = {}): LeaderElection {
+    checkOptionNames('a leader election', options, NAMES);
     const standing = this.#standing.get(name);
     if (standing === undefined) return this.#stand(name, options);
     const { ttl } = options;

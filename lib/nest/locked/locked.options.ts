@@ -59,6 +59,12 @@ export type AnyLockedOptions = LockedOptions<unknown, 'throw' | 'skip'>;
 
 /** The part that the engine knows. */
 export function acquireOptions(options: AnyLockedOptions): WithLockOptions {
-  const { backend: _backend, onBusy, ...acquire } = options;
+  // `hold` is of `LockInterceptor`.
+  const {
+    backend: _backend,
+    hold: _hold,
+    onBusy,
+    ...acquire
+  }: AnyLockedOptions & { readonly hold?: unknown } = options;
   return onBusy === 'skip' ? { wait: 0, ...acquire } : acquire;
 }

@@ -94,6 +94,13 @@ export class RouteLock {
 
   #compile(controller: Type, handler: Handler): KeysOf {
     const where = whereOf(controller, handler);
+    const { hold, onBusy } = this.options;
+    if (hold !== undefined && hold !== 'handler' && hold !== 'response') {
+      throw new LockConfigurationError(
+        `${where}: \`hold\` of LockInterceptor is ${JSON.stringify(hold)}; it is 'handler' or 'response'.`,
+      );
+    }
+    busyAnswer(where, onBusy);
     const wanted = new Map<number, RouteArgument>();
     const keysOf = compileKey(this.key, () => resolverFor(controller, handler, where, wanted), where);
     if (typeof this.key === 'function') return async (context) => keysOf(undefined, [context]);

@@ -1,0 +1,22 @@
+import { LockConfigurationError } from './errors.js';
+
+/**
+ * Refuses an option that nobody reads: misspelt, or meant for something else, it would be as good as none, and the lock another one
+ * than was asked for. The compiler sees it only where the options are written down, not in what a factory or a configuration gives.
+ *
+ * @param owner whose options they are, such as `DistributedLockModule`, for the message
+ * @throws LockConfigurationError
+ */
+export function checkOptionNames(owner: string, options: object, names: ReadonlySet<string>): void {
+  if (typeof options !== 'object' || options === null) {
+    const given =
+      typeof options === 'string' ? 'a string' : typeof options === 'function' ? 'a function' : String(options);
+    throw new LockConfigurationError(`The options of ${owner} are an object; this is ${given}.`);
+  }
+  for (const name in options) {
+    if (names.has(name)) continue;
+    throw new LockConfigurationError(
+      `\`${name}\` is not an option of ${owner}. Known: ${[...names].map((known) => `\`${known}\``).join(', ')}.`,
+    );
+  }
+}
