@@ -88,6 +88,8 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
   }
 
   late(answer: Attempt): void {
+    // Still waiting, it need not wait any longer.
+    if (answer.granted) this.look();
     const inLine = this.#patient && this.parts.backend.traits.fifo && !('limit' in answer);
     if (answer.granted || inLine) this.listener.onLate(this.claim);
   }

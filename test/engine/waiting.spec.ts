@@ -23,6 +23,21 @@ describe('an attempt whose answer is late or lost', () => {
     expect(bench.holders('key')).toEqual([lock.owner]);
   });
 
+  it('a late grant ends the pause after questions that failed', async () => {
+    const bench = new Bench();
+    const { engine, wire, asked } = bench.process({ callTimeout: 500 });
+    const { letThrough } = holdAnswers(wire, 'attempt');
+    const acquired = engine.acquire('key', { ttl: TTL, wait: '1m' });
+    await bench.clock.advance(501);
+    wire.ask = () => Promise.reject(new Error('connection reset'));
+    // By now it pauses for hundreds of milliseconds.
+    while (asked.length < 6) await bench.clock.advance(1);
+    wire.heal();
+    letThrough();
+    await bench.clock.advance(2);
+    expect(await isSettled(acquired)).toBe(true);
+  });
+
   it('a late answer does not free a lock that a later question has won', async () => {
     const bench = new Bench();
     const { engine, wire } = bench.process();

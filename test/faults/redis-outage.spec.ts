@@ -202,6 +202,14 @@ describe('When there is no Redis', () => {
     await other.close(0);
   });
 
+  it('a server that is no cluster is told of, where a cluster is asked for', async () => {
+    await using server = await startRedis({ own: true });
+    const engine = new LockEngine(redis({ cluster: [{ host: '127.0.0.1', port: server.port }] }));
+    await expect(engine.ping()).rejects.toThrow(/ERR This instance has cluster support disabled/);
+    await expect(engine.acquire('k', { wait: '100ms' })).rejects.toThrow(/cluster support disabled/);
+    await engine.close(0);
+  });
+
   it('at boot, the error says where it was looked for and what to do; once it is there, everything works', async () => {
     await using server = await startRedis({ own: true });
     const { host, port } = server;

@@ -15,6 +15,13 @@ export interface IoredisCluster {
   ping(): Promise<unknown>;
   on(event: 'refresh', listener: () => void): unknown;
   off(event: 'refresh', listener: () => void): unknown;
+  once(event: 'error', listener: (error: ClusterError) => void): unknown;
+  off(event: 'error', listener: (error: ClusterError) => void): unknown;
+}
+
+interface ClusterError extends Error {
+  /** What one of the nodes said, where that is why. */
+  readonly lastNodeError?: Error;
 }
 
 /** A connection of the cluster client to one of the nodes. */
@@ -126,7 +133,7 @@ class Node {
 /** The map of the cluster: which node has which slot. It is the client's own, looked at anew whenever it turned out to be wrong. */
 export class ClusterMap {
   readonly #nodes = new Map<string, Node>();
-  #first: Promise<unknown> | undefined;
+  #asked: Promise<unknown> | undefined;
 
   constructor(readonly cluster: IoredisCluster) {}
 
@@ -162,11 +169,26 @@ export class ClusterMap {
     );
   }
 
+  /**
+   * Asks any node. A client that has no map yet, as when it has just been made, keeps the question until it has one; what is in
+   * the way it tells in events only. @throws what a node said, where there is no map because of that
+   */
+  async ping(): Promise<void> {
+    const { cluster } = this;
+    this.#asked ??= cluster.ping().finally(() => (this.#asked = undefined));
+    let told: (error: ClusterError) => void = () => undefined;
+    const failed = new Promise<never>((_, reject) => (told = (error) => reject(error.lastNodeError ?? error)));
+    cluster.once('error', told);
+    try {
+      await Promise.race([this.#asked, failed]);
+    } finally {
+      cluster.off('error', told);
+    }
+  }
+
   /** The slot's master. @throws when the cluster has none */
   async find(slot: number): Promise<Node> {
-    // A client that has just been made has no map yet; a question of its own waits for it.
-    if (this.cluster.slots.length === 0)
-      await (this.#first ??= this.cluster.ping().finally(() => (this.#first = undefined)));
+    if (this.cluster.slots.length === 0) await this.ping();
     let node = this.node(this.masterOf(slot));
     if (!node) {
       await this.refresh();
@@ -243,9 +265,7 @@ export function ioredisClusterLink(cluster: IoredisCluster, closeClient: () => v
         if (asking) throw new Error('the slot is on its way to another node, whose replicas cannot be waited for yet');
         return node.replicated(replicas)(script, keys, args);
       }),
-    async ping() {
-      await cluster.ping();
-    },
+    ping: () => map.ping(),
     listen: (channel, onMessage, onUp, onDown) => inbox.listen(channel, { onMessage, onUp, onDown }),
     hush: (channel) => inbox.hush(channel),
     slotOf: (key) => slotOf(map.keyPrefix + key),
