@@ -60,13 +60,17 @@ function keyFamily(backend: KeyBackend, { clock, keeper }: FamilyOptions): Famil
     unhang,
     abandon: (claim, lease) => void unhang(claim, lease),
     pushedSince,
-    renew: (leases) =>
-      backend.renew(
-        leases.flatMap((lease) => ('claim' in lease.subject ? [{ ...lease.subject.claim, ttl: lease.renewTo }] : [])),
-      ),
+    renew: (leases) => backend.renew(leases.flatMap(claimToRenew)),
     ...(backend.nodeOf && {
       nodeOf: ({ subject }) => ('claim' in subject ? backend.nodeOf?.(subject.claim.key) : undefined),
     }),
     async close() {},
   };
+}
+
+/** Nearly always as it is: there are so many that a copy of each would count. */
+function claimToRenew({ subject, renewTo }: Lease): Claim | [] {
+  if (!('claim' in subject)) return [];
+  const { claim } = subject;
+  return renewTo === claim.ttl ? claim : { ...claim, ttl: renewTo };
 }
