@@ -74,7 +74,7 @@ describe('the time limits of the system clock', () => {
       clock.limit(10, () => void setImmediate(resolve));
     });
     const longest = set.mock.calls.findIndex(([, milliseconds = 0]) => milliseconds > 1_000);
-    expect((set.mock.results[longest]?.value as NodeJS.Timeout).hasRef()).toBe(false);
+    expect((set.mock.results[longest]!.value as NodeJS.Timeout).hasRef()).toBe(false);
   });
 
   it('come also when a test took the timers away meanwhile', async () => {

@@ -8,8 +8,8 @@ import type { Case, Scenario, Stage } from './scenario.js';
 
 /** Before the trial, each process with a key of its own, for the compiler. */
 const WARM_PAIRS = 500;
-/** How much of a trial passes before it is measured. */
-const WARM_SHARE = 0.2;
+/** How much of a trial passes before it is measured: the compiler needs some thousands of hand-overs. */
+const WARM_SHARE = 0.6;
 /** How long the trial waits for what was asked for before its end. */
 const GRACE_MS = 300;
 
@@ -141,10 +141,10 @@ export const contended = contention(
   'Contention: everybody wants the same key, all the time',
   (effort) =>
     effort === 'quick'
-      ? [caseOf(4, 16, 0, 1000), caseOf(4, 16, 5, 1500)]
+      ? [caseOf(4, 16, 0, 4000), caseOf(4, 16, 5, 2500)]
       : [1, 4].flatMap((processes) =>
           [32, 64].flatMap((waiters) =>
-            [0, 5].map((section) => caseOf(processes, waiters / processes, section, section === 0 ? 1500 : 2500)),
+            [0, 5].map((section) => caseOf(processes, waiters / processes, section, section === 0 ? 4000 : 5000)),
           ),
         ),
   ({ kind }, { title }) => kind !== 'peer' || FOR_ALL.some((start) => title.startsWith(start)),
@@ -154,6 +154,6 @@ export const contended = contention(
 export const crowding = contention(
   'crowding',
   'Crowding: what more waiters cost, over 4 processes',
-  (effort) => [8, 64, 512].map((waiters) => caseOf(4, waiters / 4, 0, effort === 'quick' ? 1000 : 1500)),
+  (effort) => [8, 64, 512].map((waiters) => caseOf(4, waiters / 4, 0, effort === 'quick' ? 2500 : 4000)),
   ({ kind, tuned }) => kind !== 'peer' || tuned === true,
 );
