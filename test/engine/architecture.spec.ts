@@ -102,7 +102,7 @@ const OWN_TIME = [
   /^backends\/etcd\/\w+\.ts: .*deadline: Date\.now\(\) \+ patience/,
   // A subscription is kept up by nobody else: when to try again, and when a silent node is given up.
   /^backends\/redis\/(node-redis|cluster-inbox)\.ts: .*setTimeout\(/,
-  /^backends\/redis\/cluster\.ts: .*#silentSince/,
+  /^backends\/redis\/cluster-map\.ts: .*#silentSince/,
   // A stream of events is opened anew by nobody else, and hung up when it is not used.
   /^backends\/etcd\/standing\.ts: else this\.#confirmation = setTimeout\(confirm, CONFIRM_MS\)\.unref\(\);$/,
   /^backends\/etcd\/watches\.ts: this\.#(linger|reconnect) = setTimeout\(.*\.unref\(\);$/,

@@ -1,4 +1,4 @@
-import type { ClusterMap, IoredisNode, ShardConnection } from './cluster.js';
+import type { ClusterMap, IoredisNode, ShardConnection } from './cluster-map.js';
 import { ownConnection } from './ioredis.js';
 import { slotOf } from './slots.js';
 

@@ -1,5 +1,6 @@
-import { isNoScript, isRefusal, offers, type RedisLink, type Run } from './link.js';
+import { isRefusal, offers, type RedisLink, type Run } from './link.js';
 import { replicatedRunner, type WaitingConnection } from './replicated.js';
+import { runner } from './runner.js';
 
 /** The part of an `ioredis` client (5 or 6) that is used; a `Redis` fits. */
 export interface IoredisClient {
@@ -52,32 +53,18 @@ const isOutOfRetries = (error: unknown): boolean =>
   error instanceof Error && error.name === 'MaxRetriesPerRequestError';
 
 /** Runs scripts on one connection. */
-export function runner(client: IoredisClient, explained: (error: unknown) => unknown = (error) => error): Run {
-  /** Scripts that the server has: the first call of each brings its text along and so costs no round trip more. */
-  const known = new Set<string>();
-  const introduce: Run = async ({ sha, text }, keys, args) => {
-    try {
-      const answer = await client.eval(text, keys.length, ...keys, ...args);
-      known.add(sha);
-      return answer;
-    } catch (error) {
-      throw explained(error);
-    }
-  };
-  return (script, keys, args) => {
-    if (!known.has(script.sha)) return introduce(script, keys, args);
-    return client.evalsha(script.sha, keys.length, ...keys, ...args).catch((error: unknown) => {
-      if (isNoScript(error)) return introduce(script, keys, args);
-      throw explained(error);
-    });
-  };
-}
+export const runnerOn = (client: IoredisClient, explained?: (error: unknown) => unknown): Run =>
+  runner(
+    (text, keys, args) => client.eval(text, keys.length, ...keys, ...args),
+    (sha, keys, args) => client.evalsha(sha, keys.length, ...keys, ...args),
+    explained,
+  );
 
 /** What `waitReplicas` goes over. */
 export function waitingConnection(connection: IoredisConnection): WaitingConnection {
   const latestError = makeQuiet(connection);
   return {
-    run: runner(connection, (error) => explain(error, latestError)),
+    run: runnerOn(connection, (error) => explain(error, latestError)),
     wait: async (count, timeoutMs) => Number(await connection.call('wait', count, timeoutMs)),
   };
 }
@@ -93,7 +80,7 @@ export function ioredisLink(
   const connections: IoredisConnection[] = [];
   const explained = (error: unknown): unknown => explain(error, latestError);
   return {
-    run: runner(client, explained),
+    run: runnerOn(client, explained),
     onReplicas: (replicas) =>
       replicatedRunner(() => {
         const connection = client.duplicate(ownConnection);

@@ -49,8 +49,6 @@ export const strangeAnswer = (answer: unknown): TypeError =>
 /** Whether this is the answer to an attempt that was granted: a token, or a list that begins with 1. */
 export const isGrant = (answer: unknown): boolean => !Array.isArray(answer) || Number(answer[0]) === 1;
 
-export const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT');
-
 /** The slot of the keys is on its way to another node, and one of the two has a part of them only. */
 export const isTryAgain = (error: unknown): boolean => error instanceof Error && error.message.startsWith('TRYAGAIN');
 

@@ -1,5 +1,6 @@
-import { isNoScript, isRefusal, offers, type RedisLink, type Run } from './link.js';
+import { isRefusal, offers, type RedisLink, type Run } from './link.js';
 import { replicatedRunner, type WaitingConnection } from './replicated.js';
+import { runner } from './runner.js';
 
 /** The part of a node-redis client (`redis` or `@redis/client`, 5 or 6) that is used; what `createClient()` makes fits. */
 export interface NodeRedisClient {
@@ -48,26 +49,17 @@ const REFUSED_MS = 500;
 
 type Send = (...words: readonly string[]) => Promise<unknown>;
 
-/** Runs scripts on one connection. */
-function runner(send: Send, prefix: { toString(): string } | undefined): Run {
-  /** Scripts that the server has: the first call of each brings its text along and so costs no round trip more. */
-  const known = new Set<string>();
-  // `evalSha()` would do that itself, and needs half as long again for all.
-  const prefixed = (keys: readonly string[]): readonly string[] =>
-    prefix === undefined ? keys : keys.map((key) => `${prefix.toString()}${key}`);
-  return ({ sha, text }, keys, args) => {
-    const rest = [String(keys.length), ...prefixed(keys), ...args.map(String)];
-    const introduce = async (): Promise<unknown> => {
-      const answer = await send('EVAL', text, ...rest);
-      known.add(sha);
-      return answer;
-    };
-    if (!known.has(sha)) return introduce();
-    return send('EVALSHA', sha, ...rest).catch((error: unknown) => {
-      if (isNoScript(error)) return introduce();
-      throw error;
-    });
-  };
+/** Runs scripts on one connection. `evalSha()` of the client puts the prefix on by itself, and needs half as long again for all. */
+function runnerOn(send: Send, prefix: { toString(): string } | undefined): Run {
+  const rest = (keys: readonly string[], args: readonly (string | number)[]): readonly string[] => [
+    String(keys.length),
+    ...(prefix === undefined ? keys : keys.map((key) => `${prefix.toString()}${key}`)),
+    ...args.map(String),
+  ];
+  return runner(
+    (text, keys, args) => send('EVAL', text, ...rest(keys, args)),
+    (sha, keys, args) => send('EVALSHA', sha, ...rest(keys, args)),
+  );
 }
 
 export function nodeRedisLink(client: NodeRedisClient): RedisLink {
@@ -81,34 +73,31 @@ export function nodeRedisLink(client: NodeRedisClient): RedisLink {
   };
   /** One more connection, of our own, which reconnects until we close. */
   const connect = (
-    onReady: (own: NodeRedisConnection) => void,
-    onError: (error: Error) => void,
+    onReady?: (own: NodeRedisConnection) => void,
+    onError?: (error: Error) => void,
   ): NodeRedisConnection => {
     const reconnectStrategy = (attempt: number): number | false => !closed && Math.min((attempt + 1) * 50, 500);
     const socket = { ...client.options?.socket, socketTimeout: 0, reconnectStrategy };
     const own = client.duplicate({ ...ownConnection, socket });
     connections.push(own);
     own.unref();
-    own.on('ready', () => (closed ? own.destroy() : onReady(own)));
+    own.on('ready', () => (closed ? own.destroy() : onReady?.(own)));
     own.on('error', (error) => {
-      if (!own.isReady) onError(error);
+      if (!own.isReady) onError?.(error);
     });
     own.connect().catch(() => undefined);
     return own;
   };
   const prefix = client.options?.keyPrefix;
   return {
-    run: runner(send, prefix),
+    run: runnerOn(send, prefix),
     onReplicas: (replicas) => {
       const open = (): WaitingConnection => {
-        const own = connect(
-          () => undefined,
-          () => undefined,
-        );
-        const send: Send = (...words) => own.sendCommand(words, plainly);
+        const own = connect();
+        const sendThere: Send = (...words) => own.sendCommand(words, plainly);
         return {
-          run: runner(send, prefix),
-          wait: async (count, timeoutMs) => Number(await send('WAIT', String(count), String(timeoutMs))),
+          run: runnerOn(sendThere, prefix),
+          wait: async (count, timeoutMs) => Number(await sendThere('WAIT', String(count), String(timeoutMs))),
         };
       };
       return replicatedRunner(open, replicas);

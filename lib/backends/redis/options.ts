@@ -2,15 +2,9 @@ import { type Duration, toMilliseconds } from '../../engine/duration.js';
 import { LockConfigurationError } from '../../engine/errors.js';
 import { checkOptionNames } from '../../engine/option-names.js';
 import type { LockBackend } from '../backend.js';
-import { connectCluster, type IoredisCluster, ioredisClusterLink, isIoredisCluster, ownCluster } from './cluster.js';
-import {
-  type IoredisClient,
-  type IoredisConnection,
-  ioredisLink,
-  isIoredis,
-  makeQuiet,
-  ownConnection,
-} from './ioredis.js';
+import { connectCluster, ioredisClusterLink, isIoredisCluster, ownCluster } from './cluster.js';
+import type { IoredisCluster } from './cluster-map.js';
+import { type IoredisClient, ioredisLink, isIoredis, makeQuiet, ownConnection } from './ioredis.js';
 import type { RedisLink, Replicas, Run } from './link.js';
 import { isNodeRedis, type NodeRedisClient, nodeRedisLink } from './node-redis.js';
 import { RedisBackend } from './redis.js';
@@ -157,11 +151,10 @@ async function connect({
   const { Cluster, Redis } = await import('ioredis');
   if (cluster) return connectCluster(new Cluster([...cluster], { ...ownCluster, redisOptions: server }));
   const settings = { ...ownConnection, ...server };
-  const made = url === undefined ? new Redis(settings) : new Redis(url, settings);
-  const client: IoredisConnection = made;
+  const client = url === undefined ? new Redis(settings) : new Redis(url, settings);
   const latestError = makeQuiet(client);
   const link = ioredisLink(client, () => client.disconnect(), latestError);
-  const { db = 0 } = made.options;
+  const { db = 0 } = client.options;
   if (db === 0) return link;
   const ping = async (): Promise<void> => {
     await link.ping();

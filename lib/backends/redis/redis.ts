@@ -1,6 +1,7 @@
 import type { Attempt, Busy, Claim, Clash, Grant, Holder, KeyBackend, KeyState, Traits, Waiter } from '../backend.js';
 import { Calls } from './calls.js';
 import { Inbox, instanceOf } from './inbox.js';
+import { hashTag, keysOf } from './keys.js';
 import { isTryAgain, type RedisLink, type Replicas, type Run, strangeAnswer } from './link.js';
 import { clusterProtocol, INBOX, type Protocol, protocol, type Script } from './protocol/index.js';
 import { tagOf } from './slots.js';
@@ -278,27 +279,6 @@ function outcomeOf(answer: readonly unknown[]): Attempt {
   const busy = { granted: false, retryAfterMs: Number(first), at: toStamp(at) } as const;
   return typeof holder === 'string' && holder ? { ...busy, holder } : busy;
 }
-
-/** The three keys of a lock. They share the hash tag. */
-function keysOf(name: string): [hash: string, line: string, shared: string] {
-  const tag = hashTag(name);
-  return [tag, `${tag}:line`, `${tag}:shared`];
-}
-
-/**
- * The whole name, in the braces of a hash tag. Its own braces are escaped, because a tag ends at the first closing brace and an
- * empty one is none; but what a user put between braces comes first, so that locks that share it share a slot of a cluster.
- */
-function hashTag(name: string): string {
-  if (!AWKWARD.test(name)) return `{${name}}`;
-  const own = OWN_TAG.exec(name)?.[0] ?? '';
-  return `${own}{${name.replace(AWKWARD_ALL, encodeURIComponent)}}`;
-}
-
-const AWKWARD = /[%{}]/;
-const AWKWARD_ALL = /[%{}]/g;
-/** As Redis finds it: from the first opening brace to the next closing one, and not empty. */
-const OWN_TAG = /(?<=^[^{]*)\{[^}]+\}/;
 
 const letter = (claim: Claim): 'x' | 's' | 'p' => (claim.limit > 1 ? 'p' : claim.mode === 'shared' ? 's' : 'x');
 /** Redis takes whole milliseconds; a part of one is given to the holder. */

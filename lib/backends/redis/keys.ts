@@ -1,0 +1,20 @@
+/** The three keys of a lock. They share the hash tag. */
+export function keysOf(name: string): [hash: string, line: string, shared: string] {
+  const tag = hashTag(name);
+  return [tag, `${tag}:line`, `${tag}:shared`];
+}
+
+/**
+ * The whole name, in the braces of a hash tag. Its own braces are escaped, because a tag ends at the first closing brace and an
+ * empty one is none; but what a user put between braces comes first, so that locks that share it share a slot of a cluster.
+ */
+export function hashTag(name: string): string {
+  if (!AWKWARD.test(name)) return `{${name}}`;
+  const own = OWN_TAG.exec(name)?.[0] ?? '';
+  return `${own}{${name.replace(AWKWARD_ALL, encodeURIComponent)}}`;
+}
+
+const AWKWARD = /[%{}]/;
+const AWKWARD_ALL = /[%{}]/g;
+/** As Redis finds it: from the first opening brace to the next closing one, and not empty. */
+const OWN_TAG = /(?<=^[^{]*)\{[^}]+\}/;
