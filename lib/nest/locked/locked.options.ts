@@ -59,12 +59,6 @@ export type AnyLockedOptions = LockedOptions<unknown, 'throw' | 'skip'>;
 
 /** The part that the engine knows. */
 export function acquireOptions(options: AnyLockedOptions): WithLockOptions {
-  // `hold` is of `LockInterceptor`.
-  const {
-    backend: _backend,
-    hold: _hold,
-    onBusy,
-    ...acquire
-  }: AnyLockedOptions & { readonly hold?: unknown } = options;
+  const { backend: _backend, onBusy, ...acquire } = options;
   return onBusy === 'skip' ? { wait: 0, ...acquire } : acquire;
 }

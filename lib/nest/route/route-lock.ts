@@ -25,30 +25,39 @@ export type LockInterceptorOptions = AnyLockedOptions & {
   readonly hold?: 'handler' | 'response';
 };
 
-/** The keys of one request. */
-type KeysOf = (context: ExecutionContext) => Promise<readonly string[]>;
+/** What is worked out for a handler once. */
+interface Route {
+  /** The keys of one request. */
+  readonly keysOf: (context: ExecutionContext) => Promise<readonly string[]>;
+  readonly busy: BusyAnswer;
+}
 
 /** What one `LockInterceptor(…)` locks, on whichever handlers it stands. */
 export class RouteLock {
-  readonly #keysOf = new WeakMap<object, KeysOf>();
+  readonly #routes = new WeakMap<object, Route>();
+  readonly #hold: LockInterceptorOptions['hold'];
+  readonly #options: AnyLockedOptions;
 
   constructor(
     private readonly key: LockKey<[context: ExecutionContext]>,
-    private readonly options: LockInterceptorOptions,
-  ) {}
+    { hold = 'handler', ...options }: LockInterceptorOptions,
+  ) {
+    this.#hold = hold;
+    this.#options = options;
+  }
 
   /**
-   * Works out the key for one handler; at boot for every route, so that a wrong name never waits for the first request.
+   * Works out the key for one handler; at boot for every route, so that nothing that is wrong waits for the first request.
    *
    * @throws LockConfigurationError
    */
   describe(controller: Type, handler: Handler): LockedMethod {
-    this.#compiled(controller, handler);
+    this.#routeOf(controller, handler);
     return {
       where: whereOf(controller, handler),
       key: readableKey(this.key),
-      backend: this.options.backend ?? DEFAULT_BACKEND,
-      options: this.options,
+      backend: this.#options.backend ?? DEFAULT_BACKEND,
+      options: this.#options,
     };
   }
 
@@ -57,19 +66,18 @@ export class RouteLock {
     context: ExecutionContext,
     next: CallHandler<unknown>,
   ): Promise<Observable<unknown>> {
-    const { hold = 'handler', ...options } = this.options;
-    const backend = options.backend ?? DEFAULT_BACKEND;
+    const backend = this.#options.backend ?? DEFAULT_BACKEND;
     // Nest's `Function` is the handler that it calls.
     const handler = context.getHandler() as Handler;
     const where = whereOf(context.getClass(), handler);
     const service = lockServiceOf(application, backend, where);
-    const keys = await this.#compiled(context.getClass(), handler)(context);
-    const call = { service, keys, options: acquireOptions(options), backend, where };
-    const busy = busyAnswer(where, options.onBusy);
+    const { keysOf, busy } = this.#routeOf(context.getClass(), handler);
+    const keys = await keysOf(context);
+    const call = { service, keys, options: acquireOptions(this.#options), backend, where };
 
     return defer(() => {
       const client = clientSignal(context);
-      const over = hold === 'response' ? responseOver(context) : undefined;
+      const over = this.#hold === 'response' ? responseOver(context) : undefined;
       const handle = () => {
         // From here on the handler decides what a client that leaves means to it.
         client.stop();
@@ -84,23 +92,23 @@ export class RouteLock {
     });
   }
 
-  #compiled(controller: Type, handler: Handler): KeysOf {
-    const known = this.#keysOf.get(handler);
+  #routeOf(controller: Type, handler: Handler): Route {
+    const known = this.#routes.get(handler);
     if (known !== undefined) return known;
-    const compiled = this.#compile(controller, handler);
-    this.#keysOf.set(handler, compiled);
-    return compiled;
-  }
-
-  #compile(controller: Type, handler: Handler): KeysOf {
     const where = whereOf(controller, handler);
-    const { hold, onBusy } = this.options;
-    if (hold !== undefined && hold !== 'handler' && hold !== 'response') {
+    const hold = this.#hold;
+    if (hold !== 'handler' && hold !== 'response') {
       throw new LockConfigurationError(
         `${where}: \`hold\` of LockInterceptor is ${JSON.stringify(hold)}; it is 'handler' or 'response'.`,
       );
     }
-    busyAnswer(where, onBusy);
+    const busy = busyAnswer(where, this.#options.onBusy);
+    const route = { keysOf: this.#keysOf(controller, handler, where), busy };
+    this.#routes.set(handler, route);
+    return route;
+  }
+
+  #keysOf(controller: Type, handler: Handler, where: string): Route['keysOf'] {
     const wanted = new Map<number, RouteArgument>();
     const keysOf = compileKey(this.key, () => resolverFor(controller, handler, where, wanted), where);
     if (typeof this.key === 'function') return async (context) => keysOf(undefined, [context]);
