@@ -1,8 +1,9 @@
 import type { Claim } from '../backends/backend.js';
 import { onAbort } from './abort.js';
 import { ask } from './call.js';
-import { LockBackendError, LockConfigurationError, LockTimeoutError } from './errors.js';
-import { type HeldKey, Hold, messageOf } from './hold.js';
+import { LockTimeoutError } from './errors.js';
+import { errorOf, type Failure } from './failure.js';
+import { type HeldKey, Hold } from './hold.js';
 import { joined } from './keys.js';
 import type { ResolvedOptions } from './options.js';
 import type { EngineParts } from './parts.js';
@@ -12,12 +13,6 @@ import { type Released, withdraw, withdrawSoon } from './undo.js';
 
 /** How an attempt at one key or at all of them ended. */
 type Outcome = { readonly held: readonly HeldKey[] } | Failure;
-
-type Failure =
-  | { readonly busy: string | undefined }
-  | { readonly clash: number }
-  | { readonly unknown: unknown }
-  | { readonly cancelled: unknown };
 
 const OVER_BEFORE_IT_BEGAN = new Error('the answer came after the lease had ended');
 
@@ -260,50 +255,14 @@ export class Acquisition implements TurnListener, Listed {
     return hold;
   }
 
-  #failed(outcome: Failure): unknown {
-    const { clock, emit } = this.parts;
+  #failed(failure: Failure): unknown {
+    const { clock, emit, backend, backendName } = this.parts;
     const waitedMs = Math.round(clock.now() - this.#startedAt);
-    if ('busy' in outcome) {
-      emit(() => ({ type: 'timeout', ...this.#names(), waitedMs, holder: outcome.busy }));
-      return this.#timeout(waitedMs, outcome.busy);
-    }
-    const error =
-      'cancelled' in outcome
-        ? outcome.cancelled
-        : 'clash' in outcome
-          ? this.#clash(outcome.clash)
-          : this.#noAnswer(outcome.unknown, waitedMs);
-    emit(() => ({ type: 'failed', ...this.#names(), waitedMs, error }));
+    const { wait, limit } = this.options;
+    const error = errorOf(failure, { key: this.key, backendName, kind: backend.kind, wait, limit, waitedMs });
+    if ('busy' in failure) emit(() => ({ type: 'timeout', ...this.#names(), waitedMs, holder: failure.busy }));
+    else emit(() => ({ type: 'failed', ...this.#names(), waitedMs, error }));
     return error;
-  }
-
-  #timeout(waitedMs: number, holder: string | undefined): LockTimeoutError {
-    return new LockTimeoutError(
-      `Could not lock ${this.#where()} within ${this.options.wait} ms: it is held${holder ? ` by ${holder}` : ''}. ` +
-        'Wait longer, shorten the work under the lock, or say what to do instead (`tryAcquire`, `onBusy`).',
-      { key: this.key, backend: this.parts.backendName, waitedMs, holder },
-    );
-  }
-
-  #clash(limitInForce: number): LockConfigurationError {
-    const sort = (limit: number): string => (limit > 1 ? `a semaphore of ${limit}` : 'a lock for one holder (limit 1)');
-    return new LockConfigurationError(
-      `${this.#where()} was asked for as ${sort(this.options.limit)}, but is in use as ${sort(limitInForce)}. ` +
-        'All who use a key must name the same `limit`; give one of them another key.',
-      { key: this.key, backend: this.parts.backendName },
-    );
-  }
-
-  #noAnswer(cause: unknown, waitedMs: number): LockBackendError {
-    return new LockBackendError(
-      `Could not lock ${this.#where()}: ${messageOf(cause)}. It was tried for ${waitedMs} ms, and nothing ran under the lock. ` +
-        'Check that the server runs, and that its address, credentials and network allow this process in.',
-      { key: this.key, backend: this.parts.backendName, cause },
-    );
-  }
-
-  #where(): string {
-    return `'${this.key}' on '${this.parts.backendName}' (${this.parts.backend.kind})`;
   }
 
   #names(): { key: string; backend: string; owner: string } {

@@ -19,7 +19,6 @@ interface Entry extends Listed {
  */
 export class DueList<T extends Due> {
   readonly #slots = new Map<number, Roster<Entry>>();
-  #size = 0;
   #armedFor = Infinity;
   #disarm: (() => void) | undefined;
   /** Not in the async context of whoever armed the timer: what falls due is not his. */
@@ -39,7 +38,6 @@ export class DueList<T extends Due> {
     this.#forget(thing);
     const entry = { slot, thing, place: NOWHERE };
     thing.due = entry;
-    this.#size++;
     let there = this.#slots.get(slot);
     if (!there) this.#slots.set(slot, (there = new Roster()));
     there.add(entry);
@@ -49,11 +47,13 @@ export class DueList<T extends Due> {
   /** The timer may stay armed: it fires once for nothing rather than being set anew for every short-lived thing. */
   remove(thing: T): void {
     this.#forget(thing);
-    if (this.#size === 0 && !this.background) this.#stopTimer();
+    if (this.#slots.size === 0 && !this.background) this.#stopTimer();
   }
 
   get size(): number {
-    return this.#size;
+    let size = 0;
+    for (const there of this.#slots.values()) size += there.size;
+    return size;
   }
 
   stop(): void {
@@ -65,7 +65,6 @@ export class DueList<T extends Due> {
     const { due } = thing;
     if (!due) return;
     thing.due = undefined;
-    this.#size--;
     const there = this.#slots.get(due.slot);
     there?.remove(due);
     if (there?.size === 0) this.#slots.delete(due.slot);
@@ -93,7 +92,6 @@ export class DueList<T extends Due> {
         thing.due = undefined;
         due.push(thing as T);
       }
-      this.#size -= there.size;
     }
     if (due.length > 0) this.run(due);
     let next = Infinity;

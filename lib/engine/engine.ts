@@ -4,16 +4,18 @@ import type { LockBackend } from '../backends/backend.js';
 import { Acquisition } from './acquisition.js';
 import { ask } from './call.js';
 import { type Clock, SystemClock } from './clock.js';
+import { DueList } from './due.js';
 import { type Duration, toMilliseconds } from './duration.js';
 import { type Entered, enter } from './enter.js';
 import { LockBackendError, LockClosedError, type LockErrorDetails } from './errors.js';
 import type { LockEvent, LockEventListener } from './events.js';
 import { type Family, familyOf } from './family.js';
-import { Hold, messageOf } from './hold.js';
-import { DueList } from './due.js';
+import { Hold } from './hold.js';
 import { Keeper } from './keeper.js';
 import { canonicalKeys, checkedPrefix, joined } from './keys.js';
 import type { AcquireOptions, Lock, LockInfo } from './lock.js';
+import { CHECK_THE_SERVER, messageOf } from './messages.js';
+import { orWarn } from './or-warn.js';
 import { checkLockOptionNames, type ResolvedOptions, resolveOptions, resolveTtl } from './options.js';
 import type { EngineParts } from './parts.js';
 import { type Listed, Roster } from './roster.js';
@@ -112,8 +114,7 @@ export class LockEngine {
 
   /** Checks options before they are used. @throws LockConfigurationError */
   validate(options: AcquireOptions): void {
-    checkLockOptionNames(options);
-    resolveOptions({ ...this.#defaults, ...options }, this.backend.traits, this.backend.kind);
+    this.#filledIn(options);
   }
 
   /**
@@ -211,11 +212,15 @@ export class LockEngine {
   resolve(options: AcquireOptions): ResolvedOptions {
     let resolved = this.#resolved.get(options);
     if (!resolved) {
-      checkLockOptionNames(options);
-      resolved = resolveOptions({ ...this.#defaults, ...options }, this.backend.traits, this.backend.kind);
+      resolved = this.#filledIn(options);
       this.#resolved.set(options, resolved);
     }
     return resolved;
+  }
+
+  #filledIn(options: AcquireOptions): ResolvedOptions {
+    checkLockOptionNames(options);
+    return resolveOptions({ ...this.#defaults, ...options }, this.backend.traits, this.backend.kind);
   }
 
   #acquire(key: string | readonly string[], options: AcquireOptions = NONE, once: boolean): Promise<Hold | undefined> {
@@ -288,23 +293,16 @@ export class LockEngine {
     } catch (cause) {
       throw new LockBackendError(
         `The lock backend '${this.name}' (${this.backend.kind}) could not ${what}: ${messageOf(cause)}. ` +
-          'Check that the server runs, and that its address, credentials and network allow this process in.',
+          CHECK_THE_SERVER,
         { backend: this.name, cause, ...details },
       );
     }
   }
 
-  /** A listener's failure is its own: it must not end a lock. */
   #emit(make: () => LockEvent): void {
     if (this.#listeners.size === 0) return;
     const event = make();
-    for (const listener of this.#listeners) {
-      try {
-        listener(event);
-      } catch (error) {
-        process.emitWarning(error instanceof Error ? error : String(error), 'LockEventListener');
-      }
-    }
+    for (const listener of this.#listeners) orWarn('LockEventListener', () => listener(event));
   }
 }
 

@@ -4,6 +4,7 @@ import { ask } from './call.js';
 import { runOutside } from './context.js';
 import type { Duration } from './duration.js';
 import { LockBackendError, LockConfigurationError, LockLostError } from './errors.js';
+import { messageOf } from './messages.js';
 import { joined } from './keys.js';
 import type { Lease, LeaseListener } from './lease.js';
 import type { Lock } from './lock.js';
@@ -259,12 +260,4 @@ function highest(held: readonly HeldKey[]): bigint | undefined {
     if (fencingToken !== undefined && (token === undefined || fencingToken > token)) token = fencingToken;
   }
   return token;
-}
-
-/** What an error says, to stand within a sentence of ours. */
-export function messageOf(error: unknown): string {
-  // Node's own for a name with several addresses says nothing itself.
-  if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ');
-  const message = error instanceof Error ? error.message || error.name : String(error);
-  return message.replace(/[\s.:]+$/, '');
 }

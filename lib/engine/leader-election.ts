@@ -5,6 +5,7 @@ import type { LockEngine } from './engine.js';
 import { LockClosedError, LockKeyError } from './errors.js';
 import { type Leadership, type LeaderWork, Term } from './leader-term.js';
 import type { AcquireOptions } from './lock.js';
+import { orWarn } from './or-warn.js';
 
 export interface LeaderOptions {
   /**
@@ -174,15 +175,8 @@ export class Election {
     return failed;
   }
 
-  /** A listener's failure is its own: it must not hold up a term, or its end. */
   #tell(what: (listener: ElectionListener) => void): void {
-    for (const listener of [...this.#listeners]) {
-      try {
-        what(listener);
-      } catch (error) {
-        process.emitWarning(error instanceof Error ? error : String(error), 'ElectionListener');
-      }
-    }
+    for (const listener of [...this.#listeners]) orWarn('ElectionListener', () => what(listener));
   }
 
   #pause(milliseconds: number, stop: AbortSignal): Promise<void> {

@@ -9,9 +9,7 @@ import { LockConfigurationError } from './errors.js';
  */
 export function checkOptionNames(owner: string, options: object, names: ReadonlySet<string>): void {
   if (typeof options !== 'object' || options === null) {
-    const given =
-      typeof options === 'string' ? 'a string' : typeof options === 'function' ? 'a function' : String(options);
-    throw new LockConfigurationError(`The options of ${owner} are an object; this is ${given}.`);
+    throw new LockConfigurationError(`The options of ${owner} are an object; this is ${inShort(options)}.`);
   }
   for (const name in options) {
     if (names.has(name)) continue;
@@ -19,4 +17,9 @@ export function checkOptionNames(owner: string, options: object, names: Readonly
       `\`${name}\` is not an option of ${owner}. Known: ${[...names].map((known) => `\`${known}\``).join(', ')}.`,
     );
   }
+}
+
+/** What was given in place of an object. A text is not shown, for an address has the password in it; nor is the source of a function. */
+export function inShort(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'function' ? `a ${typeof value}` : String(value);
 }

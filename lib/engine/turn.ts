@@ -1,6 +1,7 @@
 import type { Attempt, Busy, Claim, Grant, Waiter } from '../backends/backend.js';
 import { type Asker, ask, NoAnswerError } from './call.js';
 import type { Due } from './due.js';
+import { orWarn } from './or-warn.js';
 import type { EngineParts } from './parts.js';
 import type { NotYet } from './validity.js';
 
@@ -144,7 +145,8 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
         if (outcome) return outcome;
       }
     } finally {
-      this.#stopWatching();
+      // What it wakes from here on sleeps no more, and its failure must not take the place of a grant.
+      orWarn('LockBackend', () => this.#unwatch?.());
     }
   }
 
@@ -170,15 +172,6 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
     if (!cutShort || this.#last.outcome !== 'unknown') this.#last = { outcome: 'unknown', error };
     this.#lookAfter = this.#jittered(Math.min(FIRST_PAUSE_MS * 2 ** this.#failures++, LONGEST_PAUSE_MS));
     return this.#patient ? undefined : this.#last;
-  }
-
-  /** A failure of it must not take the place of a grant. What it wakes from here on sleeps no more. */
-  #stopWatching(): void {
-    try {
-      this.#unwatch?.();
-    } catch (error) {
-      process.emitWarning(error instanceof Error ? error : String(error), 'LockBackend');
-    }
   }
 
   #untilNextLook(answer: Busy, asked: number): number {

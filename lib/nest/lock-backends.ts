@@ -3,7 +3,7 @@ import type { LockBackend } from '../backends/backend.js';
 import { memory } from '../backends/memory/index.js';
 import { toMilliseconds } from '../engine/duration.js';
 import { LockConfigurationError } from '../engine/errors.js';
-import { checkOptionNames } from '../engine/option-names.js';
+import { checkOptionNames, inShort } from '../engine/option-names.js';
 import type { DistributedLockOptions } from './distributed-lock.options.js';
 import { DEFAULT_BACKEND } from './lock.tokens.js';
 
@@ -128,9 +128,7 @@ function quoted(names: readonly string[]): string {
 }
 
 function describe(value: unknown): string {
-  // Not the value: an address has the password in it, and a function its source.
-  if (typeof value === 'string' || typeof value === 'function') return `a ${typeof value}`;
-  if (typeof value !== 'object' || value === null) return String(value);
+  if (typeof value !== 'object' || value === null) return inShort(value);
   return value instanceof Promise
     ? 'a promise (use forRootAsync)'
     : `an instance of ${value.constructor?.name ?? 'nothing'}`;
