@@ -2,14 +2,13 @@ import { getEventListeners } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
 import { onAbort } from '../../lib/engine/abort.js';
 import { Bench } from './support/bench.js';
+import { noteWarnings } from './support/warnings.js';
 
 const TTL = 10_000;
 
 describe('abort', () => {
   it('a thousand waiters on one signal make one listener and no warning, and all come out at once', async () => {
-    const warnings: unknown[] = [];
-    const note = (warning: unknown): void => void warnings.push(warning);
-    process.on('warning', note);
+    const warnings = noteWarnings();
     const bench = new Bench();
     const { engine, clock } = bench.process();
     await engine.acquire('key', { ttl: '1h' });
@@ -25,9 +24,7 @@ describe('abort', () => {
     expect(bench.table.inspect('key').waiting).toBe(0);
     // The watch-dog of the one that is held.
     expect(clock.pending).toBe(1);
-    await new Promise((resolve) => void setImmediate(resolve));
-    process.off('warning', note);
-    expect(warnings).toEqual([]);
+    expect(await warnings()).toEqual([]);
   });
 
   it("the caller's own reason comes out, whatever it is", async () => {

@@ -69,44 +69,31 @@ describe('closing', () => {
     expect(await bench.clock.run(other.engine.tryAcquire('other key', { ttl: TTL }))).toBeNull();
   });
 
-  it('waits for calls that are on their way, however short the grace: nothing is asked afterwards', async () => {
-    const bench = new Bench();
-    const { engine, wire, clock, asked } = bench.process();
-    const { letThrough } = holdAnswers(wire, 'attempt');
-    const acquiring = engine.acquire('key', { ttl: TTL });
-    acquiring.catch(() => undefined);
-    await bench.clock.advance(10);
-    const closed = engine.close(0);
-    await bench.clock.advance(100);
-    expect(await isSettled(closed)).toBe(false);
-    letThrough();
-    await bench.clock.run(closed);
-    await expect(acquiring).rejects.toThrow(LockClosedError);
-    expect(bench.isUntouched('key')).toBe(true);
-    expect(clock.pending).toBe(0);
-    const { length } = asked;
-    await bench.clock.advance(60_000);
-    expect(asked).toHaveLength(length);
-  });
-
-  it('the same for several keys in one question', async () => {
-    const bench = new Bench();
-    const { engine, wire, asked } = bench.process();
-    const { letThrough } = holdRequests(wire, 'attemptAll');
-    const acquiring = engine.acquire(['a', 'b'], { ttl: TTL });
-    acquiring.catch(() => undefined);
-    await bench.clock.advance(10);
-    const closed = engine.close(0);
-    await bench.clock.advance(100);
-    expect(await isSettled(closed)).toBe(false);
-    letThrough();
-    await bench.clock.run(closed);
-    await expect(acquiring).rejects.toThrow(LockClosedError);
-    expect(bench.isUntouched('a') && bench.isUntouched('b')).toBe(true);
-    const { length } = asked;
-    await bench.clock.advance(60_000);
-    expect(asked).toHaveLength(length);
-  });
+  it.each([
+    { question: 'attempt', hold: holdAnswers, keys: ['key'] },
+    { question: 'attemptAll', hold: holdRequests, keys: ['a', 'b'] },
+  ] as const)(
+    'waits for calls that are on their way, however short the grace: nothing is asked afterwards ($question)',
+    async ({ question, hold, keys }) => {
+      const bench = new Bench();
+      const { engine, wire, clock, asked } = bench.process();
+      const { letThrough } = hold(wire, question);
+      const acquiring = engine.acquire(keys, { ttl: TTL });
+      acquiring.catch(() => undefined);
+      await bench.clock.advance(10);
+      const closed = engine.close(0);
+      await bench.clock.advance(100);
+      expect(await isSettled(closed)).toBe(false);
+      letThrough();
+      await bench.clock.run(closed);
+      await expect(acquiring).rejects.toThrow(LockClosedError);
+      for (const key of keys) expect(bench.isUntouched(key)).toBe(true);
+      expect(clock.pending).toBe(0);
+      const { length } = asked;
+      await bench.clock.advance(60_000);
+      expect(asked).toHaveLength(length);
+    },
+  );
 
   it('waits for a place in line to be given back, also where that takes longer than the waiter was held up', async () => {
     const bench = new Bench();

@@ -10,6 +10,7 @@ import type { Leadership } from '../../lib/engine/leader-term.js';
 import { Wire } from '../../lib/testing/contract/wire.js';
 import { VirtualClock } from '../../lib/testing/virtual-clock.js';
 import { Gate } from '../nest/support/gate.js';
+import { noteWarnings } from './support/warnings.js';
 
 /** One process that stands for "reports". */
 function candidate(
@@ -104,10 +105,7 @@ describe('an election', () => {
   });
 
   it('is not held up by a listener that fails', async () => {
-    const warnings: unknown[] = [];
-    const note = (warning: unknown): void => void warnings.push(warning);
-    process.on('warning', note);
-    onTestFinished(() => void process.off('warning', note));
+    const warnings = noteWarnings();
     const { election } = await standing(memory());
     const failure = new Error('the metrics are down');
     election.listen({
@@ -116,8 +114,7 @@ describe('an election', () => {
       },
     });
     await election.resign();
-    await new Promise((resolve) => void setImmediate(resolve));
-    expect(warnings).toEqual([failure]);
+    expect(await warnings()).toEqual([failure]);
   });
 
   it('lets one that resigned stand again, at the end of the line', async () => {

@@ -1,10 +1,11 @@
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { KeyBackend, Waiter } from '../../lib/backends/backend.js';
 import { memoryOn } from '../../lib/backends/memory/index.js';
 import { LockBackendError, LockTimeoutError } from '../../lib/engine/errors.js';
 import { lineless } from '../simulation/lineless.js';
 import { WitnessedTable } from '../simulation/witness.js';
 import { Bench, holdAnswers, holdRequests, isSettled, silence } from './support/bench.js';
+import { noteWarnings } from './support/warnings.js';
 
 const TTL = 10_000;
 
@@ -101,10 +102,7 @@ describe('an attempt whose answer is late or lost', () => {
   });
 
   it('a watch that cannot be stopped does not lose the grant', async () => {
-    const warnings: unknown[] = [];
-    const note = (warning: unknown): void => void warnings.push(warning);
-    process.on('warning', note);
-    onTestFinished(() => void process.off('warning', note));
+    const warnings = noteWarnings();
     const bench = new Bench();
     const table = new WitnessedTable(
       () => bench.clock.now(),
@@ -121,8 +119,7 @@ describe('an attempt whose answer is late or lost', () => {
     await bench.clock.advance(100);
     void lock.release();
     expect((await bench.clock.run(waiting)).held).toBe(true);
-    await new Promise((resolve) => void setImmediate(resolve));
-    expect(warnings).toEqual([failure]);
+    expect(await warnings()).toEqual([failure]);
   });
 
   it('a backend that cannot watch a key is asked again and again', async () => {
