@@ -99,6 +99,20 @@ describe('a lock that is held', () => {
 });
 
 describe('the loss of a lock', () => {
+  it('a slow clock does not have it believed in when the server gives it to the next', async () => {
+    const bench = new Bench();
+    const [slow, other] = [bench.process({ rate: 0.995 }), bench.process()];
+    const lock = await slow.engine.acquire('key', { ttl: TTL });
+    slow.wire.freeze();
+    let next: Lock | null = null;
+    while (!next) {
+      await bench.clock.advance(1);
+      next = await other.engine.tryAcquire('key', { ttl: TTL });
+    }
+    expect(bench.clock.now()).toBeLessThan(TTL / 0.995);
+    expect(lock.held).toBe(false);
+  });
+
   it('is told by the signal before the lease can end on the server', async () => {
     const bench = new Bench();
     const { engine, wire, events } = bench.process();

@@ -49,7 +49,7 @@ export const mutants: readonly Mutant[] = [
     file: 'engine/validity.ts',
     find: 'return sentAt + ttl - driftMargin(ttl);',
     replace: 'return sentAt + ttl;',
-    killedBy: simulation('terrible', 1_000),
+    killedBy: engine('holding', 'a slow clock does not have it believed in when the server gives it to the next'),
   },
   {
     bug: 'a pushed grant counts from its arrival',
@@ -204,7 +204,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a push that is lost leaves its waiter waiting',
     file: 'engine/turn.ts',
-    find: 'const until = Math.min(clock.now() + milliseconds, this.deadline);',
+    find: 'const until = Math.min(look, this.deadline);',
     replace: 'const until = this.deadline;',
     killedBy: simulation('poor', 300),
   },

@@ -24,12 +24,13 @@ export class Bench {
   readonly clock = new VirtualClock();
   readonly table = new LockTable(() => this.clock.now());
 
-  /** One more process. Its first promise on the server is `server`; without one it is the table itself. */
+  /** One more process. Its first promise on the server is `server`; without one it is the table itself. `rate`: how fast its clock runs. */
   process({
     server = memoryOn(this.table),
+    rate = 1,
     ...options
-  }: EngineOptions & { readonly server?: LockBackend } = {}): Process {
-    const clock = this.clock.process();
+  }: EngineOptions & { readonly server?: LockBackend; readonly rate?: number } = {}): Process {
+    const clock = this.clock.process({ rate });
     const wire = new Wire();
     const asked: Process['asked'] = [];
     const events: LockEvent[] = [];
