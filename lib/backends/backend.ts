@@ -47,6 +47,8 @@ export interface Busy {
   readonly at?: number;
   /** One of the present holders, for messages. */
   readonly holder?: string;
+  /** Who stands directly ahead of this waiter in line, or holds the key if nobody does. Later ones come behind, so it stays so. */
+  readonly ahead?: string;
 }
 
 /** The key is in use as another sort of lock: a semaphore of another size, or a semaphore and a mutex. */
@@ -57,6 +59,18 @@ export interface Clash {
 }
 
 export type Attempt = Grant | Busy | Clash;
+
+/**
+ * What the server says of a key that went from one owner to another inside of a process: it is the new one's (`held`, or `overtaking`,
+ * if others stand ahead of it in line and are to be served before more of that process), or it was not theirs to hand on (`gone`).
+ */
+export type TakenOver = 'held' | 'overtaking' | 'gone';
+
+/**
+ * How many owners of one process may have taken a key over from each other without the server's word for any. The tokens of the server's
+ * own grants step by more than that, so none of them is one that a process has given out by itself.
+ */
+export const MOST_UNCONFIRMED = 32;
 
 /** How a backend reaches a claim that waits. Calls may repeat, come late or be lost: every one is checked or re-checkable. */
 export interface Waiter {
@@ -143,6 +157,12 @@ export interface KeyBackend extends Common {
   release(claim: Claim, keepMs?: number): Promise<boolean>;
   /** Turns an exclusive hold into a shared one and lets waiting readers in; resolves to whether it was held. */
   downgrade?(claim: Claim): Promise<boolean>;
+  /**
+   * The owner of this exclusive claim has the key from another one of its process, which let it go to the next in line: tells the
+   * server so and renews. `from`, the latest last, are all whom the server may still know as the holder. After this none of them
+   * waits or holds, and nor does the owner where the key was none of theirs.
+   */
+  takeOver?(claim: Claim, from: readonly string[], fencingToken: bigint): Promise<TakenOver>;
 }
 
 /** A lease that many locks hang from. */

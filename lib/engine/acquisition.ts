@@ -5,6 +5,7 @@ import { LockTimeoutError } from './errors.js';
 import { errorOf, type Failure } from './failure.js';
 import { type HeldKey, Hold } from './hold.js';
 import { joined } from './keys.js';
+import { unconfirmed } from './local-hand-over.js';
 import type { ResolvedOptions } from './options.js';
 import type { EngineParts } from './parts.js';
 import { type Listed, NOWHERE } from './roster.js';
@@ -80,7 +81,9 @@ export class Acquisition implements TurnListener, Listed {
    * handed the lock for nobody.
    */
   onLate(claim: Claim): void {
-    if (this.#withdrawn?.has(claim) || this.#hold?.released) this.parts.undo.expect(withdraw(this.parts, claim));
+    const hold = this.#hold;
+    if (hold?.released) this.parts.undo.expect(hold.release().then(() => hold.isStandIn || withdraw(this.parts, claim)));
+    else if (this.#withdrawn?.has(claim)) this.parts.undo.expect(withdraw(this.parts, claim));
   }
 
   async #untilHeld(once: boolean, first: Promise<Outcome>): Promise<Hold | undefined> {
@@ -201,10 +204,11 @@ export class Acquisition implements TurnListener, Listed {
   }
 
   #turnOf(claim: Claim): Turn {
-    return (this.#turn = new Turn(this.parts, claim, this.#deadline, this));
+    return (this.#turn = new Turn(this.parts, claim, this.#deadline, this, this.options.renew));
   }
 
   #granted(key: string, claim: Claim, outcome: TurnOutcome | undefined): HeldKey | undefined {
+    if (outcome?.outcome === 'taken over') return { key, claim, ...outcome };
     if (outcome?.outcome !== 'granted') return undefined;
     return this.#hang(claim, key, outcome.fencingToken, outcome.since, outcome.ttl);
   }
@@ -225,16 +229,16 @@ export class Acquisition implements TurnListener, Listed {
     return lease && { key, claim, lease, fencingToken };
   }
 
-  #withdraw(claim: Claim): Promise<Released> {
+  #withdraw(claim: Claim, before?: readonly Claim[]): Promise<Released> {
     (this.#withdrawn ??= new Set()).add(claim);
-    return withdrawSoon(this.parts, claim);
+    return withdrawSoon(this.parts, claim, before);
   }
 
   async #rollBack(held: readonly HeldKey[]): Promise<void> {
     await Promise.all(
       [...held].reverse().map(async ({ claim, lease }) => {
         await this.parts.family.unhang(claim, lease);
-        await this.#withdraw(claim);
+        await this.#withdraw(claim, unconfirmed(lease));
       }),
     );
   }

@@ -4,7 +4,8 @@ import type { Keeper } from './keeper.js';
 import { Lease } from './lease.js';
 import type { Undo } from './undo.js';
 import { SessionFamily } from './session-family.js';
-import { type NotYet, pushedSince } from './validity.js';
+import { confirmed, unconfirmed } from './local-hand-over.js';
+import { believedUntil, type NotYet, pushedSince } from './validity.js';
 
 /**
  * The one difference between the two families of backends, taken out of everybody else's way: what a grant's lease is, and how
@@ -52,7 +53,7 @@ function keyFamily(backend: KeyBackend, { clock, keeper }: FamilyOptions): Famil
     release: (claim, keepMs) => backend.release(claim, keepMs),
     ...(backend.downgrade && { downgrade: backend.downgrade.bind(backend) }),
     hang(claim, since, ttl, renewed) {
-      const lease = new Lease(clock, { claim }, since, ttl, claim.ttl);
+      const lease = new Lease(clock, { claim }, believedUntil(since, ttl), claim.ttl);
       if (!lease.live) return undefined;
       keeper().keep(lease, renewed);
       return lease;
@@ -60,12 +61,34 @@ function keyFamily(backend: KeyBackend, { clock, keeper }: FamilyOptions): Famil
     unhang,
     abandon: (claim, lease) => void unhang(claim, lease),
     pushedSince,
-    renew: (leases) => backend.renew(leases.flatMap(claimToRenew)),
+    renew: (leases) => renew(backend, leases),
     ...(backend.nodeOf && {
       nodeOf: ({ subject }) => ('claim' in subject ? backend.nodeOf?.(subject.claim.key) : undefined),
     }),
     async close() {},
   };
+}
+
+/** Each kind in its own way. Where all fail, so does this. */
+async function renew(backend: KeyBackend, leases: readonly Lease[]): Promise<readonly (boolean | undefined)[]> {
+  if (!leases.some(({ succession }) => succession)) return backend.renew(leases.flatMap(claimToRenew));
+  const outcomes = await Promise.allSettled(leases.map((lease) => renewOrTakeOver(backend, lease)));
+  const [first] = outcomes;
+  if (first?.status === 'rejected' && outcomes.every(({ status }) => status === 'rejected')) throw first.reason;
+  return outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : undefined));
+}
+
+async function renewOrTakeOver(backend: KeyBackend, lease: Lease): Promise<boolean | undefined> {
+  const [claim] = [lease].flatMap(claimToRenew);
+  if (!claim) return undefined;
+  const { succession } = lease;
+  if (!succession) return (await backend.renew([claim]))[0];
+  const owners = unconfirmed(lease).map(({ owner }) => owner);
+  const answer = await backend.takeOver?.(claim, owners, succession.fencingToken);
+  if (answer === 'gone') return false;
+  confirmed(lease);
+  lease.overtaking = answer === 'overtaking';
+  return true;
 }
 
 /** Nearly always as it is: there are so many that a copy of each would count. */

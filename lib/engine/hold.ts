@@ -10,7 +10,8 @@ import type { Lease, LeaseListener } from './lease.js';
 import type { Lock } from './lock.js';
 import type { EngineParts } from './parts.js';
 import { type Listed, NOWHERE } from './roster.js';
-import { type Released, withdraw } from './undo.js';
+import { isStandIn, unconfirmed } from './local-hand-over.js';
+import { forItsLongest, type Released, withdraw } from './undo.js';
 
 /** One key of a lock that is held. */
 export interface HeldKey {
@@ -35,6 +36,8 @@ export class Hold implements Lock, LeaseListener, Listed {
   readonly fencingToken: bigint | undefined;
   readonly acquiredAt: number;
   #mode: LockMode;
+  /** Whether it is exclusive on the server, for certain. */
+  #plain: boolean;
   #lost: LockLostError | undefined;
   #controller: AbortController | undefined;
   #releasing: Promise<boolean> | undefined;
@@ -51,6 +54,7 @@ export class Hold implements Lock, LeaseListener, Listed {
     this.fencingToken = highest(heldKeys);
     this.acquiredAt = parts.clock.now();
     this.#mode = options.mode;
+    this.#plain = options.mode === 'exclusive';
     for (const { lease } of heldKeys) lease.listen(this);
     if (options.maxHold !== Infinity) {
       this.#stopMaxHold = parts.clock.after(options.maxHold, () => this.#endByMaxHold(), true);
@@ -81,6 +85,11 @@ export class Hold implements Lock, LeaseListener, Listed {
 
   get released(): boolean {
     return this.#releasing !== undefined;
+  }
+
+  /** Whether the server may still have it for the sake of somebody who took it over. */
+  get isStandIn(): boolean {
+    return this.heldKeys.some(({ lease }) => isStandIn(lease));
   }
 
   get held(): boolean {
@@ -151,8 +160,11 @@ export class Hold implements Lock, LeaseListener, Listed {
       );
     }
     this.assertHeld();
-    for (const { claim } of this.heldKeys) {
+    this.#plain = false;
+    for (const { claim, lease } of this.heldKeys) {
       try {
+        // The server may not know yet that it came from another owner of this process.
+        await lease.renewing;
         const kept = await ask(clock, callTimeout, async () => family.downgrade?.(claim));
         if (!kept) this.lost('the server no longer has it');
       } catch (cause) {
@@ -226,13 +238,21 @@ export class Hold implements Lock, LeaseListener, Listed {
     return wasHeld && !gone;
   }
 
-  #letGo({ claim, lease }: HeldKey, keepMs: number): Promise<Released> {
-    lease.unlisten(this);
+  /** To the next in line in this process, or to the server. */
+  #letGo(held: HeldKey, keepMs: number): Promise<Released> {
+    held.lease.unlisten(this);
+    const handedOn = keepMs > 0 || !this.#plain ? undefined : this.parts.handOver.handOn(held);
+    return handedOn ? handedOn.then((released) => released ?? this.#giveBack(held, 0)) : this.#giveBack(held, keepMs);
+  }
+
+  #giveBack({ claim, lease }: HeldKey, keepMs: number): Promise<Released> {
     // Unconfirmed, it is tried again for as long as the server may keep the lease.
-    const longest = lease.longest > claim.ttl ? { ...claim, ttl: lease.longest } : claim;
+    const longest = forItsLongest(claim, lease);
     // A renewal on its way would otherwise arrive after the release.
     const quiet = this.parts.family.unhang(claim, lease);
-    return quiet ? quiet.then(() => withdraw(this.parts, longest, keepMs)) : withdraw(this.parts, longest, keepMs);
+    return quiet
+      ? quiet.then(() => withdraw(this.parts, longest, keepMs, unconfirmed(lease)))
+      : withdraw(this.parts, longest, keepMs, unconfirmed(lease));
   }
 
   /** The watch-dog stops, and the lock ends with its lease. */

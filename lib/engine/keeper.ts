@@ -41,10 +41,13 @@ export class Keeper {
   }
 
   keep(lease: Lease, renewed: boolean): void {
-    const kept = { lease, renewed, place: NOWHERE, due: undefined };
-    lease.kept = kept;
-    this.#kept.add(kept);
+    const kept = this.#keep(lease, renewed);
     if (this.#new.push(kept) === 1) process.nextTick(() => this.#admit());
+  }
+
+  /** Keeps a lease that the server has not heard of, and renews it at once. As `renewNow`. */
+  keepAndRenew(lease: Lease): Promise<boolean> {
+    return this.#renewAlone(this.#keep(lease, true));
   }
 
   /** Stops tending the lease. Returns the renewal that is on its way, if any: a release must not be overtaken by it. */
@@ -60,7 +63,10 @@ export class Keeper {
     lease.renewTo = ttl;
     lease.longest = Math.max(lease.longest, ttl);
     // A lock's share in a session is not tended by itself, but may be asked for.
-    const kept = lease.kept ?? { lease, renewed: false, place: NOWHERE, due: undefined };
+    return this.#renewAlone(lease.kept ?? { lease, renewed: false, place: NOWHERE, due: undefined });
+  }
+
+  async #renewAlone(kept: Kept): Promise<boolean> {
     let outcome: boolean | undefined;
     let failure: unknown;
     await this.#renew([kept], (held, error) => {
@@ -86,6 +92,13 @@ export class Keeper {
     this.#due.stop();
     for (const kept of this.#kept) this.#kept.remove(kept);
     this.#new = [];
+  }
+
+  #keep(lease: Lease, renewed: boolean): Kept {
+    const kept = { lease, renewed, place: NOWHERE, due: undefined };
+    lease.kept = kept;
+    this.#kept.add(kept);
+    return kept;
   }
 
   #admit(): void {

@@ -2,6 +2,7 @@ import type { Claim, Session } from '../backends/backend.js';
 import type { Clock } from './clock.js';
 import type { Kept } from './keeper.js';
 import { believedUntil } from './validity.js';
+import type { Succession } from './local-hand-over.js';
 
 /** What a lease is on the server: a claim's own (key family), or a session that many claims hang from. */
 export type Subject = { readonly claim: Claim } | { readonly session: Session };
@@ -24,19 +25,23 @@ export class Lease {
   /** The renewals in flight, awaited before the lease is let go. More than one when it is extended several times at once. */
   renewing: Promise<void> | undefined;
   renewals = 0;
+  /** How it came from another owner of this process, while the server may not know of that. */
+  succession: Succession | undefined;
+  /** The lease of whoever took the key over, while the server may not know of that. */
+  heir: Lease | undefined;
+  /** Others have been overtaken: they are next, and only the server can serve them. */
+  overtaking = false;
   /** The longest that the server was ever asked to keep it for, which it does though it was asked for less since. */
   longest: number;
 
   constructor(
     private readonly clock: Clock,
     readonly subject: Subject,
-    since: number,
-    /** What the server was last asked to keep it for. */
-    ttl: number,
+    validUntil: number,
     /** What renewals ask for, in milliseconds; longer than the first lease when the grant was pushed. */
     public renewTo: number,
   ) {
-    this.#validUntil = believedUntil(since, ttl);
+    this.#validUntil = validUntil;
     this.longest = renewTo;
   }
 

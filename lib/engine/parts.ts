@@ -7,6 +7,7 @@ import type { Family } from './family.js';
 import type { Acquisition } from './acquisition.js';
 import type { Hold } from './hold.js';
 import type { Keeper } from './keeper.js';
+import type { LocalHandOver } from './local-hand-over.js';
 import type { Turn } from './turn.js';
 import type { Undo } from './undo.js';
 
@@ -22,6 +23,7 @@ export interface EngineParts {
   readonly family: Family;
   readonly keeper: Keeper;
   readonly undo: Undo;
+  readonly handOver: LocalHandOver;
   /** When those who wait look for themselves. */
   readonly looks: DueList<Turn>;
   readonly prefix: string;

@@ -13,7 +13,7 @@ import { ask } from './call.js';
 import type { Clock } from './clock.js';
 import type { Family, FamilyOptions } from './family.js';
 import { Lease, type LeaseListener } from './lease.js';
-import { type NotYet, pushedAfter } from './validity.js';
+import { believedUntil, type NotYet, pushedAfter } from './validity.js';
 
 /** For so many renewals a session is kept that nothing hangs from: the next lock of its length nearly always comes sooner. */
 const IDLE_RENEWALS = 12;
@@ -268,7 +268,7 @@ export class SessionFamily implements Family {
     const session = await ask(clock, callTimeout, () => this.backend.open(ttl), {
       late: (session) => void session.end().catch(() => undefined),
     });
-    const lease = new Lease(clock, { session }, sentAt, session.ttl, session.ttl);
+    const lease = new Lease(clock, { session }, believedUntil(sentAt, session.ttl), session.ttl);
     const open: Open = { session, lease, ttl, hung: new Set(), idle: 0, auditing: false };
     this.#opens.set(session, open);
     lease.listen({
@@ -405,7 +405,7 @@ class Share extends Lease implements LeaseListener {
     private readonly whole: Lease,
     private readonly renewed: boolean,
   ) {
-    super(ownClock, { claim }, since, ttl, ttl);
+    super(ownClock, { claim }, believedUntil(since, ttl), ttl);
   }
 
   override get live(): boolean {

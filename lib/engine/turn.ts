@@ -1,6 +1,8 @@
 import type { Attempt, Busy, Claim, Grant, Waiter } from '../backends/backend.js';
 import { type Asker, ask, NoAnswerError } from './call.js';
 import type { Due } from './due.js';
+import type { Lease } from './lease.js';
+import type { Heir } from './local-hand-over.js';
 import { orWarn } from './or-warn.js';
 import type { EngineParts } from './parts.js';
 import type { NotYet } from './validity.js';
@@ -25,6 +27,8 @@ export type TurnOutcome =
       readonly since: number;
       readonly ttl: number;
     }
+  /** Ours, from another owner of this process. */
+  | { readonly outcome: 'taken over'; readonly fencingToken: bigint; readonly lease: Lease }
   | { readonly outcome: 'busy'; readonly holder: string | undefined }
   /** In use as another sort of lock. */
   | { readonly outcome: 'clash'; readonly limit: number }
@@ -44,8 +48,10 @@ export interface TurnListener {
  * The wait of one claim for one key: ask, stand in line, be pushed to or look again, until it is ours or time is up. It leaves
  * taking back what the server may hold to its caller.
  */
-export class Turn implements Waiter, Asker<Attempt>, Due {
+export class Turn implements Waiter, Asker<Attempt>, Due, Heir {
   due: Due['due'];
+  ahead: string | undefined;
+  #taken: TurnOutcome | undefined;
   #pushed: Grant | undefined;
   #look = false;
   #cancelled: { readonly reason: unknown } | undefined;
@@ -61,12 +67,16 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
   #notYet: NotYet;
   #lookAfter = 0;
 
-  /** @param deadline when to give up; in the past: ask once */
+  /**
+   * @param deadline when to give up; in the past: ask once
+   * @param renewed whether it is kept alive once it is ours: one that is not counts its lease from the server's word only
+   */
   constructor(
     private readonly parts: EngineParts,
-    private readonly claim: Claim,
+    readonly claim: Claim,
     private readonly deadline: number,
     private readonly listener: TurnListener,
+    private readonly renewed: boolean,
   ) {
     const now = parts.clock.now();
     this.#patient = deadline > now;
@@ -75,6 +85,15 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
 
   granted(grant: Grant): void {
     this.#pushed = grant;
+    this.#wake?.();
+  }
+
+  get waiting(): boolean {
+    return this.#wake !== undefined && !this.#pushed && !this.#look && !this.#cancelled;
+  }
+
+  takeOver(lease: Lease, fencingToken: bigint): void {
+    this.#taken = { outcome: 'taken over', lease, fencingToken };
     this.#wake?.();
   }
 
@@ -137,8 +156,8 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
   async wait(): Promise<TurnOutcome> {
     try {
       for (;;) {
-        const pushed = await this.#pause(this.#lookAfter, this.#notYet);
-        if (pushed) return pushed;
+        const given = await this.#pause(this.#lookAfter, this.#notYet);
+        if (given) return given;
         if (this.#cancelled) return { outcome: 'cancelled', reason: this.#cancelled.reason };
         if (this.parts.clock.now() >= this.deadline) return this.#last;
         const outcome = await this.ask();
@@ -147,6 +166,7 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
     } finally {
       // What it wakes from here on sleeps no more, and its failure must not take the place of a grant.
       orWarn('LockBackend', () => this.#unwatch?.());
+      this.parts.handOver.leave(this);
     }
   }
 
@@ -161,7 +181,8 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
     this.#lookAfter = this.#untilNextLook(answer, this.#asked++);
     if (!this.#patient) return this.#last;
     // A key let go before the watch stands wakes nobody; the next look comes all the same, and soon at first.
-    const { backend } = this.parts;
+    const { backend, handOver } = this.parts;
+    if (this.renewed && this.claim.mode === 'exclusive' && this.claim.limit === 1) handOver.stand(this, answer.ahead);
     if (!backend.traits.fifo) this.#unwatch ??= backend.watch?.(this.claim.key, () => this.look());
     return undefined;
   }
@@ -184,7 +205,7 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
     return milliseconds * (0.5 + this.parts.random() / 2);
   }
 
-  /** Waits until it is time to ask again. Resolves to the grant if it was pushed meanwhile. */
+  /** Waits until it is time to ask again. Resolves to the grant if it was pushed meanwhile, or came from within the process. */
   async #pause(milliseconds: number, notYet: NotYet): Promise<TurnOutcome | undefined> {
     const { clock } = this.parts;
     const next = clock.now() + milliseconds;
@@ -201,6 +222,7 @@ export class Turn implements Waiter, Asker<Attempt>, Due {
       }
       if (now >= until) return undefined;
       await this.#sleep(until - now);
+      if (this.#taken) return this.#taken;
     }
     return undefined;
   }

@@ -1,6 +1,8 @@
 import type { Claim } from '../backends/backend.js';
 import { ask } from './call.js';
 import type { Clock } from './clock.js';
+import type { Family } from './family.js';
+import type { Lease } from './lease.js';
 import type { EngineParts } from './parts.js';
 
 /** How soon, and how slowly at most, an unconfirmed release is tried again, in milliseconds. */
@@ -106,15 +108,18 @@ export class Undo {
 /**
  * Takes back whatever the server may have for the claim, a hold or a place in line. With `keepMs` the server keeps the key
  * closed for that long.
+ * @param before those it took the key over from inside of this process, where the server may not know of that
  */
 export function withdraw(
   { undo, family, emit, backendName, prefix }: EngineParts,
   claim: Claim,
   keepMs = 0,
+  before: readonly Claim[] = [],
 ): Promise<Released> {
+  const all = [...before, claim];
   return undo.release(
-    () => family.release(claim, keepMs),
-    claim.ttl + keepMs + PLACE_FORGOTTEN_MS,
+    () => (before.length === 0 ? family.release(claim, keepMs) : releaseInTurn(family, all, keepMs)),
+    Math.max(...all.map(({ ttl }) => ttl)) + keepMs + PLACE_FORGOTTEN_MS,
     (error) =>
       emit(() => ({
         type: 'release-unknown',
@@ -127,12 +132,23 @@ export function withdraw(
 }
 
 /** As `withdraw`, but a silent server is not waited for: who gave up wants out. Only closing goes on waiting. */
-export function withdrawSoon(parts: EngineParts, claim: Claim): Promise<Released> {
-  const withdrawn = withdraw(parts, claim);
+export function withdrawSoon(parts: EngineParts, claim: Claim, before?: readonly Claim[]): Promise<Released> {
+  const withdrawn = withdraw(parts, claim, 0, before);
   return ask(parts.clock, WITHDRAWAL_MS, () => withdrawn).catch(() => {
     parts.undo.expect(withdrawn);
     return 'unknown';
   });
 }
+
+/** The earliest first: once it is known to hold nothing, nothing that is still on its way can take the key over from it. */
+async function releaseInTurn(family: Family, claims: readonly Claim[], keepMs: number): Promise<boolean> {
+  let held = false;
+  for (const claim of claims) held = (await family.release(claim, keepMs)) || held;
+  return held;
+}
+
+/** The claim of this lease, for as long as the server may keep it. */
+export const forItsLongest = (claim: Claim, { longest }: Lease): Claim =>
+  longest > claim.ttl ? { ...claim, ttl: longest } : claim;
 
 const noop = (): void => undefined;

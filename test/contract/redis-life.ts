@@ -1,8 +1,9 @@
+import { TAKES_OVER } from '../../lib/backends/redis/protocol/index.js';
 import { Dice } from '../simulation/dice.js';
 import type { PinnedRedis, Stored } from './redis-pinned.js';
 
 export interface Call {
-  readonly verb: 'attempt' | 'release' | 'renew' | 'downgrade' | 'force' | 'attemptAll';
+  readonly verb: 'attempt' | 'release' | 'renew' | 'takeOver' | 'downgrade' | 'force' | 'attemptAll';
   readonly args: readonly string[];
 }
 
@@ -63,9 +64,10 @@ export class Life {
     const { dice } = this;
     const verb = dice.weighted({
       ...{ attempt: 30, askAgain: 10, release: 30, leave: 5, renew: 8 },
-      ...{ downgrade: 2, force: 1, attemptAll: 2 },
+      ...{ takeOver: 10, downgrade: 2, force: 1, attemptAll: 2 },
     });
     if (verb === 'force') return { verb, args: [] };
+    if (verb === 'takeOver' && fields['o'] !== undefined) return this.#takeOver(fields['o'], fields['t'] ?? '0', line);
     if (verb === 'attempt' || this.#claims.length === 0) return attemptOf(this.#claim());
     if (verb === 'attemptAll') {
       const { owner, kind, ttl } = this.#claim();
@@ -83,11 +85,22 @@ export class Life {
   }
 
   /** What may go together with others. */
-  nextTogether(stored: Stored): Call & { readonly verb: 'attempt' | 'release' } {
+  nextTogether(stored: Stored): Call & { readonly verb: 'attempt' | 'release' | 'takeOver' } {
     for (;;) {
       const { verb, args } = this.next(stored);
-      if (verb === 'attempt' || verb === 'release') return { verb, args };
+      if (verb === 'attempt' || verb === 'release' || verb === 'takeOver') return { verb, args };
     }
+  }
+
+  /** Somebody of the holder's instance, who waits or not, with or without others in between. */
+  #takeOver(holder: string, token: string, line: readonly string[]): Call {
+    const { dice } = this;
+    const inside = (owner: string): boolean => owner.startsWith(holder.slice(0, holder.lastIndexOf(':') + 1));
+    const waiting = line.filter((owner, index) => index % 2 === 0 && inside(owner));
+    const heir = waiting.length > 0 && dice.chance(0.9) ? dice.pick(waiting) : this.#claim().owner;
+    const between = waiting.slice(0, waiting.indexOf(heir)).filter(() => dice.chance(0.8));
+    const from = dice.chance(0.9) ? [holder, ...between] : between;
+    return takeOverOf(heir, dice.pick([100, 5_000, 60_000]), BigInt(token) + BigInt(from.length), from);
   }
 
   #claim(): Claim {
@@ -108,4 +121,9 @@ export class Life {
 export const attemptOf = ({ owner, kind, ttl, claimTtl, joins }: Claim): Call => ({
   verb: 'attempt',
   args: [owner, `${ttl}`, `${kind} ${claimTtl} ${joins ? 1 : 0}`],
+});
+
+export const takeOverOf = (owner: string, ttl: number, token: bigint, from: readonly string[]): Call => ({
+  verb: 'takeOver',
+  args: [owner, `${ttl}`, `${TAKES_OVER} ${token} ${from.map((one) => one.slice(one.lastIndexOf(':') + 1)).join(' ')} `],
 });

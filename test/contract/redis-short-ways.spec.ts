@@ -4,7 +4,7 @@ import { clusterProtocol, protocol, RELEASES } from '../../lib/backends/redis/pr
 import { RELEASE } from '../../lib/backends/redis/protocol/release.js';
 import { lua, type Script, script } from '../../lib/backends/redis/protocol/script.js';
 import { CLOCK, PUSH, STATE } from '../../lib/backends/redis/protocol/state.js';
-import { attemptOf, type Call, type Claim, Life, World } from './redis-life.js';
+import { attemptOf, type Call, type Claim, Life, takeOverOf, World } from './redis-life.js';
 import { PinnedRedis, pinned, type Question, type Result, type Stored } from './redis-pinned.js';
 
 /** Where the whole scripts have their arguments when they are called alone, and nothing was read before. */
@@ -14,7 +14,7 @@ local k, a, read = 1, 0, nil
 
 /** The scripts as they are, the same without their short ways, and what a slot on its way to another node is asked with. */
 function ways(counterTtl: number) {
-  const { attempt, attemptAll, release, renew, downgrade, force, together } = protocol(counterTtl);
+  const { attempt, attemptAll, release, renew, takeOver, downgrade, force, together } = protocol(counterTtl);
   const narrow = clusterProtocol(counterTtl);
   const keep = lua`local KEEP = ${counterTtl}`;
   const whole = (verb: string): Script => pinned(script(keep, ALONE, CLOCK, PUSH, STATE, verb));
@@ -24,11 +24,12 @@ function ways(counterTtl: number) {
       attempt: pinned(attempt),
       release: pinned(release),
       renew: pinned(renew),
+      takeOver: pinned(takeOver),
       attemptAll: pinned(attemptAll),
       downgrade: pinned(downgrade),
       force: pinned(force),
     },
-    whole: { attempt: whole(ATTEMPT), release: whole(RELEASE), renew: pinned(renew) },
+    whole: { attempt: whole(ATTEMPT), release: whole(RELEASE), renew: pinned(renew), takeOver: pinned(takeOver) },
     narrow: { attempt: narrowed(narrow.attempt), release: narrowed(narrow.release), renew: narrowed(narrow.renew) },
     together: pinned(together),
   };
@@ -40,7 +41,7 @@ const BROKEN = 'broken';
 
 type Ways = ReturnType<typeof ways>;
 
-const isShort = (verb: Call['verb']): verb is keyof Ways['whole'] =>
+const isShort = (verb: Call['verb']): verb is keyof Ways['narrow'] =>
   verb === 'attempt' || verb === 'release' || verb === 'renew';
 
 const question = (script: Script, of: string, { verb, args }: Call): Question =>
@@ -134,7 +135,27 @@ describe('the short ways through the scripts on Redis', () => {
     expect(closed!.stored.ends).toEqual({ lock: redis.now + 60_000, line: -2, shared: redis.now + 60_000 });
     await later(59_000);
     const [busy] = await ask(0, attemptOf(claim('pod-a:2')));
-    expect(busy!.answer).toEqual([0, 1_001, redis.us, 'pod-a:1~']);
+    expect(busy!.answer).toEqual([0, 1_001, redis.us, 'pod-a:1~', 'pod-a:1~']);
+  });
+
+  it('a lock that goes from hand to hand in a process keeps the life of its counter, and of the line only what is not its', async () => {
+    const claims = ['pod-a:1', 'pod-a:2', 'pod-a:3', 'pod-b:4'].map((owner) => attemptOf(claim(owner)));
+    await ask(1_000, ...claims);
+    await later(4_000);
+    const [lost] = await ask(1_000, takeOverOf('pod-a:3', 5_000, 7n, ['pod-a:1', 'pod-a:2']));
+    expect(lost).toMatchObject({ answer: 1, stored: { fields: { o: 'pod-a:3', e: String(redis.now + 5_000) } } });
+    expect(lost!.stored.line).toEqual(['pod-b:4', expect.any(String)]);
+    expect(Object.keys(lost!.stored.fields).filter((field) => field.startsWith('w:'))).toEqual(['w:pod-b:4']);
+    expect(lost!.stored.ends.lock).toBeGreaterThanOrEqual(redis.now + 6_000);
+  });
+
+  it.each([
+    ['one whose number ends like that of the holder', 'pod-a:12', ['pod-a:2']],
+    ['one of another instance', 'pod-b:2', ['pod-b:1']],
+    ['one whose instance begins like that of the holder', 'pod-a:1:2', ['pod-a:1:1']],
+  ])('nobody takes a lock over from %s', async (_, owner, from) => {
+    const [held, refused] = await ask(600_000, attemptOf(claim('pod-a:1')), takeOverOf(owner, 5_000, 7n, from));
+    expect(refused).toMatchObject({ answer: 0, stored: held!.stored });
   });
 
   it('a line that begins anew has an end, as the one before it had', async () => {

@@ -29,7 +29,7 @@ function keeperOf(renew: KeeperOptions['renew'], options: Partial<KeeperOptions>
     ownerOf: (lease: Lease) => owners.get(lease),
     kept(owner = 'owner', { renewed = true, ttl = TTL } = {}) {
       const claim = { key: owner, owner, mode: 'exclusive', limit: 1, ttl, claimTtl: ttl } as const;
-      const lease = new Lease(clock, { claim }, clock.now(), ttl, ttl);
+      const lease = new Lease(clock, { claim }, believedUntil(clock.now(), ttl), ttl);
       owners.set(lease, owner);
       const lost = vi.fn<(reason: string) => void>();
       const renewalFailed = vi.fn<(error: unknown, remainingMs: number) => void>();
@@ -182,7 +182,7 @@ describe('the keeper', () => {
       renew: (leases) => new Promise((resolve) => void clock.after(1_500, () => resolve(leases.map(() => true)))),
     });
     const claim = { key: 'k', owner: 'o', mode: 'exclusive', limit: 1, ttl: TTL, claimTtl: TTL } as const;
-    const lease = new Lease(clock, { claim }, 0, TTL, TTL);
+    const lease = new Lease(clock, { claim }, believedUntil(0, TTL), TTL);
     keeper.keep(lease, true);
     await clock.advance(TTL / 3 + 1_600);
     const sentAt = lease.validUntil - believedUntil(0, TTL);

@@ -62,12 +62,12 @@ export class Beliefs {
    * The server still has what is held, wherever somebody would have been told by now that it does not: loss is told before the
    * lease ends. Called now and then, for it costs more.
    */
-  checkServer(holdersOf: (key: string) => ReadonlySet<bigint | undefined>): void {
+  checkServer(): void {
     for (const belief of this.#beliefs) {
       const { lock, process, told } = belief;
       if (told || !process.clock.upToDate) continue;
       for (const [key, token] of lock.fencingTokens) {
-        if (this.table.wasForced(key, token) || holdersOf(key).has(token)) continue;
+        if (this.table.wasForced(key, token) || this.table.has(key, process.engine.instance, token)) continue;
         this.report(`${name(belief)} has ended on the server, and nobody was told`);
       }
     }

@@ -164,9 +164,7 @@ class Run implements Stage {
 
   #lookAround(): void {
     this.#sessions.sweep();
-    this.beliefs.checkServer(
-      (key) => new Set(this.#table.inspect(key).holders.map(({ fencingToken }) => fencingToken)),
-    );
+    this.beliefs.checkServer();
     for (const { process, name, since, stoodStillBefore, within } of this.#calls) {
       if (!process.clock.alive) continue;
       const waited = this.#world.now() - since - (process.stoodStill - stoodStillBefore);

@@ -1,4 +1,13 @@
-import type { Attempt, Busy, Claim, Clash, Grant, Waiter } from '../../lib/backends/backend.js';
+import {
+  type Attempt,
+  type Busy,
+  type Claim,
+  type Clash,
+  type Grant,
+  MOST_UNCONFIRMED,
+  type TakenOver,
+  type Waiter,
+} from '../../lib/backends/backend.js';
 import { LockTable } from '../../lib/backends/memory/lock-table.js';
 
 /** As long as a place in line is kept for a silent waiter. */
@@ -26,7 +35,7 @@ export class WitnessedTable extends LockTable {
   readonly #holders = new Map<string, Map<string, bigint>>();
   readonly #lastTokens = new Map<string, bigint>();
   /** Whoever lost a key by force: it may believe in it until it is told or asks. */
-  readonly #forced = new Map<string, number>();
+  readonly #forced = new Map<string, bigint[]>();
   #arrivals = 0;
   #made: Made[] = [];
 
@@ -80,12 +89,30 @@ export class WitnessedTable extends LockTable {
     return held;
   }
 
+  override takeOver(claim: Claim, from: readonly string[], fencingToken: bigint): TakenOver {
+    const { key, owner } = claim;
+    const answer = super.takeOver(claim, from, fencingToken);
+    this.#note(`take over from ${from.length}`, claim, `${answer} #${fencingToken}`);
+    const [line, holders] = [mapIn(this.#lines, key), mapIn(this.#holders, key)];
+    for (const before of from) {
+      line.delete(before);
+      holders.delete(before);
+    }
+    // By a forced release the server itself may have served it before it heard of this.
+    const isNew = answer !== 'gone' && (holders.get(owner) ?? -1n) < fencingToken;
+    // Whoever it has overtaken is served next.
+    if (!isNew || answer === 'overtaking') line.delete(owner);
+    if (isNew) this.#granted(claim, { granted: true, fencingToken });
+    this.#judge();
+    return answer;
+  }
+
   override forceRelease(key: string): readonly string[] {
     const holders = this.#holders.get(key);
     const victims = super.forceRelease(key);
     for (const owner of victims) {
       const token = holders?.get(owner);
-      if (token !== undefined) this.#forced.set(nameOf(key, token), this.time());
+      if (token !== undefined) this.#forced.set(key, [...(this.#forced.get(key) ?? []), token]);
     }
     this.#judge();
     if (victims.length > 0) for (const tell of this.freed) tell(key);
@@ -98,7 +125,19 @@ export class WitnessedTable extends LockTable {
   }
 
   wasForced(key: string, token: bigint | undefined): boolean {
-    return token !== undefined && this.#forced.has(nameOf(key, token));
+    return token !== undefined && (this.#forced.get(key) ?? []).some((forced) => comesFrom(forced, token));
+  }
+
+  /** Whether the server has somebody as the holder whom this token can come from: itself, or the owner before it in its process. */
+  has(key: string, instance: string, token: bigint | undefined): boolean {
+    return this.inspect(key).holders.some(
+      ({ owner, fencingToken }) =>
+        fencingToken === token ||
+        (instanceOf(owner) === instance &&
+          token !== undefined &&
+          fencingToken !== undefined &&
+          comesFrom(fencingToken, token)),
+    );
   }
 
   #overheard(claim: Claim, waiter: Waiter): Waiter {
@@ -157,7 +196,11 @@ export class WitnessedTable extends LockTable {
   }
 }
 
-const nameOf = (key: string, token: bigint): string => `${key} #${token}`;
+const instanceOf = (owner: string): string => owner.slice(0, owner.lastIndexOf(':'));
+
+/** The server steps further than that: what lies between is what a process gives out by itself. */
+const comesFrom = (server: bigint, token: bigint): boolean =>
+  token >= server && token - server <= BigInt(MOST_UNCONFIRMED);
 
 function mapIn<K, T>(maps: Map<string, Map<K, T>>, key: string): Map<K, T> {
   let map = maps.get(key);

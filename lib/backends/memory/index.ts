@@ -31,6 +31,7 @@ export function memoryOn(table: LockTable): KeyBackend {
     renew: async (claims) => table.renew(claims),
     release: async (claim, keepMs) => table.release(claim, keepMs),
     downgrade: async (claim) => table.downgrade(claim),
+    takeOver: async (claim, from, fencingToken) => table.takeOver(claim, from, fencingToken),
     inspect: async (key) => table.inspect(key),
     forceRelease: async (key) => table.forceRelease(key).length > 0,
     onLost(listener) {

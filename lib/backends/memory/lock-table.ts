@@ -1,4 +1,14 @@
-import type { Attempt, Busy, Claim, Clash, Grant, KeyState, Waiter } from '../backend.js';
+import {
+  type Attempt,
+  type Busy,
+  type Claim,
+  type Clash,
+  type Grant,
+  type KeyState,
+  MOST_UNCONFIRMED,
+  type TakenOver,
+  type Waiter,
+} from '../backend.js';
 
 interface Place {
   readonly claim: Claim;
@@ -25,6 +35,7 @@ interface Entry {
 const WAITER_SILENCE_MS = 15_000;
 /** How soon a waiter is to look again, whatever happens: the bound on what a lost push costs. */
 const LOOK_MS = 1_000;
+const TOKEN_STEP = BigInt(MOST_UNCONFIRMED + 1);
 
 /**
  * What a lock server knows and does, in one process and without a network: the reference for the others. Time is handed in.
@@ -56,7 +67,7 @@ export class LockTable {
       // Asked again, the place in line stays what it was.
       entry.line.set(claim.owner, { claim: place?.claim ?? claim, waiter, deadline });
       const grant = this.#serve(entry, claim);
-      return grant ?? this.#busy(entry);
+      return grant ?? { ...this.#busy(entry), ...aheadOf(claim.owner, entry) };
     }
     this.#serve(entry);
     return entry.line.size === 0 && isOpen(entry, claim)
@@ -122,6 +133,26 @@ export class LockTable {
     return true;
   }
 
+  takeOver(claim: Claim, from: readonly string[], fencingToken: bigint): TakenOver {
+    const entry = this.#entry(claim.key);
+    const theirs = [...from, claim.owner];
+    const [first] = entry.line.keys();
+    for (const owner of theirs) entry.line.delete(owner);
+    const before = theirs.map((owner) => entry.holds.get(owner)).find((hold) => hold && !hold.closed);
+    if (!before || before.claim.mode !== 'exclusive' || before.claim.limit > 1) {
+      this.#serve(entry);
+      return this.#tidied(claim.key, 'gone');
+    }
+    const token = before.token > fencingToken ? before.token : fencingToken;
+    if (token > this.#lastToken) this.#lastToken = token;
+    entry.holds.delete(before.claim.owner);
+    entry.holds.set(claim.owner, {
+      ...{ claim, token, closed: false },
+      ends: Math.max(before.ends, this.now() + claim.ttl),
+    });
+    return first === undefined || theirs.includes(first) ? 'held' : 'overtaking';
+  }
+
   /** The owners that lost the key. */
   forceRelease(key: string): readonly string[] {
     const entry = this.#entry(key);
@@ -172,7 +203,7 @@ export class LockTable {
   }
 
   #take(entry: Entry, claim: Claim, ttl: number): Grant {
-    this.#lastToken += 1n;
+    this.#lastToken += TOKEN_STEP;
     const hold: Hold = { claim, token: this.#lastToken, ends: this.now() + ttl, closed: false };
     entry.holds.set(claim.owner, hold);
     return this.#granted(hold);
@@ -208,6 +239,16 @@ function isOpen({ holds }: Entry, claim: Claim): boolean {
   if (claim.mode === 'exclusive') return holds.size === 0;
   for (const { claim: held } of holds.values()) if (held.mode === 'exclusive') return false;
   return true;
+}
+
+/** Who stands directly ahead in line, or holds the key. */
+function aheadOf(waiting: string, { line, holds }: Entry): Pick<Busy, 'ahead'> {
+  let [ahead] = holds.keys();
+  for (const owner of line.keys()) {
+    if (owner === waiting) break;
+    ahead = owner;
+  }
+  return ahead === undefined ? {} : { ahead };
 }
 
 /** The limit that the key is used with, if it is another than the claim's. */

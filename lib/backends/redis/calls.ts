@@ -13,7 +13,7 @@ interface Call {
 const TOGETHER = 16;
 
 /**
- * Attempts and releases on their way to one server. One that comes while nothing is on its way goes at once. While the server is
+ * Attempts, releases and takeovers on their way to one server. One that comes while nothing is on its way goes at once. While the server is
  * at work anyway, whatever one turn of the event loop asks for goes together: a script for many costs both sides far less than
  * many scripts.
  */
@@ -24,7 +24,7 @@ export class Calls {
   /** @param apart each goes by itself and at once */
   constructor(
     private readonly run: Run,
-    private readonly protocol: Pick<Protocol, 'attempt' | 'release' | 'together'>,
+    private readonly protocol: Pick<Protocol, 'attempt' | 'release' | 'takeOver' | 'together'>,
     private readonly apart: boolean,
   ) {}
 
@@ -36,6 +36,11 @@ export class Calls {
   /** The answer of RELEASE to these arguments. */
   release(keys: readonly string[], args: readonly string[]): Promise<unknown> {
     return this.#ask(this.protocol.release, keys, args);
+  }
+
+  /** The answer of a takeover to these arguments. */
+  takeOver(keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    return this.#ask(this.protocol.takeOver, keys, args);
   }
 
   #ask(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {

@@ -1,9 +1,21 @@
-import type { Attempt, Busy, Claim, Clash, Grant, Holder, KeyBackend, KeyState, Traits, Waiter } from '../backend.js';
+import type {
+  Attempt,
+  Busy,
+  Claim,
+  Clash,
+  Grant,
+  Holder,
+  KeyBackend,
+  KeyState,
+  TakenOver,
+  Traits,
+  Waiter,
+} from '../backend.js';
 import { Calls } from './calls.js';
 import { Inbox, instanceOf } from './inbox.js';
 import { hashTag, keysOf } from './keys.js';
 import { isTryAgain, type RedisLink, type Replicas, type Run, strangeAnswer } from './link.js';
-import { clusterProtocol, INBOX, type Protocol, protocol, type Script } from './protocol/index.js';
+import { clusterProtocol, INBOX, type Protocol, protocol, type Script, TAKES_OVER } from './protocol/index.js';
 import { tagOf } from './slots.js';
 
 export const redisTraits = {
@@ -27,6 +39,8 @@ export class RedisBackend implements KeyBackend {
   readonly #take: Run;
   readonly #attempts: Calls;
   readonly #releases: Calls;
+  /** Not where replicas have to have a lock before it counts: they would have to be waited for here as well. */
+  readonly takeOver?: NonNullable<KeyBackend['takeOver']>;
   /** Where a key lives, in a cluster: renewals are asked of each node by itself. */
   readonly nodeOf?: (key: string) => string | undefined;
 
@@ -47,6 +61,7 @@ export class RedisBackend implements KeyBackend {
     const apart = link.slotOf !== undefined;
     this.#releases = new Calls(link.run, this.#protocol, apart);
     this.#attempts = replicas ? new Calls(this.#take, this.#protocol, true) : this.#releases;
+    if (!replicas) this.takeOver = (claim, from, token) => this.#takeOver(claim, from, token);
     const { nodeOf } = link;
     if (nodeOf) this.nodeOf = (key) => nodeOf(hashTag(key));
   }
@@ -153,6 +168,14 @@ export class RedisBackend implements KeyBackend {
     return this.#released(await this.#serving(key, this.#protocol.downgrade, owner));
   }
 
+  async #takeOver({ key, owner, ttl }: Claim, from: readonly string[], fencingToken: bigint): Promise<TakenOver> {
+    this.#inbox.forget(owner);
+    const numbers = from.map((owner) => owner.slice(owner.lastIndexOf(':') + 1));
+    const what = `${TAKES_OVER} ${fencingToken} ${numbers.join(' ')} `;
+    const answer = Number(await this.#releases.takeOver(keysOf(key), [owner, whole(ttl), what]));
+    return answer === 1 ? 'held' : answer === 2 ? 'overtaking' : 'gone';
+  }
+
   async forceRelease(key: string): Promise<boolean> {
     const victims = await this.#serving(key, this.#protocol.force);
     if (!Array.isArray(victims)) throw strangeAnswer(victims);
@@ -203,7 +226,7 @@ export class RedisBackend implements KeyBackend {
     const outcome = outcomeOf(answer);
     if (outcome.granted || 'limit' in outcome) this.#inbox.forget(owner);
     else this.#inbox.answered(owner);
-    if (!('limit' in outcome)) this.#deliver(answer, outcome.granted ? 3 : 4, toStamp(answer[2]));
+    if (!('limit' in outcome)) this.#deliver(answer, outcome.granted ? 3 : 5, toStamp(answer[2]));
     return outcome;
   }
 
@@ -273,11 +296,15 @@ export class RedisBackend implements KeyBackend {
 }
 
 function outcomeOf(answer: readonly unknown[]): Attempt {
-  const [status, first, at, holder] = answer;
+  const [status, first, at, holder, ahead] = answer;
   if (Number(status) === 1) return { granted: true, fencingToken: toToken(first), at: toStamp(at) };
   if (Number(status) === -1) return { granted: false, limit: Number(first) };
   const busy = { granted: false, retryAfterMs: Number(first), at: toStamp(at) } as const;
-  return typeof holder === 'string' && holder ? { ...busy, holder } : busy;
+  return {
+    ...busy,
+    ...(typeof holder === 'string' && holder && { holder }),
+    ...(typeof ahead === 'string' && ahead && { ahead }),
+  };
 }
 
 const letter = (claim: Claim): 'x' | 's' | 'p' => (claim.limit > 1 ? 'p' : claim.mode === 'shared' ? 's' : 'x');

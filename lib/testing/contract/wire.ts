@@ -7,6 +7,7 @@ const QUESTIONS = [
   'renew',
   'release',
   'downgrade',
+  'takeOver',
   'inspect',
   'forceRelease',
   'open',

@@ -1,5 +1,5 @@
 import { lua } from './script.js';
-import { FAR_LOOK_MS, LINE_MS, LONGER, NEAR_LOOK_MS, WAITER_SILENCE_MS } from './state.js';
+import { FAR_LOOK_MS, LINE_MS, LONGER, NEAR_LOOK_MS, TOKEN_STEP, WAITER_SILENCE_MS } from './state.js';
 
 /**
  * The same as what follows it comes to for a plain lock that nobody else uses, in three calls and without the rest of the
@@ -11,7 +11,7 @@ export const attemptFree = (clock: string) => lua`
 local read = redis.call('HMGET', KEYS[k], 't', 'o', 'e', 'n', 'r', 's', 'g')
 if not (read[2] or read[4] or read[5] or read[6]) and string.byte(ARGV[a + 3]) == 120 then
   ${clock}
-  local token, ends = math.max((tonumber(read[1]) or 0) + 1, us), us / 1000 + ARGV[a + 2]
+  local token, ends = math.max((tonumber(read[1]) or 0) + ${TOKEN_STEP}, us), us / 1000 + ARGV[a + 2]
   redis.call('HSET', KEYS[k], 't', string.format('%d', token), 'o', ARGV[a + 1], 'e', string.format('%d', ends))
   if (tonumber(read[7]) or 0) < ends + KEEP then
     redis.call('HSET', KEYS[k], 'g', string.format('%d', ends + KEEP * ${1 + LONGER}))
@@ -32,18 +32,20 @@ if read[2] and read[2] ~= ARGV[a + 1] and not (read[4] or read[5]) then
   if claim and tonumber(read[3]) > now and lasting and redis.call('ZADD', KEYS[k + 1], 'NX', arrival, ARGV[a + 1]) == 1 then
     local deadline = string.format('%d', now + ${WAITER_SILENCE_MS})
     redis.call('HSET', KEYS[k], 's', arrival, 'w:' .. ARGV[a + 1], 'x ' .. claim .. ' ' .. deadline)
-    local rank = redis.call('ZRANK', KEYS[k + 1], ARGV[a + 1])
+    -- The newest is the last.
+    local rank = redis.call('ZCARD', KEYS[k + 1]) - 1
+    local ahead = rank > 0 and redis.call('ZRANGE', KEYS[k + 1], -2, -2)[1] or read[2]
     -- The line's key went with the last one that was in it.
     if rank == 0 then redis.call('PEXPIRE', KEYS[k + 1], ${LINE_MS}) end
     local look = (rank == 0 or rank > 3) and ${FAR_LOOK_MS} or ${NEAR_LOOK_MS}
-    return { 0, math.min(look, read[3] - now + 1), us, read[2] }
+    return { 0, math.min(look, read[3] - now + 1), us, read[2], ahead }
   end
 end
 `;
 
 /**
  * ARGV: owner, ttl, "<mode: x, s, p> <limit> <claim ms> <join the line: 0, 1>"
- * Answer: a token, or {1, token, server µs, mine…} granted; {0, look again in ms, server µs, a holder, mine…} busy;
+ * Answer: a token, or {1, token, server µs, mine…} granted; {0, look again in ms, server µs, a holder, who is directly ahead, mine…} busy;
  * {-1, limit in force} a clash of kinds
  */
 export const ATTEMPT = lua`
@@ -84,7 +86,9 @@ local look, holder = remaining(L)
 if L.till then look = L.till - now + 1 end
 local rank = join and redis.call('ZRANK', L.line, me)
 look = math.min(look, rank and (rank == 0 or rank > 3) and ${FAR_LOOK_MS} or ${NEAR_LOOK_MS})
-return reply(0, look, us, holder)
+local ahead = ''
+if rank then ahead = rank > 0 and redis.call('ZRANGE', L.line, rank - 1, rank - 1)[1] or holder end
+return reply(0, look, us, holder, ahead)
 `;
 
 /**
@@ -106,7 +110,7 @@ for i = 1, #KEYS / 3 do
       return { 0, look, us, holder }
     end
   end
-  highest = math.max(highest, L.last + 1)
+  highest = math.max(highest, L.last + ${TOKEN_STEP})
   all[i] = L
 end
 local answer = { 1, us }

@@ -8,22 +8,24 @@ import { DOWNGRADE, FORCE, RELEASE, RELEASE_QUIET, releaseTo } from './release.j
 import { CONFIRM, RENEW, RENEW_ALONE } from './renew.js';
 import { lua, type Script, script } from './script.js';
 import { CLOCK, PUSH, PUSH_IN_SLOT, STATE, TIME } from './state.js';
+import { takeOver } from './take-over.js';
 import { TOGETHER } from './together.js';
 
 export { KEYS_OF_A_LOCK, type Script } from './script.js';
 export { INBOX, WAITER_SILENCE_MS } from './state.js';
-export { RELEASES } from './together.js';
+export { RELEASES, TAKES_OVER } from './together.js';
 
 export interface Protocol {
   readonly attempt: Script;
   readonly attemptAll: Script;
   readonly release: Script;
   readonly renew: Script;
+  readonly takeOver: Script;
   readonly downgrade: Script;
   readonly force: Script;
   readonly inspect: Script;
   readonly confirm: Script;
-  /** Attempts and releases of several locks. Not in a cluster, where they would have to share a slot. */
+  /** Attempts, releases and takeovers of several locks. Not in a cluster, where they would have to share a slot. */
   readonly together: Script;
 }
 
@@ -65,6 +67,7 @@ function assemble(counterTtl: number, push: string): Protocol {
     attemptAll: script(keep, state, ATTEMPT_ALL),
     release: script(keep, ALONE, RELEASE_QUIET, push, releaseTo(TIME), CLOCK, STATE, RELEASE),
     renew: script(keep, CLOCK, RENEW),
+    takeOver: script(keep, ALONE, takeOver(TIME)),
     downgrade: script(keep, state, DOWNGRADE),
     force: script(keep, state, FORCE),
     inspect: script(CLOCK, INSPECT),

@@ -1,4 +1,5 @@
 import { lua } from './script.js';
+import { TOKEN_STEP } from './state.js';
 
 /**
  * What a release comes to where nobody waits, nothing is kept closed, and the counter stays. That it was held is also said of a lease that
@@ -25,7 +26,7 @@ if read[2] == ARGV[a + 1] and read[6] and not (read[4] or read[5]) and (ARGV[a +
     ${clock}
     local ends = us / 1000 + claim
     if tonumber(deadline) > us / 1000 and (tonumber(read[7]) or 0) >= ends + KEEP then
-      local to, token = string.match(head, '^(.*):'), string.format('%d', math.max(read[1] + 1, us))
+      local to, token = string.match(head, '^(.*):'), string.format('%d', math.max(read[1] + ${TOKEN_STEP}, us))
       local own = to == string.match(ARGV[a + 1], '^(.*):')
       if own or push(to, 'g ' .. head .. ' ' .. token .. ' ' .. string.format('%d', us)) > 0 then
         redis.call('ZREM', KEYS[k + 1], head)

@@ -1,3 +1,4 @@
+import { MOST_UNCONFIRMED } from '../../backend.js';
 import { lua } from './script.js';
 
 /**
@@ -31,6 +32,8 @@ const STAND_BACK_MS = 250;
  * to live, which would double what goes to replicas and into the log.
  */
 export const LONGER = 0.25;
+/** How far the next token is from the last: further than a process counts by itself. */
+export const TOKEN_STEP = MOST_UNCONFIRMED + 1;
 /** Pushed grants of an instance go to this channel and its id. */
 export const INBOX = 'lock-inbox:';
 
@@ -167,7 +170,7 @@ end
 
 -- Makes the owner a holder. The token grows also over a lost counter or another server, as long as their clocks do.
 local function take(L, owner, mode, ttl, token)
-  L.last = token or math.max(L.last + 1, us)
+  L.last = token or math.max(L.last + ${TOKEN_STEP}, us)
   if mode == 'x' then
     L.owner, L.ends, L.stored = owner, now + ttl, true
     redis.call('HSET', L.k, 't', whole(L.last), 'o', owner, 'e', whole(L.ends))
@@ -243,7 +246,7 @@ local function serve(L, me, myTtl, newcomer)
       mine[#mine + 1] = head
       mine[#mine + 1] = take(L, head, mode, claim)
     else
-      local next = math.max(L.last + 1, us)
+      local next = math.max(L.last + ${TOKEN_STEP}, us)
       if push(instance(head), 'g ' .. head .. ' ' .. whole(next) .. ' ' .. whole(us)) > 0 then
         forget(L, head)
         take(L, head, mode, claim, next)

@@ -1,14 +1,18 @@
 import { ATTEMPT, attemptBehind, attemptFree } from './attempt.js';
 import { RELEASE, RELEASE_QUIET, releaseTo } from './release.js';
 import { lua } from './script.js';
+import { takeOver } from './take-over.js';
 
 /** Instead of an attempt's third argument: a release. */
 export const RELEASES = 'r';
 
+/** What the third argument of a takeover begins with. */
+export const TAKES_OVER = '>';
+
 /**
- * Attempts and releases of several locks, one after another, as if each had come alone: what defining the functions and calling
+ * Attempts, releases and takeovers of several locks, one after another, as if each had come alone: what defining the functions and calling
  * the script costs is paid once.
- * KEYS: three for each. ARGV: three for each, those of ATTEMPT, or those of RELEASE and `RELEASES`
+ * KEYS: three for each. ARGV: three for each, those of ATTEMPT, those of a takeover, or those of RELEASE and `RELEASES`
  * Answer: one for each up to the first that failed. Only if that is the very first the whole script fails, and so has done nothing.
  */
 export const TOGETHER = lua`
@@ -24,9 +28,14 @@ ${releaseTo('')}
 ${RELEASE}
 end
 
+local function take_over(k, a)
+${takeOver('')}
+end
+
+local verbs = { ['${RELEASES}'] = release, ['${TAKES_OVER}'] = take_over }
 local answers = {}
 for a = 0, #ARGV - 1, 3 do
-  local done, answer = pcall(ARGV[a + 3] == '${RELEASES}' and release or attempt, a + 1, a)
+  local done, answer = pcall(verbs[string.sub(ARGV[a + 3], 1, 1)] or attempt, a + 1, a)
   if done then
     answers[#answers + 1] = answer
   elseif a > 0 then

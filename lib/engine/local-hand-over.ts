@@ -1,0 +1,125 @@
+import { type Claim, type LockBackend, MOST_UNCONFIRMED } from '../backends/backend.js';
+import type { HeldKey } from './hold.js';
+import { Lease } from './lease.js';
+import type { EngineParts } from './parts.js';
+import { forItsLongest, type Released } from './undo.js';
+
+/** How a lease came from another owner of its process. */
+export interface Succession {
+  /** The lease of the one before. */
+  readonly from: Lease;
+  readonly claim: Claim;
+  /** The token of the new owner. */
+  readonly fencingToken: bigint;
+}
+
+/** A waiter that may be given the key by another owner of its process. */
+export interface Heir {
+  readonly claim: Claim;
+  /** Who stands directly ahead of it; only `LocalHandOver` touches it. */
+  ahead: string | undefined;
+  /** Whether it does nothing but wait: no question of its own is on its way. */
+  readonly waiting: boolean;
+  takeOver(lease: Lease, fencingToken: bigint): void;
+}
+
+/**
+ * From one owner to the next inside of a process, the lock goes without waiting for the server, as it does among the threads of one
+ * node in a cohort lock (Dice, Marathe, Shavit: Lock Cohorting, 2012).
+ *
+ * Nobody is overtaken: the server told each waiter who stands directly ahead of it, and later ones come behind. Nobody else gets in:
+ * the server has the old owner, whose lease is what the new one believes in until the server has confirmed it. That takes one
+ * call, which is on its way while the new owner works, and is repeated like a renewal while it is not answered.
+ */
+export class LocalHandOver {
+  readonly #behind = new Map<string, Heir>();
+  readonly #inside: string;
+
+  /** @param instance names this process in owners */
+  constructor(
+    private readonly parts: Pick<EngineParts, 'backend' | 'family' | 'keeper' | 'clock' | 'emit' | 'backendName'>,
+    instance: string,
+  ) {
+    this.#inside = `${instance}:`;
+  }
+
+  /** The server says who stands directly ahead of it. */
+  stand(heir: Heir, ahead: string | undefined): void {
+    if (heir.ahead === ahead) return;
+    this.leave(heir);
+    if (ahead === undefined || !ahead.startsWith(this.#inside) || !canTakeOver(this.parts.backend)) return;
+    heir.ahead = ahead;
+    this.#behind.set(ahead, heir);
+  }
+
+  /** It waits no more. */
+  leave(heir: Heir): void {
+    if (heir.ahead === undefined) return;
+    if (this.#behind.get(heir.ahead) === heir) this.#behind.delete(heir.ahead);
+    heir.ahead = undefined;
+  }
+
+  /**
+   * Gives the key to the next in line, if that waits in this process; otherwise `undefined`, and it is to be released. Resolves to whether it was
+   * held until then, or to `undefined` if it has to be released after all.
+   */
+  handOn(held: HeldKey): Promise<Released | undefined> | undefined {
+    const { claim, lease, fencingToken } = held;
+    const heir = this.#behind.get(claim.owner);
+    if (!heir?.waiting || fencingToken === undefined || claim.limit > 1 || !lease.live || lease.overtaking) return undefined;
+    // A renewal that arrived after this would find another owner.
+    if (lease.renewing && !lease.succession) return undefined;
+    if (unconfirmed(lease).length >= MOST_UNCONFIRMED) return lease.renewing?.then(() => this.#handOnSoon(held));
+    // The heir needs time to have its own lease confirmed.
+    if (lease.remainingMs < heir.claim.claimTtl / 2) return undefined;
+    return this.#give(heir, held, fencingToken + 1n);
+  }
+
+  /** Once an earlier one is confirmed. */
+  #handOnSoon(held: HeldKey): Promise<Released | undefined> | undefined {
+    return unconfirmed(held.lease).length < MOST_UNCONFIRMED ? this.handOn(held) : undefined;
+  }
+
+  async #give(heir: Heir, { key, claim, lease }: HeldKey, fencingToken: bigint): Promise<Released> {
+    const { clock, keeper, family, emit, backendName } = this.parts;
+    const next = new Lease(clock, { claim: heir.claim }, lease.validUntil, heir.claim.ttl);
+    lease.heir = next;
+    next.succession = { from: lease, claim: forItsLongest(claim, lease), fencingToken };
+    this.leave(heir);
+    void family.unhang(claim, lease);
+    const confirmed = keeper.keepAndRenew(next);
+    heir.takeOver(next, fencingToken);
+    try {
+      return await confirmed;
+    } catch (error) {
+      // From here on it is the heir who tries again, and who takes back what is left of both.
+      emit(() => ({ type: 'release-unknown', key, backend: backendName, owner: claim.owner, error }));
+      return 'unknown';
+    }
+  }
+}
+
+/** Whom the server may still have as the holder instead of the owner of this lease: the claims before it, the earliest first. */
+export function unconfirmed(lease: Lease): Claim[] {
+  const claims: Claim[] = [];
+  for (let { succession } = lease; succession; { succession } = succession.from) claims.unshift(succession.claim);
+  return claims;
+}
+
+/** The server has the owner of this lease as the holder. */
+export function confirmed(lease: Lease): void {
+  for (let heir: Lease | undefined = lease; heir?.succession; ) {
+    const { from }: Succession = heir.succession;
+    heir.succession = undefined;
+    from.heir = undefined;
+    heir = from;
+  }
+}
+
+/** Whether the server may still have its owner as the holder for the sake of one who took the key over. */
+export function isStandIn(lease: Lease): boolean {
+  for (let { heir } = lease; heir; { heir } = heir) if (!heir.ended) return true;
+  return false;
+}
+
+const canTakeOver = (backend: LockBackend): boolean => 'takeOver' in backend && backend.takeOver !== undefined;
