@@ -160,7 +160,7 @@ export interface KeyBackend extends Common {
   /**
    * The owner of this exclusive claim has the key from another one of its process, which let it go to the next in line: tells the
    * server so and renews. `from`, the latest last, are all whom the server may still know as the holder. After this none of them
-   * waits or holds, and nor does the owner where the key was none of theirs.
+   * waits or holds, and the owner waits no more, whether it holds or the key was none of theirs.
    */
   takeOver?(claim: Claim, from: readonly string[], fencingToken: bigint): Promise<TakenOver>;
 }

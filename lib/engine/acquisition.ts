@@ -82,7 +82,8 @@ export class Acquisition implements TurnListener, Listed {
    */
   onLate(claim: Claim): void {
     const hold = this.#hold;
-    if (hold?.released) this.parts.undo.expect(hold.release().then(() => hold.isStandIn || withdraw(this.parts, claim)));
+    if (hold?.released)
+      this.parts.undo.expect(hold.release().then(() => hold.isStandIn || withdraw(this.parts, claim)));
     else if (this.#withdrawn?.has(claim)) this.parts.undo.expect(withdraw(this.parts, claim));
   }
 

@@ -66,7 +66,8 @@ export class LocalHandOver {
   handOn(held: HeldKey): Promise<Released | undefined> | undefined {
     const { claim, lease, fencingToken } = held;
     const heir = this.#behind.get(claim.owner);
-    if (!heir?.waiting || fencingToken === undefined || claim.limit > 1 || !lease.live || lease.overtaking) return undefined;
+    if (!heir?.waiting || fencingToken === undefined || claim.limit > 1 || !lease.live || lease.overtaking)
+      return undefined;
     // A renewal that arrived after this would find another owner.
     if (lease.renewing && !lease.succession) return undefined;
     if (unconfirmed(lease).length >= MOST_UNCONFIRMED) return lease.renewing?.then(() => this.#handOnSoon(held));
@@ -108,7 +109,7 @@ export function unconfirmed(lease: Lease): Claim[] {
 
 /** The server has the owner of this lease as the holder. */
 export function confirmed(lease: Lease): void {
-  for (let heir: Lease | undefined = lease; heir?.succession; ) {
+  for (let heir: Lease | undefined = lease; heir?.succession;) {
     const { from }: Succession = heir.succession;
     heir.succession = undefined;
     from.heir = undefined;

@@ -125,5 +125,9 @@ export const attemptOf = ({ owner, kind, ttl, claimTtl, joins }: Claim): Call =>
 
 export const takeOverOf = (owner: string, ttl: number, token: bigint, from: readonly string[]): Call => ({
   verb: 'takeOver',
-  args: [owner, `${ttl}`, `${TAKES_OVER} ${token} ${from.map((one) => one.slice(one.lastIndexOf(':') + 1)).join(' ')} `],
+  args: [
+    owner,
+    `${ttl}`,
+    `${TAKES_OVER} ${token} ${from.map((one) => one.slice(one.lastIndexOf(':') + 1)).join(' ')} `,
+  ],
 });

@@ -150,7 +150,8 @@ export class LockTable {
       ...{ claim, token, closed: false },
       ends: Math.max(before.ends, this.now() + claim.ttl),
     });
-    return first === undefined || theirs.includes(first) ? 'held' : 'overtaking';
+    const inTurn = before.claim.owner === claim.owner || first === undefined || theirs.includes(first);
+    return inTurn ? 'held' : 'overtaking';
   }
 
   /** The owners that lost the key. */

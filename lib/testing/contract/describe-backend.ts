@@ -8,6 +8,7 @@ import { matrixCases } from './cases/matrix.js';
 import { mutexCases, mutexKinds } from './cases/mutex.js';
 import { nameCases } from './cases/names.js';
 import { portCases } from './cases/port.js';
+import { takingOverCases } from './cases/taking-over.js';
 import { readersWritersCases } from './cases/readers-writers.js';
 import { reentrancyCases } from './cases/reentrancy.js';
 import { safetyCases } from './cases/safety.js';
@@ -68,6 +69,7 @@ const endCases: readonly Case[] = [
 
 const contract: readonly (readonly [title: string, cases: readonly Case[]])[] = [
   ['the port', portCases],
+  ['taking over', takingOverCases],
   ['names', nameCases],
   ['promises: who is inside', safetyCases],
   ['promises: who waits', waitingCases],

@@ -1,4 +1,15 @@
-import type { Attempt, Busy, Claim, Clash, Grant, LockBackend, Session, Waiter } from '../../backends/backend.js';
+import type {
+  Attempt,
+  Busy,
+  Claim,
+  Clash,
+  Grant,
+  KeyBackend,
+  LockBackend,
+  Session,
+  TakenOver,
+  Waiter,
+} from '../../backends/backend.js';
 import { deferred, sleep } from './patience.js';
 
 /** One process at the port itself, with no engine above it. */
@@ -115,6 +126,16 @@ export class Wish {
       : this.backend.release(this.claim, keepMs);
   }
 
+  /** Tells the server that it has the key from these, who are of the same process. */
+  async takeOver(from: readonly Wish[], fencingToken: bigint): Promise<TakenOver> {
+    if (!canTakeOver(this.backend)) throw new Error('This backend has no takeOver.');
+    return this.backend.takeOver(
+      this.claim,
+      from.map(({ owner }) => owner),
+      fencingToken,
+    );
+  }
+
   async downgrade(): Promise<boolean> {
     if (!this.backend.downgrade) throw new Error('This backend has no downgrade.');
     return this.backend.family === 'session'
@@ -138,6 +159,11 @@ export class Wish {
       ? this.backend.attempt(this.claim, over(this.session), waiter)
       : this.backend.attempt(this.claim, waiter);
   }
+}
+
+/** Whether a key can go from one owner to another inside of a process. */
+export function canTakeOver(backend: LockBackend): backend is KeyBackend & Required<Pick<KeyBackend, 'takeOver'>> {
+  return 'takeOver' in backend && backend.takeOver !== undefined;
 }
 
 function over(session: Session | undefined): Session {

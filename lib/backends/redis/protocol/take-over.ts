@@ -19,14 +19,15 @@ export const takeOver = (clock: string) => lua`
   local first = redis.call('ZRANGE', KEYS[k + 1], 0, 0)[1]
   redis.call('ZREM', KEYS[k + 1], me)
   redis.call('HDEL', KEYS[k], 'w:' .. me)
-  if not (read[2] and among(read[2])) or tonumber(read[3]) <= us / 1000 then return 0 end
-  -- Whoever came between was never confirmed: all of them but the last are out of the line by now, unless a call was lost.
-  if read[2] ~= me and not string.find(from, ' ' .. string.sub(read[2], #inside + 1) .. ' $') then
+  local theirs = read[2] and among(read[2]) and tonumber(read[3]) > us / 1000
+  -- Those in between are out of the line by now, unless a call was lost.
+  if not theirs or read[2] ~= me and not string.find(from, ' ' .. string.sub(read[2], #inside + 1) .. ' $') then
     for number in string.gmatch(from, '%d+') do
       redis.call('ZREM', KEYS[k + 1], inside .. number)
       redis.call('HDEL', KEYS[k], 'w:' .. inside .. number)
     end
   end
+  if not theirs then return 0 end
   local ends = us / 1000 + ARGV[a + 2]
   redis.call('HSET', KEYS[k], 'o', me, 't', string.format('%d', math.max(read[1], token)),
     'e', string.format('%d', math.max(read[3], ends)))
@@ -34,5 +35,5 @@ export const takeOver = (clock: string) => lua`
     redis.call('HSET', KEYS[k], 'g', string.format('%d', ends + KEEP * ${1 + LONGER}))
     redis.call('PEXPIRE', KEYS[k], string.format('%d', ARGV[a + 2] + KEEP * ${1 + LONGER} + 1))
   end
-  return (not first or among(first)) and 1 or 2
+  return (read[2] == me or not first or among(first)) and 1 or 2
 `;
