@@ -149,6 +149,18 @@ describe('the short ways through the scripts on Redis', () => {
     expect(lost!.stored.ends.lock).toBeGreaterThanOrEqual(redis.now + 6_000);
   });
 
+  it('a token that a process gave out by itself is none of the server’s, whatever its clock says', async () => {
+    // The clock stands still, so each token comes from the one before it.
+    const answers = await ask(
+      600_000,
+      attemptOf(claim('pod-a:1')),
+      ...[attemptOf(claim('pod-a:2')), release('pod-a:1'), release('pod-a:2')],
+      ...[attemptOf(claim('pod-a:3', 's 1')), release('pod-a:3'), attemptOf(claim('pod-a:4'))],
+    );
+    const tokens = answers.map(({ stored: { fields } }) => Number(fields['t']));
+    expect(tokens.map((token) => token - tokens[0]!)).toEqual([0, 0, 33, 33, 66, 66, 99]);
+  });
+
   it.each([
     ['one whose number ends like that of the holder', 'pod-a:12', ['pod-a:2']],
     ['one of another instance', 'pod-b:2', ['pod-b:1']],

@@ -110,7 +110,7 @@ describe('a lock that goes from one owner to the next inside of a process', () =
     const { first, waiting } = await queue(bench, process, {}, {});
     // Their places have ended, as those of processes that stood still.
     for (const { owner } of process.events.filter(({ type }) => type === 'waiting'))
-      bench.table.release({ key: 'key', owner: owner!, mode: 'exclusive', limit: 1, ttl: TTL, claimTtl: TTL });
+      bench.table.release({ key: 'key', owner, mode: 'exclusive', limit: 1, ttl: TTL, claimTtl: TTL });
     const { lock: overtaken } = await standInLine(bench, other);
     await bench.clock.run(first.release());
     const second = await waiting[0]!;

@@ -412,4 +412,71 @@ export const mutants: readonly Mutant[] = [
       test: 'has everybody who waits look when it stands again after a break, for what was pushed meanwhile is lost',
     },
   },
+
+  // --- From hand to hand inside of a process ---
+  {
+    bug: 'who was handed a lock by another of its process believes in a lease that the server has not given',
+    file: 'engine/local-hand-over.ts',
+    find: '{ claim: heir.claim }, lease.validUntil,',
+    replace: '{ claim: heir.claim }, clock.now() + heir.claim.ttl,',
+    killedBy: engine(
+      'local-hand-over',
+      'is believed until the lease of the one before ends, and from the first confirmation on for its own',
+    ),
+  },
+  {
+    bug: 'a call that was lost on the way leaves the lock with an owner that is gone',
+    file: 'engine/family.ts',
+    find: 'unconfirmed(lease).map(({ owner }) => owner)',
+    replace: 'unconfirmed(lease).slice(-1).map(({ owner }) => owner)',
+    killedBy: engine('local-hand-over', 'is repeated until it is confirmed, with all whom the server may know instead'),
+  },
+  {
+    bug: 'a lock that the server has not heard of is let go of in one name only',
+    file: 'engine/undo.ts',
+    find: 'before.length === 0 ? family',
+    replace: 'before.length >= 0 ? family',
+    killedBy: engine('local-hand-over', 'leaves nothing behind when the new owner lets go before'),
+  },
+  {
+    bug: 'a process keeps a lock among its own while others wait that came before',
+    file: 'engine/family.ts',
+    find: "lease.overtaking = answer === 'overtaking';",
+    replace: '',
+    killedBy: engine('local-hand-over', 'is given back when the server says that others have been overtaken'),
+  },
+  {
+    bug: 'a process gives out more tokens by itself than the server leaves it',
+    file: 'engine/local-hand-over.ts',
+    find: 'unconfirmed(lease).length >= MOST_UNCONFIRMED',
+    replace: 'unconfirmed(lease).length === Infinity',
+    killedBy: engine(
+      'local-hand-over',
+      'goes through many hands without the server, but not through more than the tokens allow',
+    ),
+  },
+  {
+    bug: 'the server gives out tokens that a process may have given out by itself',
+    file: 'backends/redis/protocol/state.ts',
+    find: 'TOKEN_STEP = MOST_UNCONFIRMED + 1;',
+    replace: 'TOKEN_STEP = 1;',
+    killedBy: shortWays('a token that a process gave out by itself is none of the server’s, whatever its clock says'),
+  },
+  {
+    bug: 'an old question, answered late, has the server let go of what a successor holds',
+    file: 'engine/acquisition.ts',
+    find: 'hold.isStandIn || withdraw',
+    replace: 'withdraw',
+    killedBy: engine(
+      'local-hand-over',
+      'an old question of the one before, answered only now, does not let go of what its successor has',
+    ),
+  },
+  {
+    bug: 'a lock is taken over from one whose number only ends like the holder’s',
+    file: 'backends/redis/protocol/take-over.ts',
+    find: "string.find(from, ' ' .. number .. ' ', 1, true)",
+    replace: "string.find(from, number .. ' ', 1, true)",
+    killedBy: shortWays('nobody takes a lock over from one whose number ends like that of the holder'),
+  },
 ];

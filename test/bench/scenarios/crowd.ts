@@ -8,10 +8,13 @@ import type { Metrics, Scenario } from './scenario.js';
 /** How long they gather before the lock is let go. */
 const GATHER_MS = 1000;
 
-/** Smaller crowds before, for the compiler: until it is through most of the time is its own, and it shares a core with the rest. */
-const WARM_CROWDS = 6;
+/**
+ * Smaller crowds before, for the compiler: until it is through most of the time is its own, and it shares a core with the rest. So many
+ * hand-overs, or so long.
+ */
+const WARM_HAND_OVERS = 5_000;
 const WARM_WAITERS = 200;
-const WARM_MS = 3000;
+const WARM_MS = 5_000;
 
 /** Lets so many wait for a key that one of them has; `let` releases it and looks on for that long. */
 function gather(locker: Locker, key: string, waiters: number): { let(milliseconds: number): Promise<Metrics> } {
@@ -61,7 +64,7 @@ export const crowd: Scenario = {
       title: '1,000 waiters',
       processes: 1,
       waiters: 1000,
-      keys: 1 + WARM_CROWDS,
+      keys: 1 + WARM_HAND_OVERS / WARM_WAITERS,
       milliseconds: effort === 'quick' ? 6000 : 12_000,
     },
   ],
@@ -70,7 +73,8 @@ export const crowd: Scenario = {
     const { keys, case: each } = task;
     const [key = '', ...warmUps] = keys;
     // A service that is a crowd's goal is not just starting.
-    for (const warmUp of warmUps) await gather(locker, warmUp, WARM_WAITERS).let(WARM_MS);
+    const warm = now() + WARM_MS;
+    for (const warmUp of warmUps) if (now() < warm) await gather(locker, warmUp, WARM_WAITERS).let(warm - now());
     const crowded = gather(locker, key, each.waiters);
     await sleep(GATHER_MS);
     send('ready');
