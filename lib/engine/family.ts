@@ -72,6 +72,8 @@ function keyFamily(backend: KeyBackend, { clock, keeper }: FamilyOptions): Famil
 /** Each kind in its own way. Where all fail, so does this. */
 async function renew(backend: KeyBackend, leases: readonly Lease[]): Promise<readonly (boolean | undefined)[]> {
   if (!leases.some(({ succession }) => succession)) return backend.renew(leases.flatMap(claimToRenew));
+  const [only] = leases;
+  if (leases.length === 1 && only) return [await renewOrTakeOver(backend, only)];
   const outcomes = await Promise.allSettled(leases.map((lease) => renewOrTakeOver(backend, lease)));
   const [first] = outcomes;
   if (first?.status === 'rejected' && outcomes.every(({ status }) => status === 'rejected')) throw first.reason;
@@ -79,9 +81,9 @@ async function renew(backend: KeyBackend, leases: readonly Lease[]): Promise<rea
 }
 
 async function renewOrTakeOver(backend: KeyBackend, lease: Lease): Promise<boolean | undefined> {
-  const [claim] = [lease].flatMap(claimToRenew);
-  if (!claim) return undefined;
   const { succession } = lease;
+  const claim = claimToRenew(lease);
+  if (!('owner' in claim)) return undefined;
   if (!succession) return (await backend.renew([claim]))[0];
   const owners = unconfirmed(lease).map(({ owner }) => owner);
   const answer = await backend.takeOver?.(claim, owners, succession.fencingToken);

@@ -155,14 +155,16 @@ export class Keeper {
     const shortest = Math.min(...leases.map((lease) => lease.remainingMs));
     // A quarter of the lease at most, so that there is time to try again.
     const limit = Math.min(this.options.callTimeout, Math.max(shortest / 4, 20));
-    const settled = (answers: readonly (boolean | undefined)[], error: unknown): void =>
+    const settled = (answers: readonly (boolean | undefined)[], failure?: unknown): void =>
       batch.forEach((kept, index) => {
-        this.#settled(kept, answers[index], sentAt, ttls[index] ?? 0, error);
-        tell?.(answers[index], error);
+        const held = answers[index];
+        const error = held === undefined ? (failure ?? new Error('the server did not confirm the renewal')) : undefined;
+        this.#settled(kept, held, sentAt, ttls[index] ?? 0, error);
+        tell?.(held, error);
       });
     const { clock, renew } = this.options;
     const done = ask(clock, limit, () => renew(leases)).then(
-      (answers) => settled(answers, new Error('the server did not confirm the renewal')),
+      (answers) => settled(answers),
       (error: unknown) => settled([], error),
     );
     for (const kept of batch) {

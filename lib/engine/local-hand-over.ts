@@ -70,7 +70,7 @@ export class LocalHandOver {
       return undefined;
     // A renewal that arrived after this would find another owner.
     if (lease.renewing && !lease.succession) return undefined;
-    if (unconfirmed(lease).length >= MOST_UNCONFIRMED) return lease.renewing?.then(() => this.#handOnSoon(held));
+    if (depth(lease) >= MOST_UNCONFIRMED) return lease.renewing?.then(() => this.#handOnSoon(held));
     // The heir needs time to have its own lease confirmed.
     if (lease.remainingMs < heir.claim.claimTtl / 2) return undefined;
     return this.#give(heir, held, fencingToken + 1n);
@@ -78,7 +78,7 @@ export class LocalHandOver {
 
   /** Once an earlier one is confirmed. */
   #handOnSoon(held: HeldKey): Promise<Released | undefined> | undefined {
-    return unconfirmed(held.lease).length < MOST_UNCONFIRMED ? this.handOn(held) : undefined;
+    return depth(held.lease) < MOST_UNCONFIRMED ? this.handOn(held) : undefined;
   }
 
   async #give(heir: Heir, { key, claim, lease }: HeldKey, fencingToken: bigint): Promise<Released> {
@@ -103,8 +103,15 @@ export class LocalHandOver {
 /** Whom the server may still have as the holder instead of the owner of this lease: the claims before it, the earliest first. */
 export function unconfirmed(lease: Lease): Claim[] {
   const claims: Claim[] = [];
-  for (let { succession } = lease; succession; { succession } = succession.from) claims.unshift(succession.claim);
-  return claims;
+  for (let { succession } = lease; succession; { succession } = succession.from) claims.push(succession.claim);
+  return claims.reverse();
+}
+
+/** How many of them. */
+function depth(lease: Lease): number {
+  let count = 0;
+  for (let { succession } = lease; succession; { succession } = succession.from) count++;
+  return count;
 }
 
 /** The server has the owner of this lease as the holder. */

@@ -448,8 +448,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a process gives out more tokens by itself than the server leaves it',
     file: 'engine/local-hand-over.ts',
-    find: 'unconfirmed(lease).length >= MOST_UNCONFIRMED',
-    replace: 'unconfirmed(lease).length === Infinity',
+    find: 'depth(lease) >= MOST_UNCONFIRMED',
+    replace: 'depth(lease) === Infinity',
     killedBy: engine(
       'local-hand-over',
       'goes through many hands without the server, but not through more than the tokens allow',

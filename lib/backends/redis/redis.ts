@@ -299,12 +299,14 @@ function outcomeOf(answer: readonly unknown[]): Attempt {
   const [status, first, at, holder, ahead] = answer;
   if (Number(status) === 1) return { granted: true, fencingToken: toToken(first), at: toStamp(at) };
   if (Number(status) === -1) return { granted: false, limit: Number(first) };
-  const busy = { granted: false, retryAfterMs: Number(first), at: toStamp(at) } as const;
-  return {
-    ...busy,
-    ...(typeof holder === 'string' && holder && { holder }),
-    ...(typeof ahead === 'string' && ahead && { ahead }),
+  const busy: { -readonly [K in keyof Busy]: Busy[K] } = {
+    granted: false,
+    retryAfterMs: Number(first),
+    at: toStamp(at),
   };
+  if (typeof holder === 'string' && holder) busy.holder = holder;
+  if (typeof ahead === 'string' && ahead) busy.ahead = ahead;
+  return busy;
 }
 
 const letter = (claim: Claim): 'x' | 's' | 'p' => (claim.limit > 1 ? 'p' : claim.mode === 'shared' ? 's' : 'x');
