@@ -152,9 +152,10 @@ export interface KeyBackend extends Common {
   renew(claims: readonly Claim[]): Promise<readonly (boolean | undefined)[]>;
   /**
    * After this the owner neither holds nor waits: frees the hold and serves the line, or leaves the line. Resolves to whether
-   * it held. With `keepMs` the server keeps the key closed that long for nobody before it lets go.
+   * it held. With `keepMs` the server keeps the key closed that long for nobody before it lets go. `from` as in `takeOver`: that one of these
+   * holds counts as if the owner did, and after this none of them does.
    */
-  release(claim: Claim, keepMs?: number): Promise<boolean>;
+  release(claim: Claim, keepMs?: number, from?: readonly string[]): Promise<boolean>;
   /** Turns an exclusive hold into a shared one and lets waiting readers in; resolves to whether it was held. */
   downgrade?(claim: Claim): Promise<boolean>;
   /**

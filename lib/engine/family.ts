@@ -14,7 +14,8 @@ import { believedUntil, type NotYet, pushedSince } from './validity.js';
 export interface Family {
   attempt(claim: Claim, waiter?: Waiter): Promise<Attempt>;
   attemptAll?(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Clash | undefined>;
-  release(claim: Claim, keepMs: number): Promise<boolean>;
+  /** @param before those it took the key over from inside of this process, where the server may not know of that */
+  release(claim: Claim, keepMs: number, before: readonly Claim[]): Promise<boolean>;
   downgrade?(claim: Claim): Promise<boolean>;
   /** The lease that a grant hangs from, already kept alive if `renewed`; `undefined` when it is over before it began. */
   hang(claim: Claim, since: number, ttl: number, renewed: boolean): Lease | undefined;
@@ -50,7 +51,8 @@ function keyFamily(backend: KeyBackend, { clock, keeper }: FamilyOptions): Famil
   return {
     attempt: (claim, waiter) => backend.attempt(claim, waiter),
     ...(backend.attemptAll && { attemptAll: backend.attemptAll.bind(backend) }),
-    release: (claim, keepMs) => backend.release(claim, keepMs),
+    release: (claim, keepMs, before) =>
+      before.length === 0 ? backend.release(claim, keepMs) : backend.release(claim, keepMs, ownersOf(before)),
     ...(backend.downgrade && { downgrade: backend.downgrade.bind(backend) }),
     hang(claim, since, ttl, renewed) {
       const lease = new Lease(clock, { claim }, believedUntil(since, ttl), claim.ttl);
@@ -85,13 +87,14 @@ async function renewOrTakeOver(backend: KeyBackend, lease: Lease): Promise<boole
   const claim = claimToRenew(lease);
   if (!('owner' in claim)) return undefined;
   if (!succession) return (await backend.renew([claim]))[0];
-  const owners = unconfirmed(lease).map(({ owner }) => owner);
-  const answer = await backend.takeOver?.(claim, owners, succession.fencingToken);
+  const answer = await backend.takeOver?.(claim, ownersOf(unconfirmed(lease)), succession.fencingToken);
   if (answer === 'gone') return false;
   confirmed(lease);
   lease.overtaking = answer === 'overtaking';
   return true;
 }
+
+const ownersOf = (claims: readonly Claim[]): readonly string[] => claims.map(({ owner }) => owner);
 
 /** Nearly always as it is: there are so many that a copy of each would count. */
 function claimToRenew({ subject, renewTo }: Lease): Claim | [] {

@@ -248,11 +248,12 @@ export class Hold implements Lock, LeaseListener, Listed {
   #giveBack({ claim, lease }: HeldKey, keepMs: number): Promise<Released> {
     // Unconfirmed, it is tried again for as long as the server may keep the lease.
     const longest = forItsLongest(claim, lease);
-    // A renewal on its way would otherwise arrive after the release.
     const quiet = this.parts.family.unhang(claim, lease);
-    return quiet
-      ? quiet.then(() => withdraw(this.parts, longest, keepMs, unconfirmed(lease)))
-      : withdraw(this.parts, longest, keepMs, unconfirmed(lease));
+    const before = unconfirmed(lease);
+    // A renewal on its way would otherwise arrive after the release. That of a takeover may: it then finds nothing to take over.
+    return quiet && before.length === 0
+      ? quiet.then(() => withdraw(this.parts, longest, keepMs))
+      : withdraw(this.parts, longest, keepMs, before);
   }
 
   /** The watch-dog stops, and the lock ends with its lease. */

@@ -19,6 +19,7 @@ export interface LeaseListener {
 export class Lease {
   #validUntil: number;
   #ended = false;
+  #lost = false;
   readonly #listeners = new Set<LeaseListener>();
   /** What the keeper has on it. */
   kept: Kept | undefined;
@@ -50,6 +51,11 @@ export class Lease {
     return !this.#ended && this.clock.now() < this.#validUntil;
   }
 
+  /** Whether it ended against its owner's will. */
+  get wasLost(): boolean {
+    return this.#lost;
+  }
+
   get ended(): boolean {
     return this.#ended;
   }
@@ -78,7 +84,7 @@ export class Lease {
   /** Ends the belief and tells so. */
   lose(reason: string): void {
     if (this.#ended) return;
-    this.#ended = true;
+    this.#ended = this.#lost = true;
     for (const listener of [...this.#listeners]) listener.lost(reason);
   }
 

@@ -91,7 +91,9 @@ export class LocalHandOver {
     const confirmed = keeper.keepAndRenew(next);
     heir.takeOver(next, fencingToken);
     try {
-      return await confirmed;
+      const held = await confirmed;
+      // Let go of meanwhile, the heir may have been taken back for both before this could arrive.
+      return held || next.wasLost ? held : 'unknown';
     } catch (error) {
       // From here on it is the heir who tries again, and who takes back what is left of both.
       emit(() => ({ type: 'release-unknown', key, backend: backendName, owner: claim.owner, error }));

@@ -1,7 +1,6 @@
 import type { Claim } from '../backends/backend.js';
 import { ask } from './call.js';
 import type { Clock } from './clock.js';
-import type { Family } from './family.js';
 import type { Lease } from './lease.js';
 import type { EngineParts } from './parts.js';
 
@@ -114,12 +113,11 @@ export function withdraw(
   { undo, family, emit, backendName, prefix }: EngineParts,
   claim: Claim,
   keepMs = 0,
-  before: readonly Claim[] = [],
+  before: readonly Claim[] = NONE,
 ): Promise<Released> {
-  const all = [...before, claim];
   return undo.release(
-    () => (before.length === 0 ? family.release(claim, keepMs) : releaseInTurn(family, all, keepMs)),
-    Math.max(...all.map(({ ttl }) => ttl)) + keepMs + PLACE_FORGOTTEN_MS,
+    () => family.release(claim, keepMs, before),
+    Math.max(claim.ttl, ...before.map(({ ttl }) => ttl)) + keepMs + PLACE_FORGOTTEN_MS,
     (error) =>
       emit(() => ({
         type: 'release-unknown',
@@ -140,15 +138,9 @@ export function withdrawSoon(parts: EngineParts, claim: Claim, before?: readonly
   });
 }
 
-/** The earliest first: once it is known to hold nothing, nothing that is still on its way can take the key over from it. */
-async function releaseInTurn(family: Family, claims: readonly Claim[], keepMs: number): Promise<boolean> {
-  let held = false;
-  for (const claim of claims) held = (await family.release(claim, keepMs)) || held;
-  return held;
-}
-
 /** The claim of this lease, for as long as the server may keep it. */
 export const forItsLongest = (claim: Claim, { longest }: Lease): Claim =>
   longest > claim.ttl ? { ...claim, ttl: longest } : claim;
 
+const NONE: readonly Claim[] = [];
 const noop = (): void => undefined;

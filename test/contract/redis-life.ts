@@ -81,6 +81,7 @@ export class Life {
     if (verb === 'askAgain') return attemptOf(claim);
     if (verb === 'downgrade') return { verb, args: [claim.owner] };
     if (verb === 'renew') return { verb, args: [claim.owner, `${dice.pick([claim.ttl, claim.ttl * 3, 100])}`] };
+    if (dice.chance(0.2) && fields['o'] !== undefined) return this.#releaseFor(fields['o'], line);
     return { verb: 'release', args: [claim.owner, ...dice.pick([[], [], [], ['0'], ['700']])] };
   }
 
@@ -90,6 +91,12 @@ export class Life {
       const { verb, args } = this.next(stored);
       if (verb === 'attempt' || verb === 'release' || verb === 'takeOver') return { verb, args };
     }
+  }
+
+  /** By one who took the key over from the holder, or from somebody who was in between. */
+  #releaseFor(holder: string, line: readonly string[]): Call {
+    const [heir = '', , what = ''] = this.#takeOver(holder, '0', line).args;
+    return { verb: 'release', args: [heir, this.dice.pick(['0', '700']), what.replace(/^> \d+/, '')] };
   }
 
   /** Somebody of the holder's instance, who waits or not, with or without others in between. */
@@ -128,6 +135,6 @@ export const takeOverOf = (owner: string, ttl: number, token: bigint, from: read
   args: [
     owner,
     `${ttl}`,
-    `${TAKES_OVER} ${token} ${from.map((one) => one.slice(one.lastIndexOf(':') + 1)).join(' ')} `,
+    `${TAKES_OVER} ${token}${from.map((one) => ` ${one.slice(one.lastIndexOf(':') + 1)}`).join('')} `,
   ],
 });

@@ -4,12 +4,18 @@ import { clusterProtocol, protocol, RELEASES } from '../../lib/backends/redis/pr
 import { RELEASE } from '../../lib/backends/redis/protocol/release.js';
 import { lua, type Script, script } from '../../lib/backends/redis/protocol/script.js';
 import { CLOCK, PUSH, STATE } from '../../lib/backends/redis/protocol/state.js';
+import { RELEASED_FOR } from '../../lib/backends/redis/protocol/take-over.js';
 import { attemptOf, type Call, type Claim, Life, takeOverOf, World } from './redis-life.js';
 import { PinnedRedis, pinned, type Question, type Result, type Stored } from './redis-pinned.js';
 
 /** Where the whole scripts have their arguments when they are called alone, and nothing was read before. */
 const ALONE = lua`
 local k, a, read = 1, 0, nil
+`;
+
+/** What a release has read by the time it comes to that. */
+const READ = lua`
+read = redis.call('HMGET', KEYS[k], 't', 'o', 'e', 'n', 'r', 's', 'g')
 `;
 
 /** The scripts as they are, the same without their short ways, and what a slot on its way to another node is asked with. */
@@ -29,7 +35,12 @@ function ways(counterTtl: number) {
       downgrade: pinned(downgrade),
       force: pinned(force),
     },
-    whole: { attempt: whole(ATTEMPT), release: whole(RELEASE), renew: pinned(renew), takeOver: pinned(takeOver) },
+    whole: {
+      attempt: whole(ATTEMPT),
+      release: whole(READ + RELEASED_FOR + RELEASE),
+      renew: pinned(renew),
+      takeOver: pinned(takeOver),
+    },
     narrow: { attempt: narrowed(narrow.attempt), release: narrowed(narrow.release), renew: narrowed(narrow.renew) },
     together: pinned(together),
   };
@@ -48,7 +59,7 @@ const question = (script: Script, of: string, { verb, args }: Call): Question =>
   verb === 'renew' ? { script, of, args, keys: [0, 2] } : { script, of, args };
 
 const argsTogether = ({ verb, args }: Call): readonly string[] =>
-  verb === 'release' ? [args[0] ?? '', args[1] ?? '0', RELEASES] : args;
+  verb === 'release' ? [args[0] ?? '', args[1] ?? '0', RELEASES + (args[2] ?? '')] : args;
 
 /** The same lock, for the scripts without short ways. */
 const copyOf = (lock: string): string => `copy of ${lock}`;
@@ -80,12 +91,18 @@ function answerOf({ verb }: Call, answer: unknown): readonly string[] {
  */
 function compared(short: Result, whole: Result, call: Call, before: Stored, counterTtl: number): readonly [Told, Told] {
   const [one, other] = [toldBy(short, call), toldBy(whole, call)];
-  const nobodySince = call.verb === 'release' && before.fields['o'] === call.args[0];
+  const nobodySince = call.verb === 'release' && releasedBy(call).includes(before.fields['o'] ?? '');
   const wasFree = call.verb === 'attempt' && !['o', 'n', 'r', 's'].some((field) => field in before.fields);
   return [
     { ...one, stored: lifeAs(other.stored, one.stored, wasFree && lastsLongEnough(one.stored, counterTtl)) },
     nobodySince ? { ...other, answer: [...one.answer.slice(0, 1), ...other.answer.slice(1)] } : other,
   ];
+}
+
+/** Whose lock a release lets go of: its owner's, or that of one it took the key over from. */
+function releasedBy({ args: [owner = '', , from = ''] }: Call): readonly string[] {
+  const instance = owner.slice(0, owner.lastIndexOf(':') + 1);
+  return [owner, ...from.split(' ').map((number) => instance + number)];
 }
 
 /** Whether the lock's key outlives its holder for as long as the counter is to stay. */

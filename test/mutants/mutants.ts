@@ -427,15 +427,15 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a call that was lost on the way leaves the lock with an owner that is gone',
     file: 'engine/family.ts',
-    find: 'unconfirmed(lease).map(({ owner }) => owner)',
-    replace: 'unconfirmed(lease).slice(-1).map(({ owner }) => owner)',
+    find: 'ownersOf(unconfirmed(lease))',
+    replace: 'ownersOf(unconfirmed(lease).slice(-1))',
     killedBy: engine('local-hand-over', 'is repeated until it is confirmed, with all whom the server may know instead'),
   },
   {
     bug: 'a lock that the server has not heard of is let go of in one name only',
     file: 'engine/undo.ts',
-    find: 'before.length === 0 ? family',
-    replace: 'before.length >= 0 ? family',
+    find: 'family.release(claim, keepMs, before)',
+    replace: 'family.release(claim, keepMs, NONE)',
     killedBy: engine('local-hand-over', 'leaves nothing behind when the new owner lets go before'),
   },
   {

@@ -71,11 +71,13 @@ export class WitnessedTable extends LockTable {
     return answer;
   }
 
-  override release(claim: Claim, keepMs?: number): boolean {
-    const held = super.release(claim, keepMs);
+  override release(claim: Claim, keepMs?: number, from: readonly string[] = []): boolean {
+    const held = super.release(claim, keepMs, from);
     this.#note('release', claim, held ? 'held' : 'gone');
-    this.#lines.get(claim.key)?.delete(claim.owner);
-    this.#holders.get(claim.key)?.delete(claim.owner);
+    for (const owner of [...from, claim.owner]) {
+      this.#lines.get(claim.key)?.delete(owner);
+      this.#holders.get(claim.key)?.delete(owner);
+    }
     this.#judge();
     if (held) for (const tell of this.freed) tell(claim.key);
     return held;

@@ -29,7 +29,7 @@ export function memoryOn(table: LockTable): KeyBackend {
     attempt: async (claim, waiter) => table.attempt(claim, waiter),
     attemptAll: async (claims) => table.attemptAll(claims),
     renew: async (claims) => table.renew(claims),
-    release: async (claim, keepMs) => table.release(claim, keepMs),
+    release: async (claim, keepMs, from) => table.release(claim, keepMs, from),
     downgrade: async (claim) => table.downgrade(claim),
     takeOver: async (claim, from, fencingToken) => table.takeOver(claim, from, fencingToken),
     inspect: async (key) => table.inspect(key),

@@ -104,10 +104,10 @@ export class LockTable {
     });
   }
 
-  release(claim: Claim, keepMs = 0): boolean {
+  release(claim: Claim, keepMs = 0, from: readonly string[] = []): boolean {
     const entry = this.#entry(claim.key);
-    const hold = entry.holds.get(claim.owner);
-    const held = hold !== undefined && !hold.closed;
+    const hold = this.#holdOf([...from, claim.owner], entry);
+    const held = hold !== undefined;
     if (held && keepMs > 0) {
       hold.closed = true;
       hold.ends = this.now() + keepMs;
@@ -117,9 +117,9 @@ export class LockTable {
         break;
       }
     } else if (held) {
-      entry.holds.delete(claim.owner);
+      entry.holds.delete(hold.claim.owner);
     }
-    entry.line.delete(claim.owner);
+    for (const owner of [...from, claim.owner]) entry.line.delete(owner);
     this.#serve(entry);
     return this.#tidied(claim.key, held);
   }
@@ -138,7 +138,7 @@ export class LockTable {
     const theirs = [...from, claim.owner];
     const [first] = entry.line.keys();
     for (const owner of theirs) entry.line.delete(owner);
-    const before = theirs.map((owner) => entry.holds.get(owner)).find((hold) => hold && !hold.closed);
+    const before = this.#holdOf(theirs, entry);
     if (!before || before.claim.mode !== 'exclusive' || before.claim.limit > 1) {
       this.#serve(entry);
       return this.#tidied(claim.key, 'gone');
@@ -152,6 +152,11 @@ export class LockTable {
     });
     const inTurn = before.claim.owner === claim.owner || first === undefined || theirs.includes(first);
     return inTurn ? 'held' : 'overtaking';
+  }
+
+  /** What one of these owners holds. */
+  #holdOf(owners: readonly string[], { holds }: Entry): Hold | undefined {
+    return owners.map((owner) => holds.get(owner)).find((hold) => hold && !hold.closed);
   }
 
   /** The owners that lost the key. */

@@ -102,7 +102,7 @@ export class Calls {
     const args: string[] = [];
     for (const call of calls) {
       keys.push(...call.keys);
-      if (call.script === release) args.push(call.args[0] ?? '', call.args[1] ?? '0', RELEASES);
+      if (call.script === release) args.push(call.args[0] ?? '', call.args[1] ?? '0', RELEASES + (call.args[2] ?? ''));
       else args.push(...call.args);
     }
     return this.run(together, keys, args);

@@ -152,10 +152,12 @@ export class RedisBackend implements KeyBackend {
     return claims.map((_, index) => Number(answer[index]) === 1);
   }
 
-  release(claim: Claim, keepMs = 0): Promise<boolean> {
+  release(claim: Claim, keepMs = 0, from: readonly string[] = []): Promise<boolean> {
     const { key, owner } = claim;
-    const closed = whole(keepMs);
-    const args = this.link.slotOf ? [owner, closed, this.#inboxArgument(key)] : keepMs > 0 ? [owner, closed] : [owner];
+    const args = [owner];
+    if (keepMs > 0 || from.length > 0 || this.link.slotOf) args.push(whole(keepMs));
+    if (from.length > 0 || this.link.slotOf) args.push(numbersOf(from));
+    if (this.link.slotOf) args.push(this.#inboxArgument(key));
     const answer = this.#releases.release(keysOf(key), args);
     this.#inbox.forget(owner);
     return answer.then(
@@ -170,8 +172,7 @@ export class RedisBackend implements KeyBackend {
 
   async #takeOver({ key, owner, ttl }: Claim, from: readonly string[], fencingToken: bigint): Promise<TakenOver> {
     this.#inbox.forget(owner);
-    const numbers = from.map((owner) => owner.slice(owner.lastIndexOf(':') + 1));
-    const what = `${TAKES_OVER} ${fencingToken} ${numbers.join(' ')} `;
+    const what = `${TAKES_OVER} ${fencingToken}${numbersOf(from)}`;
     const answer = Number(await this.#releases.takeOver(keysOf(key), [owner, whole(ttl), what]));
     return answer === 1 ? 'held' : answer === 2 ? 'overtaking' : 'gone';
   }
@@ -310,6 +311,9 @@ function outcomeOf(answer: readonly unknown[]): Attempt {
 }
 
 const letter = (claim: Claim): 'x' | 's' | 'p' => (claim.limit > 1 ? 'p' : claim.mode === 'shared' ? 's' : 'x');
+/** Owners of one instance, as the scripts take them: what follows its name. */
+const numbersOf = (owners: readonly string[]): string =>
+  owners.length === 0 ? '' : ` ${owners.map((owner) => owner.slice(owner.lastIndexOf(':') + 1)).join(' ')} `;
 /** Redis takes whole milliseconds; a part of one is given to the holder. */
 const whole = (milliseconds: number): string => String(Math.ceil(milliseconds));
 /** The scripts stamp in microseconds, the port in milliseconds. */

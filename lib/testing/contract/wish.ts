@@ -120,20 +120,17 @@ export class Wish {
     return held === true;
   }
 
-  release(keepMs?: number): Promise<boolean> {
+  /** @param from who had the key before, in the same process */
+  release(keepMs?: number, from: readonly Wish[] = []): Promise<boolean> {
     return this.backend.family === 'session'
       ? this.backend.release(this.claim, over(this.session), keepMs)
-      : this.backend.release(this.claim, keepMs);
+      : this.backend.release(this.claim, keepMs, ownersOf(from));
   }
 
   /** Tells the server that it has the key from these, who are of the same process. */
   async takeOver(from: readonly Wish[], fencingToken: bigint): Promise<TakenOver> {
     if (!canTakeOver(this.backend)) throw new Error('This backend has no takeOver.');
-    return this.backend.takeOver(
-      this.claim,
-      from.map(({ owner }) => owner),
-      fencingToken,
-    );
+    return this.backend.takeOver(this.claim, ownersOf(from), fencingToken);
   }
 
   async downgrade(): Promise<boolean> {
@@ -160,6 +157,8 @@ export class Wish {
       : this.backend.attempt(this.claim, waiter);
   }
 }
+
+const ownersOf = (wishes: readonly Wish[]): readonly string[] => wishes.map(({ owner }) => owner);
 
 /** Whether a key can go from one owner to another inside of a process. */
 export function canTakeOver(backend: LockBackend): backend is KeyBackend & Required<Pick<KeyBackend, 'takeOver'>> {

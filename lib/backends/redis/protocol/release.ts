@@ -1,5 +1,6 @@
 import { lua } from './script.js';
 import { TOKEN_STEP } from './state.js';
+import { RELEASED_FOR } from './take-over.js';
 
 /**
  * What a release comes to where nobody waits, nothing is kept closed, and the counter stays. That it was held is also said of a lease that
@@ -7,6 +8,7 @@ import { TOKEN_STEP } from './state.js';
  */
 export const RELEASE_QUIET = lua`
 local read = redis.call('HMGET', KEYS[k], 't', 'o', 'e', 'n', 'r', 's', 'g')
+${RELEASED_FOR}
 if read[2] == ARGV[a + 1] and not read[6] and KEEP > 0 and (ARGV[a + 2] or '0') == '0' then
   redis.call('HDEL', KEYS[k], 'o', 'e')
   return 1
@@ -41,7 +43,8 @@ end
 `;
 
 /**
- * ARGV: owner, milliseconds to keep the key closed (may be left out where nothing follows)
+ * ARGV: owner, milliseconds to keep the key closed, numbers of those it took the key over from, " <number> <number> "; what is not
+ * needed may be left out where nothing follows
  * Answer: 1, or {was it held (0, 1), server µs, mine…}
  */
 export const RELEASE = lua`

@@ -2,32 +2,41 @@ import { lua } from './script.js';
 import { LONGER } from './state.js';
 
 /**
+ * Whether the holder is this owner or one of those it took the key over from, and out of the line with all of them. Needs `me`; `from`,
+ * their numbers as " <number> <number> "; and `read[2]`, the holder.
+ */
+const ADOPT = lua`
+  local inside = string.match(me, '^(.*:)')
+  local function among(owner)
+    local before, number = string.match(owner, '^(.*:)(%d+)$')
+    return owner == me or (before == inside and string.find(from, ' ' .. number .. ' ', 1, true) ~= nil)
+  end
+  local function leave(owner)
+    redis.call('ZREM', KEYS[k + 1], owner)
+    redis.call('HDEL', KEYS[k], 'w:' .. owner)
+  end
+  local theirs = read[2] and among(read[2])
+  leave(me)
+  -- Unless a call was lost, the holder is the last of them, and those before it are out of the line.
+  if read[2] ~= me and read[2] ~= inside .. (string.match(from, '(%d+) $') or '') then
+    for number in string.gmatch(from, '%d+') do leave(inside .. number) end
+  end
+`;
+
+/**
  * A key goes from one owner to another of the same instance, which is in force there already: nothing is decided here.
- * ARGV: owner, ttl, "> <token>" and the numbers of those who may still be the holder, each as " <number>", and " " at the end
+ * ARGV: owner, ttl, "> <token>" and the numbers of those who may still be the holder, " <number> <number> "
  * Answer: 1, 2 when others in line were overtaken, 0 when the key was none of theirs
  * @param clock reads the server's time, where that was not done before
  */
 export const takeOver = (clock: string) => lua`
   ${clock}
-  local me, inside = ARGV[a + 1], string.match(ARGV[a + 1], '^(.*:)')
+  local me = ARGV[a + 1]
   local token, from = string.match(ARGV[a + 3], '^> (%d+)(.*)$')
-  local function among(owner)
-    local before, number = string.match(owner, '^(.*:)(%d+)$')
-    return owner == me or (before == inside and string.find(from, ' ' .. number .. ' ', 1, true) ~= nil)
-  end
   local read = redis.call('HMGET', KEYS[k], 't', 'o', 'e', 'g')
   local first = redis.call('ZRANGE', KEYS[k + 1], 0, 0)[1]
-  redis.call('ZREM', KEYS[k + 1], me)
-  redis.call('HDEL', KEYS[k], 'w:' .. me)
-  local theirs = read[2] and among(read[2]) and tonumber(read[3]) > us / 1000
-  -- Those in between are out of the line by now, unless a call was lost.
-  if not theirs or read[2] ~= me and not string.find(from, ' ' .. string.sub(read[2], #inside + 1) .. ' $') then
-    for number in string.gmatch(from, '%d+') do
-      redis.call('ZREM', KEYS[k + 1], inside .. number)
-      redis.call('HDEL', KEYS[k], 'w:' .. inside .. number)
-    end
-  end
-  if not theirs then return 0 end
+  ${ADOPT}
+  if not theirs or tonumber(read[3]) <= us / 1000 then return 0 end
   local ends = us / 1000 + ARGV[a + 2]
   redis.call('HSET', KEYS[k], 'o', me, 't', string.format('%d', math.max(read[1], token)),
     'e', string.format('%d', math.max(read[3], ends)))
@@ -36,4 +45,17 @@ export const takeOver = (clock: string) => lua`
     redis.call('PEXPIRE', KEYS[k], string.format('%d', ARGV[a + 2] + KEEP * ${1 + LONGER} + 1))
   end
   return (read[2] == me or not first or among(first)) and 1 or 2
+`;
+
+/** Before a release: the holder may be one of those that the owner took the key over from. */
+export const RELEASED_FOR = lua`
+local from = string.match(ARGV[a + 3] or '', ' .*$')
+if from and read[2] ~= ARGV[a + 1] then
+  local me = ARGV[a + 1]
+  ${ADOPT}
+  if theirs then
+    read[2] = me
+    redis.call('HSET', KEYS[k], 'o', me)
+  end
+end
 `;

@@ -12,7 +12,8 @@ export const TAKES_OVER = '>';
 /**
  * Attempts, releases and takeovers of several locks, one after another, as if each had come alone: what defining the functions and calling
  * the script costs is paid once.
- * KEYS: three for each. ARGV: three for each, those of ATTEMPT, those of a takeover, or those of RELEASE and `RELEASES`
+ * KEYS: three for each. ARGV: three for each, those of ATTEMPT, those of a takeover, or those of RELEASE with
+ * `RELEASES` before the third
  * Answer: one for each up to the first that failed. Only if that is the very first the whole script fails, and so has done nothing.
  */
 export const TOGETHER = lua`

@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { MOST_UNCONFIRMED } from '../../../backends/backend.js';
 import type { Case } from '../case.js';
-import { within } from '../patience.js';
+import { eventually, within } from '../patience.js';
 import { LONG, type Stage } from '../stage.js';
 import { canTakeOver, type Wish } from '../wish.js';
 
@@ -97,6 +97,30 @@ export const takingOverCases: readonly Case[] = [
     assert.equal(await third.takeOver([first, second], token + 2n), 'gone', 'a released lock is not revived');
     assert.equal(await fourth.holds(), true);
   }),
+  where(
+    'a release that says who had it before counts for them as well, whatever the server has heard',
+    async (stage) => {
+      for (const keepMs of [0, 300]) {
+        const { wishes, token } = await queue(stage, 4);
+        const [first, second, third, fourth] = [0, 1, 2, 3].map((index) => pick(wishes, index)) as [
+          Wish,
+          Wish,
+          Wish,
+          Wish,
+        ];
+        assert.equal(await third.release(keepMs, [first, second]), true);
+        await eventually(
+          'the next in line is served, and none of them',
+          async () => (await fourth.join()).granted,
+          PROMPT,
+        );
+        assert.equal((await stage.observer.backend.inspect(first.claim.key)).waiting, 0);
+        assert.equal(await second.takeOver([first], token + 1n), 'gone', 'what was on its way finds nothing');
+        assert.equal(await third.release(keepMs, [first, second]), false, 'said again it is none of theirs');
+        assert.equal(await fourth.holds(), true);
+      }
+    },
+  ),
   where('where it was none of theirs, nobody gets it, and none of them stands in line any more', async (stage) => {
     const { wishes, token } = await queue(stage, 3);
     const [first, second, third] = [0, 1, 2].map((index) => pick(wishes, index)) as [Wish, Wish, Wish];
