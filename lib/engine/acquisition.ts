@@ -81,10 +81,8 @@ export class Acquisition implements TurnListener, Listed {
    * handed the lock for nobody.
    */
   onLate(claim: Claim): void {
-    const hold = this.#hold;
-    if (hold?.released)
-      this.parts.undo.expect(hold.release().then(() => hold.isStandIn || withdraw(this.parts, claim)));
-    else if (this.#withdrawn?.has(claim)) this.parts.undo.expect(withdraw(this.parts, claim));
+    if (this.#withdrawn?.has(claim)) this.parts.undo.expect(withdraw(this.parts, claim));
+    if (this.#hold?.released) this.parts.undo.expect(this.#hold.releaseAgain(claim));
   }
 
   async #untilHeld(once: boolean, first: Promise<Outcome>): Promise<Hold | undefined> {

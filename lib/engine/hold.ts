@@ -87,11 +87,6 @@ export class Hold implements Lock, LeaseListener, Listed {
     return this.#releasing !== undefined;
   }
 
-  /** Whether the server may still have it for the sake of somebody who took it over. */
-  get isStandIn(): boolean {
-    return this.heldKeys.some(({ lease }) => isStandIn(lease));
-  }
-
   get held(): boolean {
     if (this.#lost !== undefined || this.#releasing !== undefined) return false;
     if (this.#heldMs() >= this.options.maxHold) {
@@ -182,6 +177,13 @@ export class Hold implements Lock, LeaseListener, Listed {
     // Looked at first: it may tell of a loss, and whoever is told may release.
     const wasHeld = this.held;
     return (this.#releasing ??= this.#release(wasHeld));
+  }
+
+  /** Takes back what a question may have brought about that the server got only after the release. */
+  async releaseAgain(claim: Claim): Promise<void> {
+    await this.release();
+    // The server may still have it for the sake of somebody who took it over.
+    if (!this.heldKeys.some(({ lease }) => isStandIn(lease))) await withdraw(this.parts, claim);
   }
 
   /** Releases although the work under it has not ended, and tells the work so. */

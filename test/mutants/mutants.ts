@@ -40,8 +40,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'the validity of a renewal counts from its answer',
     file: 'engine/keeper.ts',
-    find: 'this.#settled(kept, answers[index], sentAt,',
-    replace: 'this.#settled(kept, answers[index], this.options.clock.now(),',
+    find: 'this.#settled(kept, held, sentAt,',
+    replace: 'this.#settled(kept, held, this.options.clock.now(),',
     killedBy: simulation('poor', 300),
   },
   {
@@ -122,8 +122,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a release does not wait for the renewal that is on its way',
     file: 'engine/hold.ts',
-    find: 'return quiet ? quiet.then(() => withdraw(this.parts, longest, keepMs)) :',
-    replace: 'return',
+    find: 'return quiet && before.length === 0',
+    replace: 'return quiet && before.length < 0',
     killedBy: engine(
       'holding',
       'a release awaits the renewal that is on its way, so that this cannot bring the lock back',
@@ -161,8 +161,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a late answer frees the lock that a later question has won',
     file: 'engine/acquisition.ts',
-    find: 'if (this.#withdrawn?.has(claim) || this.#hold?.released) this.parts.undo',
-    replace: 'this.parts.undo',
+    find: 'if (this.#withdrawn?.has(claim)) this.parts',
+    replace: 'this.parts',
     killedBy: simulation('poor', 300),
   },
   {
@@ -185,8 +185,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'each of several keys has the whole `wait` to itself',
     file: 'engine/acquisition.ts',
-    find: 'new Turn(this.parts, claim, this.#deadline, this)',
-    replace: 'new Turn(this.parts, claim, this.parts.clock.now() + this.options.wait, this)',
+    find: 'new Turn(this.parts, claim, this.#deadline, this',
+    replace: 'new Turn(this.parts, claim, this.parts.clock.now() + this.options.wait, this',
     killedBy: engine('several-keys', 'have one wait for all, and when that is over nothing is held'),
   },
 
@@ -295,7 +295,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'the counter of fencing tokens does not grow',
     file: 'backends/redis/protocol/attempt.ts',
-    find: 'math.max((tonumber(read[1]) or 0) + 1, us), us / 1000',
+    find: 'math.max((tonumber(read[1]) or 0) + ${TOKEN_STEP}, us), us / 1000',
     replace: 'tonumber(read[1]) or us, us / 1000',
     killedBy: onRedis(
       '5 fencing: tokens of a key grow with each new owner over release, expiry and theft, and stay on re-entry',
@@ -464,12 +464,12 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'an old question, answered late, has the server let go of what a successor holds',
-    file: 'engine/acquisition.ts',
-    find: 'hold.isStandIn || withdraw',
-    replace: 'withdraw',
+    file: 'engine/hold.ts',
+    find: 'if (!this.heldKeys.some(({ lease }) => isStandIn(lease))) await',
+    replace: 'await',
     killedBy: engine(
       'local-hand-over',
-      'an old question of the one before, answered only now, does not let go of what its successor has',
+      'an old question of the one before, answered only now, does not have the server give away what its successor has',
     ),
   },
   {
