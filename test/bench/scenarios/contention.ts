@@ -8,8 +8,6 @@ import type { Case, Scenario, Stage } from './scenario.js';
 
 /** Before the trial, each process with a key of its own, for the compiler. */
 const WARM_PAIRS = 500;
-/** How much of a trial passes before it is measured: the compiler needs some thousands of hand-overs. */
-const WARM_SHARE = 0.6;
 /** How long the trial waits for what was asked for before its end. */
 const GRACE_MS = 300;
 
@@ -22,7 +20,7 @@ interface Result extends Grants {
 async function work({ task, locker, send, receive }: Stage): Promise<Result> {
   const { index, keys, case: each } = task;
   const [key = '', ...warmUps] = keys;
-  const section = each.more?.['section'] ?? 0;
+  const { section = 0, warm = 0 } = each.more ?? {};
   const log: number[] = [];
   const waitingSince = new Float64Array(each.waiters);
   let gaveUp = 0;
@@ -30,7 +28,7 @@ async function work({ task, locker, send, receive }: Stage): Promise<Result> {
   for (let pairs = 0; pairs < WARM_PAIRS; pairs++) await (await locker.acquire(warmUps[index] ?? ''))();
   send('ready');
   const start = (await receive('go')) as number;
-  const measured = start + each.milliseconds * WARM_SHARE;
+  const measured = start + warm;
   const end = start + each.milliseconds;
 
   const wait = async (waiter: number): Promise<void> => {
@@ -74,7 +72,7 @@ function contention(name: string, title: string, cases: Scenario['cases'], admit
 
     async conduct({ workers, case: each, contender: contenderName, measure }) {
       const start = now() + 100;
-      const measuredFrom = start + each.milliseconds * WARM_SHARE;
+      const measuredFrom = start + (each.more?.['warm'] ?? 0);
       const end = start + each.milliseconds;
       for (const worker of workers) worker.send('go', start);
       await until(measuredFrom);
@@ -128,9 +126,10 @@ function contention(name: string, title: string, cases: Scenario['cases'], admit
   };
 }
 
-function caseOf(processes: number, waiters: number, section: number, milliseconds: number): Case {
+/** @param warm how much of a trial passes before it is measured: the compiler needs some thousands of hand-overs in each process */
+function caseOf(processes: number, waiters: number, section: number, milliseconds: number, warm: number): Case {
   const title = `${processes} ${processes === 1 ? 'process' : 'processes'} × ${waiters}, section ${section} ms`;
-  return { title, processes, waiters, keys: 1 + processes, milliseconds, more: { section } };
+  return { title, processes, waiters, keys: 1 + processes, milliseconds, more: { section, warm } };
 }
 
 /** Other libraries, at 2 × 18 trials for each case, take part in these alone. */
@@ -141,11 +140,12 @@ export const contended = contention(
   'Contention: everybody wants the same key, all the time',
   (effort) =>
     effort === 'quick'
-      ? [caseOf(4, 16, 0, 4000), caseOf(4, 16, 5, 2500)]
+      ? [caseOf(4, 16, 0, 4000, 2400), caseOf(4, 16, 5, 2500, 1500)]
       : [1, 4].flatMap((processes) =>
-          [32, 64].flatMap((waiters) =>
-            [0, 5].map((section) => caseOf(processes, waiters / processes, section, section === 0 ? 4000 : 5000)),
-          ),
+          [32, 64].flatMap((waiters) => [
+            caseOf(processes, waiters / processes, 0, 10_000, 8000),
+            caseOf(processes, waiters / processes, 5, 5000, 3000),
+          ]),
         ),
   ({ kind }, { title }) => kind !== 'peer' || FOR_ALL.some((start) => title.startsWith(start)),
 );
@@ -154,6 +154,9 @@ export const contended = contention(
 export const crowding = contention(
   'crowding',
   'Crowding: what more waiters cost, over 4 processes',
-  (effort) => [8, 64, 512].map((waiters) => caseOf(4, waiters / 4, 0, effort === 'quick' ? 2500 : 4000)),
+  (effort) =>
+    [8, 64, 512].map((waiters) =>
+      effort === 'quick' ? caseOf(4, waiters / 4, 0, 2500, 1500) : caseOf(4, waiters / 4, 0, 10_000, 8000),
+    ),
   ({ kind, tuned }) => kind !== 'peer' || tuned === true,
 );
