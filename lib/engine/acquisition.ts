@@ -207,7 +207,10 @@ export class Acquisition implements TurnListener, Listed {
   }
 
   #granted(key: string, claim: Claim, outcome: TurnOutcome | undefined): HeldKey | undefined {
-    if (outcome?.outcome === 'taken over') return { key, claim, ...outcome };
+    if (outcome?.outcome === 'taken over') {
+      const { lease, fencingToken } = outcome;
+      return { key, claim, lease, fencingToken };
+    }
     if (outcome?.outcome !== 'granted') return undefined;
     return this.#hang(claim, key, outcome.fencingToken, outcome.since, outcome.ttl);
   }

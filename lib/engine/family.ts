@@ -3,8 +3,8 @@ import type { Clock } from './clock.js';
 import type { Keeper } from './keeper.js';
 import { Lease } from './lease.js';
 import type { Undo } from './undo.js';
-import { SessionFamily } from './session-family.js';
 import { confirmed, unconfirmed } from './local-hand-over.js';
+import { SessionFamily } from './session-family.js';
 import { believedUntil, type NotYet, pushedSince } from './validity.js';
 
 /**

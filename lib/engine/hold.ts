@@ -7,10 +7,10 @@ import { LockBackendError, LockConfigurationError, LockLostError } from './error
 import { messageOf } from './messages.js';
 import { joined } from './keys.js';
 import type { Lease, LeaseListener } from './lease.js';
+import { isStandIn, unconfirmed } from './local-hand-over.js';
 import type { Lock } from './lock.js';
 import type { EngineParts } from './parts.js';
 import { type Listed, NOWHERE } from './roster.js';
-import { isStandIn, unconfirmed } from './local-hand-over.js';
 import { forItsLongest, type Released, withdraw } from './undo.js';
 
 /** One key of a lock that is held. */

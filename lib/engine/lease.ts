@@ -1,8 +1,8 @@
 import type { Claim, Session } from '../backends/backend.js';
 import type { Clock } from './clock.js';
 import type { Kept } from './keeper.js';
-import { believedUntil } from './validity.js';
 import type { Succession } from './local-hand-over.js';
+import { believedUntil } from './validity.js';
 
 /** What a lease is on the server: a claim's own (key family), or a session that many claims hang from. */
 export type Subject = { readonly claim: Claim } | { readonly session: Session };

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { contender } from '../contenders/index.js';
 import type { Contender } from '../contenders/contender.js';
@@ -11,6 +11,7 @@ const GRID = { stroke: '#dee2e6', 'stroke-width': 1 };
 
 /** Writes each plot that the run has data for. */
 export function writePlots(results: Results, folder: string): void {
+  mkdirSync(folder, { recursive: true });
   const plots = { 'hand-over.svg': handOverPlot(results), 'waiters.svg': waitersPlot(results) };
   for (const [name, svg] of Object.entries(plots)) if (svg) writeFileSync(join(folder, name), svg);
 }
