@@ -160,6 +160,7 @@ export class Hold implements Lock, LeaseListener, Listed {
       try {
         // The server may not know yet that it came from another owner of this process.
         await lease.renewing;
+        if (lease.succession) await this.parts.keeper.renewNow(lease);
         const kept = await ask(clock, callTimeout, async () => family.downgrade?.(claim));
         if (!kept) this.lost('the server no longer has it');
       } catch (cause) {
@@ -182,8 +183,9 @@ export class Hold implements Lock, LeaseListener, Listed {
   /** Takes back what a question may have brought about that the server got only after the release. */
   async releaseAgain(claim: Claim): Promise<void> {
     await this.release();
+    const held = this.heldKeys.find((one) => one.claim === claim);
     // The server may still have it for the sake of somebody who took it over.
-    if (!this.heldKeys.some(({ lease }) => isStandIn(lease))) await withdraw(this.parts, claim);
+    if (held && !isStandIn(held.lease)) await withdraw(this.parts, claim);
   }
 
   /** Releases although the work under it has not ended, and tells the work so. */

@@ -7,6 +7,9 @@ import { type Listed, NOWHERE, Roster } from './roster.js';
 /** How many leases one call renews. */
 const BATCH = 100;
 
+/** How soon a renewal that failed is tried again at least, in milliseconds, unless the lease is very short. */
+const SOONEST_RETRY_MS = 50;
+
 /** A lease that a keeper tends. */
 export interface Kept extends Listed, Due {
   readonly lease: Lease;
@@ -189,7 +192,7 @@ export class Keeper {
       if (isKept(kept)) this.#schedule(kept);
     } else {
       lease.renewalFailed(error);
-      this.#atOrBeforeEnd(kept, this.options.clock.now() + lease.renewTo / 12);
+      this.#atOrBeforeEnd(kept, this.options.clock.now() + retryAfter(lease));
     }
   }
 
@@ -208,5 +211,9 @@ export class Keeper {
     this.#kept.remove(lease.kept);
   }
 }
+
+/** A twelfth of the lease, or of what is left of it where it came from another owner and is shorter than its own will be. */
+const retryAfter = ({ renewTo, remainingMs }: Lease): number =>
+  Math.min(renewTo / 12, Math.max(remainingMs / 12, SOONEST_RETRY_MS));
 
 const isKept = (kept: Kept): boolean => kept.place !== NOWHERE;

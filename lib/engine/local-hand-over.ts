@@ -18,7 +18,7 @@ export interface Heir {
   readonly claim: Claim;
   /** Who stands directly ahead of it; only `LocalHandOver` touches it. */
   ahead: string | undefined;
-  /** Whether it does nothing but wait: no question of its own is on its way. */
+  /** Whether it does nothing but wait, for no answer either. */
   readonly waiting: boolean;
   takeOver(lease: Lease, fencingToken: bigint): void;
 }
@@ -66,8 +66,9 @@ export class LocalHandOver {
   handOn(held: HeldKey): Promise<Released | undefined> | undefined {
     const { claim, lease, fencingToken } = held;
     const heir = this.#behind.get(claim.owner);
-    if (!heir?.waiting || fencingToken === undefined || claim.limit > 1 || !lease.live || lease.overtaking)
-      return undefined;
+    if (!heir?.waiting || fencingToken === undefined || !lease.live || lease.overtaking) return undefined;
+    // What the server keeps for longer than the heir asked for would outlive it by that much.
+    if (lease.longest > heir.claim.ttl) return undefined;
     // A renewal that arrived after this would find another owner.
     if (lease.renewing && !lease.succession) return undefined;
     if (depth(lease) >= MOST_UNCONFIRMED) return lease.renewing?.then(() => this.#handOnSoon(held));
@@ -88,11 +89,11 @@ export class LocalHandOver {
     next.succession = { from: lease, claim: forItsLongest(claim, lease), fencingToken };
     this.leave(heir);
     void family.unhang(claim, lease);
-    const confirmed = keeper.keepAndRenew(next);
+    const answered = keeper.keepAndRenew(next);
     heir.takeOver(next, fencingToken);
     try {
-      const held = await confirmed;
-      // Let go of meanwhile, the heir may have been taken back for both before this could arrive.
+      const held = await answered;
+      // The heir may have let go meanwhile, or handed on, and what it said counted for both before this could arrive.
       return held || next.wasLost ? held : 'unknown';
     } catch (error) {
       // From here on it is the heir who tries again, and who takes back what is left of both.

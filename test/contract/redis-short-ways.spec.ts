@@ -178,6 +178,23 @@ describe('the short ways through the scripts on Redis', () => {
     expect(tokens.map((token) => token - tokens[0]!)).toEqual([0, 0, 33, 33, 66, 66, 99]);
   });
 
+  it('a lock that goes to one with a shorter lease lives as long as the one before could believe in it', async () => {
+    await ask(0, attemptOf(claim('pod-a:1', 'x 1', 60_000)), attemptOf(claim('pod-a:2')));
+    await later(14_000);
+    await ask(0, { verb: 'renew', args: ['pod-a:1', '60000'] });
+    const [taken] = await ask(0, takeOverOf('pod-a:2', 5_000, 7n, ['pod-a:1']));
+    expect(taken!.answer).toBe(1);
+    expect(Number(taken!.stored.fields['e'])).toBe(redis.now + 60_000);
+    expect(taken!.stored.ends.lock).toBeGreaterThanOrEqual(redis.now + 60_000);
+  });
+
+  it('one before who came into line again by a late question is out of it when the takeover is repeated', async () => {
+    const takeOver = takeOverOf('pod-a:3', 5_000, 7n, ['pod-a:1', 'pod-a:2']);
+    const claims = ['pod-a:1', 'pod-a:2', 'pod-a:3'].map((owner) => attemptOf(claim(owner)));
+    const answers = await ask(600_000, ...claims, takeOver, attemptOf(claim('pod-a:1')), takeOver);
+    expect(answers.slice(-2).map(({ stored }) => stored.line.length)).toEqual([2, 0]);
+  });
+
   it.each([
     ['one whose number ends like that of the holder', 'pod-a:12', ['pod-a:21']],
     ['one of another instance', 'pod-b:2', ['pod-b:1']],

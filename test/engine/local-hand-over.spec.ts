@@ -245,6 +245,7 @@ describe('it goes by the server', () => {
     ['the next one is a reader', { ...plain, next: { mode: 'shared' } }],
     ['readers hold it', { ...plain, first: { mode: 'shared' } }],
     ['permits are handed out', { first: { limit: 2 }, next: { limit: 2 }, crowd: 1 }],
+    ['the next one asks for a shorter lease', { ...plain, first: { ttl: 2 * TTL } }],
     ['the lease of the one before is about to end', { ...plain, first: { renew: false, ttl: 1_000 } }],
   ] as const)('where %s', async (_, options) => {
     const bench = new Bench();
@@ -295,6 +296,67 @@ describe('it goes by the server', () => {
     await bench.clock.run(first.release());
     expect((await bench.clock.run(waiting[1]!)).held).toBe(true);
   });
+});
+
+it('one lost call does not cost the lock, however much longer the lease of the new owner is to be', async () => {
+  const bench = new Bench();
+  const process = bench.process();
+  const held = await bench.clock.run(process.engine.acquire('key', { ttl: 3_000 }));
+  const { lock } = await standInLine(bench, process, { ttl: '10m' });
+  await bench.clock.advance(900);
+  process.wire.ask = (question, send) => {
+    if (question !== 'takeOver') return send();
+    process.wire.heal();
+    return Promise.reject(new Error('cut'));
+  };
+  void held.release();
+  const next = await lock;
+  await bench.clock.advance(3_000);
+  expect(next.held).toBe(true);
+  expect(bench.holders('key')).toEqual([next.owner]);
+});
+
+it.each(['the call that says whose it is', 'its answer'])('work that lost %s may downgrade its lock', async (lost) => {
+  const bench = new Bench();
+  const process = bench.process();
+  const { first, waiting } = await queue(bench, process, {});
+  process.wire.ask = async (question, send) => {
+    if (question === 'takeOver') {
+      process.wire.heal();
+      if (lost === 'its answer') await send();
+      throw new Error('cut');
+    }
+    return send();
+  };
+  void first.release();
+  const second = await waiting[0]!;
+  await bench.clock.run(second.downgrade());
+  await bench.clock.advance(TTL);
+  expect([second.mode, second.held]).toEqual(['shared', true]);
+  expect(bench.holders('key')).toEqual([second.owner]);
+});
+
+it('a late question for one of several keys is taken back, though another of them has gone from hand to hand', async () => {
+  const bench = new Bench();
+  const [process, other] = [bench.process({ callTimeout: 500 }), bench.process()];
+  const [a, b] = [await bench.clock.run(other.engine.acquire('a')), await bench.clock.run(other.engine.acquire('b'))];
+  const both = process.engine.acquire(['a', 'b'], { ttl: TTL, wait: '5m' });
+  await bench.clock.advance(1);
+  // The next look at `a` is long on its way.
+  const look = holdRequests(process.wire, 'attempt');
+  await bench.clock.advance(1_100);
+  process.wire.heal();
+  await bench.clock.advance(1_000);
+  await bench.clock.run(Promise.all([a.release(), b.release()]));
+  const lock = await bench.clock.run(both);
+  const heir = process.engine.acquire('b', { ttl: TTL, wait: '5m' });
+  await bench.clock.advance(1);
+  process.wire.ask = (question, send) => (question === 'takeOver' ? silence() : send());
+  await bench.clock.run(lock.release());
+  expect((await bench.clock.run(heir)).held).toBe(true);
+  look.letThrough();
+  await bench.clock.advance(10);
+  expect(bench.isUntouched('a')).toBe(true);
 });
 
 it('work under a lock that the server has not confirmed yet may downgrade it', async () => {

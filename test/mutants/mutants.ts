@@ -108,7 +108,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a renewal that failed is not tried again',
     file: 'engine/keeper.ts',
-    find: 'this.#atOrBeforeEnd(kept, this.options.clock.now() + lease.renewTo / 12);',
+    find: 'this.#atOrBeforeEnd(kept, this.options.clock.now() + retryAfter(lease));',
     replace: 'this.#atOrBeforeEnd(kept, Infinity);',
     killedBy: engine('keeper', 'one confirmation after errors keeps the lease'),
   },
@@ -465,8 +465,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'an old question, answered late, has the server let go of what a successor holds',
     file: 'engine/hold.ts',
-    find: 'if (!this.heldKeys.some(({ lease }) => isStandIn(lease))) await',
-    replace: 'await',
+    find: 'if (held && !isStandIn(held.lease)) await',
+    replace: 'if (held) await',
     killedBy: engine(
       'local-hand-over',
       'an old question of the one before, answered only now, does not have the server give away what its successor has',

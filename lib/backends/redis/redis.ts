@@ -173,7 +173,10 @@ export class RedisBackend implements KeyBackend {
   async #takeOver({ key, owner, ttl }: Claim, from: readonly string[], fencingToken: bigint): Promise<TakenOver> {
     this.#inbox.forget(owner);
     const what = `${TAKES_OVER} ${fencingToken}${numbersOf(from)}`;
-    const answer = Number(await this.#releases.takeOver(keysOf(key), [owner, whole(ttl), what]));
+    // While a slot of a cluster is on its way, each key that does not exist is in the way.
+    const [hash, line] = keysOf(key);
+    const keys = this.link.slotOf ? [hash, line] : keysOf(key);
+    const answer = Number(await this.#releases.takeOver(keys, [owner, whole(ttl), what]));
     return answer === 1 ? 'held' : answer === 2 ? 'overtaking' : 'gone';
   }
 

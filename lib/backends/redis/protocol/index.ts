@@ -4,11 +4,11 @@
  */
 import { ATTEMPT, ATTEMPT_ALL, attemptBehind, attemptFree } from './attempt.js';
 import { INSPECT } from './inspect.js';
-import { DOWNGRADE, FORCE, RELEASE, RELEASE_QUIET, releaseTo } from './release.js';
+import { DOWNGRADE, FORCE, RELEASE, RELEASE_QUIET, RELEASE_READ, releaseTo } from './release.js';
 import { CONFIRM, RENEW, RENEW_ALONE } from './renew.js';
 import { lua, type Script, script } from './script.js';
 import { CLOCK, PUSH, PUSH_IN_SLOT, STATE, TIME } from './state.js';
-import { takeOver } from './take-over.js';
+import { RELEASED_FOR, takeOver } from './take-over.js';
 import { TOGETHER } from './together.js';
 
 export { KEYS_OF_A_LOCK, type Script } from './script.js';
@@ -50,7 +50,7 @@ export function clusterProtocol(counterTtl: number): Protocol {
   return {
     ...inSlot,
     attempt: { ...inSlot.attempt, narrow: script(keep, ALONE, attemptFree(TIME), ELSEWHERE) },
-    release: { ...inSlot.release, narrow: script(keep, ALONE, RELEASE_QUIET, ELSEWHERE) },
+    release: { ...inSlot.release, narrow: script(keep, ALONE, RELEASE_READ, RELEASE_QUIET, ELSEWHERE) },
     renew: { ...inSlot.renew, narrow: script(keep, CLOCK, RENEW_ALONE, ELSEWHERE) },
   };
 }
@@ -65,7 +65,18 @@ function assemble(counterTtl: number, push: string): Protocol {
   return {
     attempt: script(keep, ALONE, attemptFree(TIME), attemptBehind(TIME), state, ATTEMPT),
     attemptAll: script(keep, state, ATTEMPT_ALL),
-    release: script(keep, ALONE, RELEASE_QUIET, push, releaseTo(TIME), CLOCK, STATE, RELEASE),
+    release: script(
+      keep,
+      ALONE,
+      RELEASE_READ,
+      RELEASED_FOR,
+      RELEASE_QUIET,
+      push,
+      releaseTo(TIME),
+      CLOCK,
+      STATE,
+      RELEASE,
+    ),
     renew: script(keep, CLOCK, RENEW),
     takeOver: script(keep, ALONE, takeOver(TIME)),
     downgrade: script(keep, state, DOWNGRADE),

@@ -1,14 +1,16 @@
 import { lua } from './script.js';
 import { TOKEN_STEP } from './state.js';
-import { RELEASED_FOR } from './take-over.js';
+
+/** What all that follows goes by. */
+export const RELEASE_READ = lua`
+local read = redis.call('HMGET', KEYS[k], 't', 'o', 'e', 'n', 'r', 's', 'g')
+`;
 
 /**
  * What a release comes to where nobody waits, nothing is kept closed, and the counter stays. That it was held is also said of a lease that
  * has ended: whoever takes the lock after it takes these fields, so until now nobody else was in.
  */
 export const RELEASE_QUIET = lua`
-local read = redis.call('HMGET', KEYS[k], 't', 'o', 'e', 'n', 'r', 's', 'g')
-${RELEASED_FOR}
 if read[2] == ARGV[a + 1] and not read[6] and KEEP > 0 and (ARGV[a + 2] or '0') == '0' then
   redis.call('HDEL', KEYS[k], 'o', 'e')
   return 1

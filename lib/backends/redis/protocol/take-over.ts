@@ -18,7 +18,7 @@ const ADOPT = lua`
   local theirs = read[2] and among(read[2])
   leave(me)
   -- Unless a call was lost, the holder is the last of them, and those before it are out of the line.
-  if read[2] ~= me and read[2] ~= inside .. (string.match(from, '(%d+) $') or '') then
+  if read[2] ~= inside .. (string.match(from, '(%d+) $') or '') then
     for number in string.gmatch(from, '%d+') do leave(inside .. number) end
   end
 `;
@@ -37,12 +37,11 @@ export const takeOver = (clock: string) => lua`
   local first = redis.call('ZRANGE', KEYS[k + 1], 0, 0)[1]
   ${ADOPT}
   if not theirs or tonumber(read[3]) <= us / 1000 then return 0 end
-  local ends = us / 1000 + ARGV[a + 2]
-  redis.call('HSET', KEYS[k], 'o', me, 't', string.format('%d', math.max(read[1], token)),
-    'e', string.format('%d', math.max(read[3], ends)))
+  local ends = math.max(read[3], us / 1000 + ARGV[a + 2])
+  redis.call('HSET', KEYS[k], 'o', me, 't', string.format('%d', math.max(read[1], token)), 'e', string.format('%d', ends))
   if (tonumber(read[4]) or 0) < ends + KEEP then
     redis.call('HSET', KEYS[k], 'g', string.format('%d', ends + KEEP * ${1 + LONGER}))
-    redis.call('PEXPIRE', KEYS[k], string.format('%d', ARGV[a + 2] + KEEP * ${1 + LONGER} + 1))
+    redis.call('PEXPIRE', KEYS[k], string.format('%d', ends - us / 1000 + KEEP * ${1 + LONGER} + 1))
   end
   return (read[2] == me or not first or among(first)) and 1 or 2
 `;

@@ -1,7 +1,7 @@
 import { ATTEMPT, attemptBehind, attemptFree } from './attempt.js';
-import { RELEASE, RELEASE_QUIET, releaseTo } from './release.js';
+import { RELEASE, RELEASE_QUIET, RELEASE_READ, releaseTo } from './release.js';
 import { lua } from './script.js';
-import { takeOver } from './take-over.js';
+import { RELEASED_FOR, takeOver } from './take-over.js';
 
 /** Instead of an attempt's third argument: a release. */
 export const RELEASES = 'r';
@@ -24,6 +24,8 @@ ${ATTEMPT}
 end
 
 local function release(k, a)
+${RELEASE_READ}
+${RELEASED_FOR}
 ${RELEASE_QUIET}
 ${releaseTo('')}
 ${RELEASE}
