@@ -13,7 +13,7 @@ import { type Family, familyOf } from './family.js';
 import { Hold } from './hold.js';
 import { Keeper } from './keeper.js';
 import { canonicalKeys, checkedPrefix, joined } from './keys.js';
-import { LocalHandOver } from './local-hand-over.js';
+import { canTakeOver, LocalHandOver } from './local-hand-over.js';
 import type { AcquireOptions, Lock, LockInfo } from './lock.js';
 import { CHECK_THE_SERVER, messageOf } from './messages.js';
 import { orWarn } from './or-warn.js';
@@ -58,7 +58,6 @@ export class LockEngine {
   readonly #family: Family;
   readonly #keeper: Keeper;
   readonly #undo: Undo;
-  readonly #handOver: LocalHandOver;
   readonly #listeners = new Set<LockEventListener>();
   readonly #holds = new Roster<Hold>();
   readonly #acquisitions = new Roster<Acquisition>();
@@ -92,17 +91,6 @@ export class LockEngine {
       nodeOf: this.#family.nodeOf,
     });
     this.#undo = new Undo(clock, callTimeout);
-    this.#handOver = new LocalHandOver(
-      {
-        clock,
-        backend,
-        backendName: this.name,
-        family: this.#family,
-        keeper: this.#keeper,
-        emit: (make) => this.#emit(make),
-      },
-      this.instance,
-    );
     let claims = 0;
     this.#parts = {
       clock,
@@ -113,7 +101,7 @@ export class LockEngine {
       family: this.#family,
       keeper: this.#keeper,
       undo: this.#undo,
-      handOver: this.#handOver,
+      handOver: new LocalHandOver(this.instance, canTakeOver(backend)),
       looks: new DueList(clock, false, (turns) => turns.forEach((turn) => turn.wake())),
       prefix: this.#prefix,
       nextOwner: () => `${this.instance}:${++claims}`,

@@ -245,7 +245,7 @@ export class Hold implements Lock, LeaseListener, Listed {
   /** To the next in line in this process, or to the server. */
   #letGo(held: HeldKey, keepMs: number): Promise<Released> {
     held.lease.unlisten(this);
-    const handedOn = keepMs > 0 || !this.#plain ? undefined : this.parts.handOver.handOn(held);
+    const handedOn = keepMs > 0 || !this.#plain ? undefined : this.parts.handOver.handOn(held, this.parts);
     return handedOn ? handedOn.then((released) => released ?? this.#giveBack(held, 0)) : this.#giveBack(held, keepMs);
   }
 

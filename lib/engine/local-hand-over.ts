@@ -1,4 +1,4 @@
-import { type Claim, type LockBackend, MOST_UNCONFIRMED } from '../backends/backend.js';
+import { type Claim, type KeyBackend, type LockBackend, MOST_UNCONFIRMED } from '../backends/backend.js';
 import type { HeldKey } from './hold.js';
 import { Lease } from './lease.js';
 import type { EngineParts } from './parts.js';
@@ -37,8 +37,8 @@ export class LocalHandOver {
 
   /** @param instance names this process in owners */
   constructor(
-    private readonly parts: Pick<EngineParts, 'backend' | 'family' | 'keeper' | 'clock' | 'emit' | 'backendName'>,
     instance: string,
+    private readonly possible: boolean,
   ) {
     this.#inside = `${instance}:`;
   }
@@ -47,7 +47,7 @@ export class LocalHandOver {
   stand(heir: Heir, ahead: string | undefined): void {
     if (heir.ahead === ahead) return;
     this.leave(heir);
-    if (ahead === undefined || !ahead.startsWith(this.#inside) || !canTakeOver(this.parts.backend)) return;
+    if (!this.possible || !ahead?.startsWith(this.#inside)) return;
     heir.ahead = ahead;
     this.#behind.set(ahead, heir);
   }
@@ -63,7 +63,7 @@ export class LocalHandOver {
    * Gives the key to the next in line, if that waits in this process; otherwise `undefined`, and it is to be released. Resolves to whether it was
    * held until then, or to `undefined` if it has to be released after all.
    */
-  handOn(held: HeldKey): Promise<Released | undefined> | undefined {
+  handOn(held: HeldKey, parts: EngineParts): Promise<Released | undefined> | undefined {
     const { claim, lease, fencingToken } = held;
     const heir = this.#behind.get(claim.owner);
     if (!heir?.waiting || fencingToken === undefined || !lease.live || lease.overtaking) return undefined;
@@ -71,19 +71,23 @@ export class LocalHandOver {
     if (lease.longest > heir.claim.ttl) return undefined;
     // A renewal that arrived after this would find another owner.
     if (lease.renewing && !lease.succession) return undefined;
-    if (depth(lease) >= MOST_UNCONFIRMED) return lease.renewing?.then(() => this.#handOnSoon(held));
+    if (depth(lease) >= MOST_UNCONFIRMED) return lease.renewing?.then(() => this.#handOnSoon(held, parts));
     // The heir needs time to have its own lease confirmed.
     if (lease.remainingMs < heir.claim.claimTtl / 2) return undefined;
-    return this.#give(heir, held, fencingToken + 1n);
+    return this.#give(heir, held, fencingToken + 1n, parts);
   }
 
   /** Once an earlier one is confirmed. */
-  #handOnSoon(held: HeldKey): Promise<Released | undefined> | undefined {
-    return depth(held.lease) < MOST_UNCONFIRMED ? this.handOn(held) : undefined;
+  #handOnSoon(held: HeldKey, parts: EngineParts): Promise<Released | undefined> | undefined {
+    return depth(held.lease) < MOST_UNCONFIRMED ? this.handOn(held, parts) : undefined;
   }
 
-  async #give(heir: Heir, { key, claim, lease }: HeldKey, fencingToken: bigint): Promise<Released> {
-    const { clock, keeper, family, emit, backendName } = this.parts;
+  async #give(
+    heir: Heir,
+    { key, claim, lease }: HeldKey,
+    fencingToken: bigint,
+    { clock, keeper, family, emit, backendName }: EngineParts,
+  ): Promise<Released> {
     const next = new Lease(clock, { claim: heir.claim }, lease.validUntil, heir.claim.ttl);
     lease.heir = next;
     next.succession = { from: lease, claim: forItsLongest(claim, lease), fencingToken };
@@ -133,4 +137,7 @@ export function isStandIn(lease: Lease): boolean {
   return false;
 }
 
-const canTakeOver = (backend: LockBackend): boolean => 'takeOver' in backend && backend.takeOver !== undefined;
+/** Whether a key can go from one owner to another inside of a process. */
+export function canTakeOver(backend: LockBackend): backend is KeyBackend & Required<Pick<KeyBackend, 'takeOver'>> {
+  return 'takeOver' in backend && backend.takeOver !== undefined;
+}

@@ -117,7 +117,7 @@ export function withdraw(
 ): Promise<Released> {
   return undo.release(
     () => family.release(claim, keepMs, before),
-    Math.max(claim.ttl, ...before.map(({ ttl }) => ttl)) + keepMs + PLACE_FORGOTTEN_MS,
+    before.reduce((longest, { ttl }) => Math.max(longest, ttl), claim.ttl) + keepMs + PLACE_FORGOTTEN_MS,
     (error) =>
       emit(() => ({
         type: 'release-unknown',

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ATTEMPT } from '../../lib/backends/redis/protocol/attempt.js';
 import { clusterProtocol, protocol, RELEASES } from '../../lib/backends/redis/protocol/index.js';
-import { RELEASE } from '../../lib/backends/redis/protocol/release.js';
+import { RELEASE, RELEASE_READ } from '../../lib/backends/redis/protocol/release.js';
 import { lua, type Script, script } from '../../lib/backends/redis/protocol/script.js';
 import { CLOCK, PUSH, STATE } from '../../lib/backends/redis/protocol/state.js';
 import { RELEASED_FOR } from '../../lib/backends/redis/protocol/take-over.js';
@@ -11,11 +11,6 @@ import { PinnedRedis, pinned, type Question, type Result, type Stored } from './
 /** Where the whole scripts have their arguments when they are called alone, and nothing was read before. */
 const ALONE = lua`
 local k, a, read = 1, 0, nil
-`;
-
-/** What a release has read by the time it comes to that. */
-const READ = lua`
-read = redis.call('HMGET', KEYS[k], 't', 'o', 'e', 'n', 'r', 's', 'g')
 `;
 
 /** The scripts as they are, the same without their short ways, and what a slot on its way to another node is asked with. */
@@ -37,7 +32,7 @@ function ways(counterTtl: number) {
     },
     whole: {
       attempt: whole(ATTEMPT),
-      release: whole(READ + RELEASED_FOR + RELEASE),
+      release: whole(RELEASE_READ + RELEASED_FOR + RELEASE),
       renew: pinned(renew),
       takeOver: pinned(takeOver),
     },

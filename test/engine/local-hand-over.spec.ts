@@ -26,16 +26,25 @@ async function queue(bench: Bench, process: Process, ...behind: readonly Acquire
   return { first, waiting: waiting.map(({ lock }) => lock) };
 }
 
+/** A lock that one has let go of and the next one has, while the call that tells the server is held back. */
+async function handedOnUnheard() {
+  const bench = new Bench();
+  const process = bench.process();
+  const { first, waiting } = await queue(bench, process, {});
+  const { letThrough } = holdRequests(process.wire, 'takeOver');
+  const released = first.release();
+  return { bench, process, first, second: await waiting[0]!, released, letThrough };
+}
+
+/** The server forgets the place in line of that owner. */
+const endPlace = ({ table }: Bench, owner: string): boolean =>
+  table.release({ key: 'key', owner, mode: 'exclusive', limit: 1, ttl: TTL, claimTtl: TTL });
+
 const asked = ({ asked }: Process, what: string): number => asked.filter(({ question }) => question === what).length;
 
 describe('a lock that goes from one owner to the next inside of a process', () => {
   it('does so at once, and the server hears of it by one call', async () => {
-    const bench = new Bench();
-    const process = bench.process();
-    const { first, waiting } = await queue(bench, process, {});
-    const { letThrough } = holdRequests(process.wire, 'takeOver');
-    const released = first.release();
-    const second = await waiting[0]!;
+    const { bench, process, first, second, released, letThrough } = await handedOnUnheard();
     expect(second.held).toBe(true);
     expect(first.held).toBe(false);
     expect(second.fencingToken).toBe(first.fencingToken! + 1n);
@@ -109,8 +118,7 @@ describe('a lock that goes from one owner to the next inside of a process', () =
     const [process, other] = [bench.process(), bench.process()];
     const { first, waiting } = await queue(bench, process, {}, {});
     // Their places have ended, as those of processes that stood still.
-    for (const { owner } of process.events.filter(({ type }) => type === 'waiting'))
-      bench.table.release({ key: 'key', owner, mode: 'exclusive', limit: 1, ttl: TTL, claimTtl: TTL });
+    for (const { owner } of process.events.filter(({ type }) => type === 'waiting')) endPlace(bench, owner);
     const { lock: overtaken } = await standInLine(bench, other);
     await bench.clock.run(first.release());
     const second = await waiting[0]!;
@@ -154,12 +162,8 @@ describe('a takeover that the server does not answer', () => {
   });
 
   it('leaves nothing behind when it arrives after that', async () => {
-    const bench = new Bench();
-    const process = bench.process();
-    const { first, waiting } = await queue(bench, process, {});
-    const { letThrough } = holdRequests(process.wire, 'takeOver');
-    void first.release();
-    await bench.clock.run((await waiting[0]!).release());
+    const { bench, second, letThrough } = await handedOnUnheard();
+    await bench.clock.run(second.release());
     letThrough();
     await bench.clock.advance(1);
     expect(bench.isUntouched('key')).toBe(true);
@@ -178,12 +182,7 @@ describe('a takeover that the server does not answer', () => {
 });
 
 it('a takeover that the server refuses is a loss for both: somebody else may have come between', async () => {
-  const bench = new Bench();
-  const process = bench.process();
-  const { first, waiting } = await queue(bench, process, {});
-  const { letThrough } = holdRequests(process.wire, 'takeOver');
-  const released = first.release();
-  const second = await waiting[0]!;
+  const { bench, process, first, second, released, letThrough } = await handedOnUnheard();
   bench.table.forceRelease('key');
   bench.table.forceRelease('key');
   letThrough();
@@ -220,7 +219,7 @@ it('an old question of the one before, answered only now, does not have the serv
   const second = await waiting[0]!;
   // The place of the third has ended, so that the server would give the lock to somebody else.
   const { owner } = process.events.filter(({ type }) => type === 'waiting')[1]!;
-  bench.table.release({ key: 'key', owner, mode: 'exclusive', limit: 1, ttl: TTL, claimTtl: TTL });
+  endPlace(bench, owner);
   const next = await standInLine(bench, other);
   const takeOver = holdRequests(process.wire, 'takeOver');
   void second.release();
@@ -360,12 +359,7 @@ it('a late question for one of several keys is taken back, though another of the
 });
 
 it('work under a lock that the server has not confirmed yet may downgrade it', async () => {
-  const bench = new Bench();
-  const process = bench.process();
-  const { first, waiting } = await queue(bench, process, {});
-  const { letThrough } = holdRequests(process.wire, 'takeOver');
-  void first.release();
-  const second = await waiting[0]!;
+  const { bench, second, letThrough } = await handedOnUnheard();
   const downgraded = second.downgrade();
   await bench.clock.advance(1);
   letThrough();

@@ -135,7 +135,7 @@ export class WitnessedTable extends LockTable {
     return this.inspect(key).holders.some(
       ({ owner, fencingToken }) =>
         fencingToken === token ||
-        (instanceOf(owner) === instance &&
+        (owner.startsWith(`${instance}:`) &&
           token !== undefined &&
           fencingToken !== undefined &&
           comesFrom(fencingToken, token)),
@@ -197,8 +197,6 @@ export class WitnessedTable extends LockTable {
     }
   }
 }
-
-const instanceOf = (owner: string): string => owner.slice(0, owner.lastIndexOf(':'));
 
 /** The server steps further than that: what lies between is what a process gives out by itself. */
 const comesFrom = (server: bigint, token: bigint): boolean =>

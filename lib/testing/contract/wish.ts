@@ -4,12 +4,12 @@ import type {
   Claim,
   Clash,
   Grant,
-  KeyBackend,
   LockBackend,
   Session,
   TakenOver,
   Waiter,
 } from '../../backends/backend.js';
+import { canTakeOver } from '../../engine/local-hand-over.js';
 import { deferred, sleep } from './patience.js';
 
 /** One process at the port itself, with no engine above it. */
@@ -159,11 +159,6 @@ export class Wish {
 }
 
 const ownersOf = (wishes: readonly Wish[]): readonly string[] => wishes.map(({ owner }) => owner);
-
-/** Whether a key can go from one owner to another inside of a process. */
-export function canTakeOver(backend: LockBackend): backend is KeyBackend & Required<Pick<KeyBackend, 'takeOver'>> {
-  return 'takeOver' in backend && backend.takeOver !== undefined;
-}
 
 function over(session: Session | undefined): Session {
   if (!session) throw new Error('A session backend without a session: the suite is wrong.');

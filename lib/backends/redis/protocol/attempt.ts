@@ -1,5 +1,5 @@
 import { lua } from './script.js';
-import { FAR_LOOK_MS, LINE_MS, LONGER, NEAR_LOOK_MS, TOKEN_STEP, WAITER_SILENCE_MS } from './state.js';
+import { FAR_LOOK_MS, LINE_MS, NEAR_LOOK_MS, outlive, TOKEN_STEP, WAITER_SILENCE_MS } from './state.js';
 
 /**
  * The same as what follows it comes to for a plain lock that nobody else uses, in three calls and without the rest of the
@@ -13,10 +13,7 @@ if not (read[2] or read[4] or read[5] or read[6]) and string.byte(ARGV[a + 3]) =
   ${clock}
   local token, ends = math.max((tonumber(read[1]) or 0) + ${TOKEN_STEP}, us), us / 1000 + ARGV[a + 2]
   redis.call('HSET', KEYS[k], 't', string.format('%d', token), 'o', ARGV[a + 1], 'e', string.format('%d', ends))
-  if (tonumber(read[7]) or 0) < ends + KEEP then
-    redis.call('HSET', KEYS[k], 'g', string.format('%d', ends + KEEP * ${1 + LONGER}))
-    redis.call('PEXPIRE', KEYS[k], string.format('%d', ARGV[a + 2] + KEEP * ${1 + LONGER} + 1))
-  end
+  ${outlive('read[7]', 'ARGV[a + 2]')}
   return token
 end
 `;

@@ -32,6 +32,17 @@ const STAND_BACK_MS = 250;
  * to live, which would double what goes to replicas and into the log.
  */
 export const LONGER = 0.25;
+/**
+ * For the short ways, which do without the functions below: the key outlives a lease that ends at `ends` for as long as the counter is to stay.
+ * @param g what was read of the field of that name
+ * @param ms how long the lease lasts from now
+ */
+export const outlive = (g: string, ms: string) => lua`
+  if (tonumber(${g}) or 0) < ends + KEEP then
+    redis.call('HSET', KEYS[k], 'g', string.format('%d', ends + KEEP * ${1 + LONGER}))
+    redis.call('PEXPIRE', KEYS[k], string.format('%d', ${ms} + KEEP * ${1 + LONGER} + 1))
+  end
+`;
 /** How far the next token is from the last: further than a process counts by itself. */
 export const TOKEN_STEP = MOST_UNCONFIRMED + 1;
 /** Pushed grants of an instance go to this channel and its id. */

@@ -1,5 +1,5 @@
 import { lua } from './script.js';
-import { LONGER } from './state.js';
+import { outlive } from './state.js';
 
 /**
  * Whether the holder is this owner or one of those it took the key over from, and out of the line with all of them. Needs `me`; `from`,
@@ -39,10 +39,7 @@ export const takeOver = (clock: string) => lua`
   if not theirs or tonumber(read[3]) <= us / 1000 then return 0 end
   local ends = math.max(read[3], us / 1000 + ARGV[a + 2])
   redis.call('HSET', KEYS[k], 'o', me, 't', string.format('%d', math.max(read[1], token)), 'e', string.format('%d', ends))
-  if (tonumber(read[4]) or 0) < ends + KEEP then
-    redis.call('HSET', KEYS[k], 'g', string.format('%d', ends + KEEP * ${1 + LONGER}))
-    redis.call('PEXPIRE', KEYS[k], string.format('%d', ends - us / 1000 + KEEP * ${1 + LONGER} + 1))
-  end
+  ${outlive('read[4]', 'ends - us / 1000')}
   return (read[2] == me or not first or among(first)) and 1 or 2
 `;
 

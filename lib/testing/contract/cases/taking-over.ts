@@ -1,9 +1,10 @@
 import { strict as assert } from 'node:assert';
 import { MOST_UNCONFIRMED } from '../../../backends/backend.js';
+import { canTakeOver } from '../../../engine/local-hand-over.js';
 import type { Case } from '../case.js';
 import { eventually, within } from '../patience.js';
 import { LONG, type Stage } from '../stage.js';
-import { canTakeOver, type Wish } from '../wish.js';
+import type { Wish } from '../wish.js';
 
 const PROMPT = 5_000;
 
