@@ -49,6 +49,8 @@ interface Hung {
   share: Share | undefined;
   /** It is not wanted any more, and was let go of so. */
   over: { readonly keepMs: number } | undefined;
+  /** What its owner asked for last, whose answer says whether it was held. */
+  releasing: Promise<boolean> | undefined;
   /** Its release is being tried until it is confirmed. */
   leaving: boolean;
 }
@@ -110,14 +112,18 @@ export class SessionFamily implements Family {
     };
   }
 
-  async release(claim: Claim, keepMs: number): Promise<boolean> {
-    const hung = this.#hung.get(claim.owner);
-    if (!hung) return false;
+  async release({ owner }: Claim, keepMs: number): Promise<boolean> {
+    const hung = this.#hung.get(owner);
+    return hung ? (hung.releasing = this.#release(hung, keepMs)) : false;
+  }
+
+  async #release(hung: Hung, keepMs: number): Promise<boolean> {
     hung.over = { keepMs };
     hung.waiter = undefined;
     // What hung from a session that has ended is gone with it; one that ended only by our clock may still be there.
     const held =
-      hung.open !== undefined && (await this.backend.release(claim, hung.open.session, keepMs).catch(falseIfEnded));
+      hung.open !== undefined &&
+      (await this.backend.release(hung.claim, hung.open.session, keepMs).catch(falseIfEnded));
     this.#forget(hung);
     return held;
   }
@@ -204,6 +210,7 @@ export class SessionFamily implements Family {
           waiter: undefined,
           share: undefined,
           over: undefined,
+          releasing: undefined,
           leaving: false,
         }),
       );
@@ -385,12 +392,17 @@ export class SessionFamily implements Family {
     const hung = this.#hung.get(claim.owner);
     if (!hung || hung.leaving) return;
     hung.leaving = true;
+    // Ahead of its owner's release it would leave nothing for that to find, and a lock that was held would count as lost. One that
+    // gets no answer is waited for but once.
+    let owners = hung.releasing;
+    const release = async (): Promise<boolean> => {
+      const ahead = owners;
+      owners = undefined;
+      await ahead?.catch(() => undefined);
+      return this.#release(hung, keepMs);
+    };
     // As long as the session lives nobody else does it; when it ends, there is nothing left to do, and `release` says so.
-    void this.options.undo().release(
-      () => this.release(claim, keepMs),
-      Infinity,
-      () => undefined,
-    );
+    void this.options.undo().release(release, Infinity, () => undefined);
   }
 }
 

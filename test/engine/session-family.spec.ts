@@ -2,7 +2,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { LockBackendError, LockLostError } from '../../lib/engine/errors.js';
 import { Lease, type LeaseListener } from '../../lib/engine/lease.js';
 import { SessionServer } from '../simulation/session-server.js';
-import { Bench, holdAnswers, isSettled, silence } from './support/bench.js';
+import { Bench, holdAnswers, holdRequests, isSettled, silence } from './support/bench.js';
 
 const TTL = 10_000;
 
@@ -189,6 +189,29 @@ describe('locks that hang from a session', () => {
     letThrough();
     await bench.clock.advance(10);
     expect(await bench.clock.run(lock.release())).toBe(true);
+    expect(bench.isUntouched('key')).toBe(true);
+  });
+
+  it('a late answer during the release lets go once more, and not ahead of it', async () => {
+    const { bench, process } = servers();
+    const { engine, wire, asked, events } = process();
+    await engine.acquire('opens the session', { ttl: TTL });
+    const answers = holdAnswers(wire, 'attempt');
+    const acquired = engine.acquire('key', { ttl: TTL });
+    await bench.clock.advance(1_900);
+    // The next question is answered, and the first one still is not.
+    wire.heal();
+    const lock = await bench.clock.run(acquired);
+    const releases = holdRequests(wire, 'release');
+    const released = lock.release();
+    wire.heal();
+    answers.letThrough();
+    await bench.clock.advance(10);
+    releases.letThrough();
+    expect(await bench.clock.run(released)).toBe(true);
+    expect(events.filter(({ type }) => type === 'lost')).toEqual([]);
+    await bench.clock.advance(10);
+    expect(asked.filter(({ question }) => question === 'release')).toHaveLength(2);
     expect(bench.isUntouched('key')).toBe(true);
   });
 

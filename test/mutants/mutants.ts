@@ -229,6 +229,13 @@ export const mutants: readonly Mutant[] = [
     ),
   },
   {
+    bug: 'what a late answer left is let go of ahead of the release of its owner, which then counts as lost',
+    file: 'engine/session-family.ts',
+    find: '      await ahead?.catch(() => undefined);\n',
+    replace: '      void ahead?.catch(() => undefined);\n',
+    killedBy: engine('session-family', 'a late answer during the release lets go once more, and not ahead of it'),
+  },
+  {
     bug: 'a lock that was taken away by force is not told',
     file: 'engine/engine.ts',
     find: 'backend.onLost?.((owner) => this.#taken(owner));',
