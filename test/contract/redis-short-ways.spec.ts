@@ -51,7 +51,7 @@ const isShort = (verb: Call['verb']): verb is keyof Ways['narrow'] =>
   verb === 'attempt' || verb === 'release' || verb === 'renew';
 
 const question = (script: Script, of: string, { verb, args }: Call): Question =>
-  verb === 'renew' ? { script, of, args, keys: [0, 2] } : { script, of, args };
+  verb === 'renew' ? { script, of, args: [args.join(' ')], keys: [0, 2] } : { script, of, args };
 
 const argsTogether = ({ verb, args }: Call): readonly string[] =>
   verb === 'release' ? [args[0] ?? '', args[1] ?? '0', RELEASES + (args[2] ?? '')] : args;

@@ -34,3 +34,15 @@ describe('an answer to an attempt on Redis', () => {
     },
   );
 });
+
+describe('an answer to a renewal on Redis', () => {
+  const two = [claim, { ...claim, owner: 'pod:2' }];
+
+  it('has a digit for each lock', async () => {
+    expect(await answering('10').renew(two)).toEqual([true, false]);
+  });
+
+  it.each([['1'], [[1, 1]], [null], [11]])('that no script of ours gives, as %j, is none', async (answer) => {
+    await expect(answering(answer).renew(two)).rejects.toThrow('Redis answered a lock script with');
+  });
+});

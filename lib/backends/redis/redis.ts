@@ -14,8 +14,9 @@ import type {
 import { Calls } from './calls.js';
 import { Inbox, instanceOf } from './inbox.js';
 import { hashTag, keysOf } from './keys.js';
-import { isTryAgain, type RedisLink, type Replicas, type Run, strangeAnswer } from './link.js';
+import { type RedisLink, type Replicas, type Run, strangeAnswer } from './link.js';
 import { clusterProtocol, INBOX, type Protocol, protocol, type Script, TAKES_OVER } from './protocol/index.js';
+import { Renewals } from './renewals.js';
 import { tagOf } from './slots.js';
 
 export const redisTraits = {
@@ -39,6 +40,7 @@ export class RedisBackend implements KeyBackend {
   readonly #take: Run;
   readonly #attempts: Calls;
   readonly #releases: Calls;
+  readonly #renewals: Renewals;
   /** Not where replicas have to have a lock before it counts: they would have to be waited for here as well. */
   readonly takeOver?: NonNullable<KeyBackend['takeOver']>;
   /** Where a key lives, in a cluster: renewals are asked of each node by itself. */
@@ -60,6 +62,7 @@ export class RedisBackend implements KeyBackend {
     // In a cluster what goes together would have to share a slot.
     const apart = link.slotOf !== undefined;
     this.#releases = new Calls(link.run, this.#protocol, apart);
+    this.#renewals = new Renewals(link, this.#protocol);
     this.#attempts = replicas ? new Calls(this.#take, this.#protocol, true) : this.#releases;
     if (!replicas) this.takeOver = (claim, from, token) => this.#takeOver(claim, from, token);
     const { nodeOf } = link;
@@ -108,48 +111,8 @@ export class RedisBackend implements KeyBackend {
     return answer.slice(2).map((token) => ({ granted: true, fencingToken: toToken(token), at: toStamp(answer[1]) }));
   }
 
-  async renew(claims: readonly Claim[]): Promise<readonly (boolean | undefined)[]> {
-    const { slotOf } = this.link;
-    if (!slotOf) return this.#renewTogether(claims);
-    // A slot may be out of reach while the others are not.
-    const bySlot = new Map<number, Claim[]>();
-    for (const claim of claims) {
-      const slot = slotOf(hashTag(claim.key));
-      const others = bySlot.get(slot);
-      if (others) others.push(claim);
-      else bySlot.set(slot, [claim]);
-    }
-    const held = new Map<Claim, boolean | undefined>();
-    await Promise.all(
-      [...bySlot.values()].map(async (together) => {
-        const answer = await this.#renewInSlot(together);
-        for (const [index, claim] of together.entries()) held.set(claim, answer[index]);
-      }),
-    );
-    return claims.map((claim) => held.get(claim));
-  }
-
-  async #renewInSlot(claims: readonly Claim[]): Promise<readonly (boolean | undefined)[]> {
-    try {
-      return await this.#renewTogether(claims);
-    } catch (error) {
-      // Each alone can be renewed also while the slot is on its way to another node.
-      if (claims.length === 1 || !isTryAgain(error)) return [];
-      return (await Promise.all(claims.map((claim) => this.#renewInSlot([claim])))).map(([held]) => held);
-    }
-  }
-
-  async #renewTogether(claims: readonly Claim[]): Promise<readonly boolean[]> {
-    // The line is no matter of a renewal; there are so many of them that it counts.
-    const keys: string[] = [];
-    const args: string[] = [];
-    for (const { key, owner, ttl } of claims) {
-      const [hash, , shared] = keysOf(key);
-      keys.push(hash, shared);
-      args.push(owner, whole(ttl));
-    }
-    const answer = await this.#ask(this.#protocol.renew, keys, args);
-    return claims.map((_, index) => Number(answer[index]) === 1);
+  renew(claims: readonly Claim[]): Promise<readonly (boolean | undefined)[]> {
+    return this.#renewals.renew(claims);
   }
 
   release(claim: Claim, keepMs = 0, from: readonly string[] = []): Promise<boolean> {
@@ -273,22 +236,13 @@ export class RedisBackend implements KeyBackend {
     return slotOf ? `{${tagOf(slotOf(hashTag(key)))}}` : '';
   }
 
-  #run(
+  async #run(
     script: Script,
     names: readonly string[],
     args: readonly (string | number)[],
     run = this.link.run,
   ): Promise<readonly unknown[]> {
-    return this.#ask(script, names.flatMap(keysOf), args, run);
-  }
-
-  async #ask(
-    script: Script,
-    keys: readonly string[],
-    args: readonly (string | number)[],
-    run = this.link.run,
-  ): Promise<readonly unknown[]> {
-    const answer = await run(script, keys, args);
+    const answer = await run(script, names.flatMap(keysOf), args);
     if (Array.isArray(answer)) return answer;
     throw strangeAnswer(answer);
   }

@@ -1,14 +1,16 @@
 import { lua } from './script.js';
 
 /**
- * KEYS: the first and the last of each lock's. ARGV: owner, ttl for each lock
+ * KEYS: the first and the last of each lock's. ARGV: "<owner> <ttl> " of each lock, in one: what the client makes of an argument is most
+ * of what a renewal costs it
  * A lease is never shortened: the holder may believe in the longer one, when the answer to this is lost.
- * Answer: for each lock whether it is still held (0, 1). A key of another type is not our lock any more, and only that.
+ * Answer: a digit for each lock, whether it is still held (0, 1). A key of another type is not our lock any more, and only that.
  */
 export const RENEW = lua`
-local answer = {}
-for i = 1, #KEYS / 2 do
-  local k, set, me, ttl = KEYS[i * 2 - 1], KEYS[i * 2], ARGV[i * 2 - 1], tonumber(ARGV[i * 2])
+local answer, i = {}, 0
+for me, ttl in string.gmatch(ARGV[1], '(%S+) (%d+)') do
+  i, ttl = i + 1, tonumber(ttl)
+  local k, set = KEYS[i * 2 - 1], KEYS[i * 2]
   local f = redis.pcall('HMGET', k, 'o', 'e', 'r')
   answer[i] = 0
   if not f.err and f[1] == me then
@@ -26,18 +28,19 @@ for i = 1, #KEYS / 2 do
   end
   if answer[i] == 1 then live(k, ttl + KEEP) end
 end
-return answer
+return table.concat(answer)
 `;
 
-/** What of a renewal needs the exclusive owner's field only. ARGV: owner, ttl */
+/** What of a renewal needs the exclusive owner's field only, for one lock. */
 export const RENEW_ALONE = lua`
+local me, ttl = string.match(ARGV[1], '(%S+) (%d+)')
 local f = redis.call('HMGET', KEYS[1], 'o', 'e', 'r')
-if f[1] == ARGV[1] and tonumber(f[2]) > now then
-  redis.call('HSET', KEYS[1], 'e', whole(math.max(tonumber(f[2]), now + ARGV[2])))
-  live(KEYS[1], ARGV[2] + KEEP)
-  return { 1 }
+if f[1] == me and tonumber(f[2]) > now then
+  redis.call('HSET', KEYS[1], 'e', whole(math.max(tonumber(f[2]), now + ttl)))
+  live(KEYS[1], ttl + KEEP)
+  return '1'
 end
-if not f[3] then return { 0 } end
+if not f[3] then return '0' end
 `;
 
 /**
