@@ -10,6 +10,7 @@ const usage = `npm run bench -- [options]
   --quick                a look: few contenders, one round, three minutes at most
   --long                 also what takes long: 100,000 held locks
   --only a,b             these scenarios alone
+  --cases a,b            and of these only the cases whose title has one of these texts: "4 processes × 16"
   --contenders a,b       these contenders alone, beside the floors
   --rounds n             as many rounds for everybody
   --json file            every trial and every figure
@@ -23,6 +24,7 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
     long: { type: 'boolean', default: false },
     only: { type: 'string' },
+    cases: { type: 'string' },
     contenders: { type: 'string' },
     rounds: { type: 'string' },
     json: { type: 'string' },
@@ -37,6 +39,7 @@ const list = (text: string | undefined): readonly string[] | undefined => text?.
 const options = {
   effort: values.quick ? 'quick' : values.long ? 'long' : 'full',
   only: list(values.only),
+  cases: list(values.cases),
   contenders: list(values.contenders),
   rounds: values.rounds === undefined ? undefined : Number(values.rounds),
   json: values.json,

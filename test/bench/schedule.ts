@@ -1,7 +1,7 @@
 import type { Contender } from './contenders/contender.js';
 import type { BenchOptions } from './options.js';
 import type { Results } from './report/results.js';
-import type { Scenario } from './scenarios/scenario.js';
+import type { Case, Scenario } from './scenarios/scenario.js';
 import { type Bench, runPair } from './trial/trial.js';
 
 /** Those that a quick run compares with: the tightest poll, and one that subscribes. */
@@ -39,7 +39,7 @@ export async function runScenario(
     (options.effort === 'quick' ? 1 : contender.kind === 'ours' ? scenario.rounds.ours : scenario.rounds.others);
   const rounds = Math.max(...runners.map(roundsOf));
   for (let round = 0; round < rounds; round++) {
-    for (const each of scenario.cases(options.effort)) {
+    for (const each of casesOf(scenario, options)) {
       for (const contender of shuffled(
         runners.filter(
           (runner) =>
@@ -56,6 +56,10 @@ export async function runScenario(
       }
     }
   }
+}
+
+function casesOf(scenario: Scenario, { effort, cases }: BenchOptions): readonly Case[] {
+  return scenario.cases(effort).filter(({ title }) => cases?.some((text) => title.includes(text)) ?? true);
 }
 
 function shuffled<T>(things: readonly T[]): readonly T[] {
