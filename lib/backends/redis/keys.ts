@@ -1,8 +1,11 @@
 /** The three keys of a lock. They share the hash tag. */
 export function keysOf(name: string): [hash: string, line: string, shared: string] {
   const tag = hashTag(name);
-  return [tag, `${tag}:line`, `${tag}:shared`];
+  return [tag, `${tag}:line`, sharedOf(tag)];
 }
+
+/** Who shares a lock, by the first of its keys. */
+export const sharedOf = (tag: string): string => `${tag}:shared`;
 
 /**
  * The whole name, in the braces of a hash tag. Its own braces are escaped, because a tag ends at the first closing brace and an

@@ -1,5 +1,5 @@
 import type { Claim } from '../backend.js';
-import { hashTag, keysOf } from './keys.js';
+import { hashTag, sharedOf } from './keys.js';
 import { isTryAgain, type RedisLink, strangeAnswer } from './link.js';
 import type { Protocol } from './protocol/index.js';
 
@@ -47,8 +47,8 @@ export class Renewals {
     const keys: string[] = [];
     let whose = '';
     for (const { key, owner, ttl } of claims) {
-      const [hash, , shared] = keysOf(key);
-      keys.push(hash, shared);
+      const tag = hashTag(key);
+      keys.push(tag, sharedOf(tag));
       whose += `${owner} ${Math.ceil(ttl)} `;
     }
     const answer = await this.link.run(this.protocol.renew, keys, [whose]);

@@ -7,8 +7,8 @@ import { sentCommands, type ServerUse, together } from '../trial/server-meter.js
 import type { Case, Scenario } from './scenario.js';
 
 /** Hand-overs before the first that counts: so many for the compiler, or so long. A service that waits for a lock is seldom just starting. */
-const WARM = 3_000;
-const WARM_MS = 5_000;
+const WARM = 10_000;
+const WARM_MS = 15_000;
 /** Those of a turn. */
 const BURST = 5;
 
