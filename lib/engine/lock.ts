@@ -48,7 +48,7 @@ export interface Lock extends AsyncDisposable {
 export interface AcquireOptions {
   /** How long to wait for the key, over all keys and retries. 0 asks once; `Infinity` is allowed. @default '10s' */
   readonly wait?: Duration;
-  /** The lease: how long the server keeps the lock of a holder that fell silent. @default '15s' */
+  /** The lease: how long the server keeps the lock of a holder that fell silent; 24 days at most. @default '15s' */
   readonly ttl?: Duration;
   /** The watch-dog: renew the lease while the lock is held. @default true */
   readonly renew?: boolean;

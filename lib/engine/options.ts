@@ -41,6 +41,9 @@ export function checkLockOptionNames(options: AcquireOptions): void {
 /** The lease of a pushed grant: what a waiter that froze before its turn can cost those behind it. */
 const CLAIM_TTL_MS = 3_000;
 
+/** What a timer of Node can wait for; also the servers count to some end. */
+const LONGEST_TTL_MS = 2 ** 31 - 1;
+
 /**
  * Fills in the defaults and checks everything that can be known before a server is asked.
  * @throws LockConfigurationError naming the option, the value and what would work
@@ -55,6 +58,11 @@ export function resolveOptions(options: AcquireOptions, traits: Traits, kind: st
   if (ttl < traits.minTtl) {
     fail(
       `\`ttl\` is ${ttl} ms, but ${kind} keeps no lease shorter than ${traits.minTtl} ms. Give at least that; 15 s is the default.`,
+    );
+  }
+  if (ttl > LONGEST_TTL_MS) {
+    fail(
+      `\`ttl\` is ${ttl} ms, and a lease may last 24 days at most. Give how long a dead holder may block the others; the watch-dog renews it for as long as it is held.`,
     );
   }
   if (mode !== 'exclusive' && mode !== 'shared')

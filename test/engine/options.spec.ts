@@ -52,6 +52,12 @@ describe('options', () => {
       /^`ttl` is 500 ms, but redis keeps no lease shorter than 1000 ms\. Give at least that/,
     ],
     [
+      'a lease that no timer can wait for',
+      { ttl: '25d' },
+      memoryTraits,
+      /^`ttl` is 2160000000 ms, and a lease may last 24 days at most\. Give how long a dead holder may block the others/,
+    ],
+    [
       'a mode that there is not',
       { mode: 'write' },
       memoryTraits,

@@ -8,7 +8,7 @@ import { lua } from './script.js';
  */
 export const RENEW = lua`
 local answer, i = {}, 0
-for me, ttl in string.gmatch(ARGV[1], '(%S+) (%d+)') do
+for me, ttl in string.gmatch(ARGV[1], '(%S+) (%S+)') do
   i, ttl = i + 1, tonumber(ttl)
   local k, set = KEYS[i * 2 - 1], KEYS[i * 2]
   local f = redis.pcall('HMGET', k, 'o', 'e', 'r')
@@ -33,7 +33,7 @@ return table.concat(answer)
 
 /** What of a renewal needs the exclusive owner's field only, for one lock. */
 export const RENEW_ALONE = lua`
-local me, ttl = string.match(ARGV[1], '(%S+) (%d+)')
+local me, ttl = string.match(ARGV[1], '(%S+) (%S+)')
 local f = redis.call('HMGET', KEYS[1], 'o', 'e', 'r')
 if f[1] == me and tonumber(f[2]) > now then
   redis.call('HSET', KEYS[1], 'e', whole(math.max(tonumber(f[2]), now + ttl)))
