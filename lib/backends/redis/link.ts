@@ -39,6 +39,9 @@ export interface RedisLink {
   close(): Promise<void>;
 }
 
+/** Redis takes whole milliseconds; a part of one is given to the holder. */
+export const whole = (milliseconds: number): string => String(Math.ceil(milliseconds));
+
 /** The server itself said no, as to a user without the right. Its errors begin with a word in capitals, as `NOPERM …` does. */
 export const isRefusal = (error: unknown): error is Error =>
   error instanceof Error && !('code' in error) && /^[A-Z]+ /.test(error.message);

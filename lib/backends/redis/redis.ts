@@ -14,7 +14,7 @@ import type {
 import { Calls } from './calls.js';
 import { Inbox, instanceOf } from './inbox.js';
 import { hashTag, keysOf } from './keys.js';
-import { type RedisLink, type Replicas, type Run, strangeAnswer } from './link.js';
+import { type RedisLink, type Replicas, type Run, strangeAnswer, whole } from './link.js';
 import { clusterProtocol, INBOX, type Protocol, protocol, type Script, TAKES_OVER } from './protocol/index.js';
 import { Renewals } from './renewals.js';
 import { tagOf } from './slots.js';
@@ -136,10 +136,10 @@ export class RedisBackend implements KeyBackend {
   async #takeOver({ key, owner, ttl }: Claim, from: readonly string[], fencingToken: bigint): Promise<TakenOver> {
     this.#inbox.forget(owner);
     const what = `${TAKES_OVER} ${fencingToken}${numbersOf(from)}`;
+    const keys = keysOf(key);
     // While a slot of a cluster is on its way, each key that does not exist is in the way.
-    const [hash, line] = keysOf(key);
-    const keys = this.link.slotOf ? [hash, line] : keysOf(key);
-    const answer = Number(await this.#releases.takeOver(keys, [owner, whole(ttl), what]));
+    const needed = this.link.slotOf ? keys.slice(0, 2) : keys;
+    const answer = Number(await this.#releases.takeOver(needed, [owner, whole(ttl), what]));
     return answer === 1 ? 'held' : answer === 2 ? 'overtaking' : 'gone';
   }
 
@@ -271,8 +271,6 @@ const letter = (claim: Claim): 'x' | 's' | 'p' => (claim.limit > 1 ? 'p' : claim
 /** Owners of one instance, as the scripts take them: what follows its name. */
 const numbersOf = (owners: readonly string[]): string =>
   owners.length === 0 ? '' : ` ${owners.map((owner) => owner.slice(owner.lastIndexOf(':') + 1)).join(' ')} `;
-/** Redis takes whole milliseconds; a part of one is given to the holder. */
-const whole = (milliseconds: number): string => String(Math.ceil(milliseconds));
 /** The scripts stamp in microseconds, the port in milliseconds. */
 const toStamp = (microseconds: unknown): number => Number(microseconds) / 1000;
 const toToken = (value: unknown): bigint => BigInt(typeof value === 'number' ? value : String(value));

@@ -1,6 +1,6 @@
 import type { Claim } from '../backend.js';
 import { hashTag, sharedOf } from './keys.js';
-import { isTryAgain, type RedisLink, strangeAnswer } from './link.js';
+import { isTryAgain, type RedisLink, strangeAnswer, whole } from './link.js';
 import type { Protocol } from './protocol/index.js';
 
 /** Keeps leases alive: as many as are due in one script, in a cluster those of a slot. */
@@ -49,7 +49,7 @@ export class Renewals {
     for (const { key, owner, ttl } of claims) {
       const tag = hashTag(key);
       keys.push(tag, sharedOf(tag));
-      whose += `${owner} ${Math.ceil(ttl)} `;
+      whose += `${owner} ${whole(ttl)} `;
     }
     const answer = await this.link.run(this.protocol.renew, keys, [whose]);
     if (typeof answer !== 'string' || answer.length !== claims.length) throw strangeAnswer(answer);
