@@ -4,13 +4,13 @@ import type {
   Claim,
   Clash,
   Grant,
-  Holder,
   KeyBackend,
   KeyState,
   TakenOver,
   Traits,
   Waiter,
 } from '../backend.js';
+import { outcomeOf, stateOf, toStamp, toToken } from './answers.js';
 import { Calls } from './calls.js';
 import { Inbox, instanceOf } from './inbox.js';
 import { hashTag, keysOf } from './keys.js';
@@ -152,17 +152,7 @@ export class RedisBackend implements KeyBackend {
   }
 
   async inspect(key: string): Promise<KeyState> {
-    const [limit, waiting, shared, ...rest] = await this.#run(this.#protocol.inspect, [key], []);
-    const holders: Holder[] = [];
-    for (let i = 0; i + 2 < rest.length; i += 3) {
-      holders.push({
-        owner: String(rest[i]).replace(/~$/, ''),
-        fencingToken: toToken(rest[i + 1]),
-        remainingMs: Number(rest[i + 2]),
-      });
-    }
-    const mode = Number(shared) === 1 && Number(limit) === 1 ? 'shared' : 'exclusive';
-    return { mode, limit: Number(limit), holders, waiting: Number(waiting) };
+    return stateOf(await this.#run(this.#protocol.inspect, [key], []));
   }
 
   onLost(listener: (owner: string) => void): () => void {
@@ -253,24 +243,7 @@ export class RedisBackend implements KeyBackend {
   }
 }
 
-function outcomeOf(answer: readonly unknown[]): Attempt {
-  const [status, first, at, holder, ahead] = answer;
-  if (Number(status) === 1) return { granted: true, fencingToken: toToken(first), at: toStamp(at) };
-  if (Number(status) === -1) return { granted: false, limit: Number(first) };
-  const busy: { -readonly [K in keyof Busy]: Busy[K] } = {
-    granted: false,
-    retryAfterMs: Number(first),
-    at: toStamp(at),
-  };
-  if (typeof holder === 'string' && holder) busy.holder = holder;
-  if (typeof ahead === 'string' && ahead) busy.ahead = ahead;
-  return busy;
-}
-
 const letter = (claim: Claim): 'x' | 's' | 'p' => (claim.limit > 1 ? 'p' : claim.mode === 'shared' ? 's' : 'x');
 /** Owners of one instance, as the scripts take them: what follows its name. */
 const numbersOf = (owners: readonly string[]): string =>
   owners.length === 0 ? '' : ` ${owners.map((owner) => owner.slice(owner.lastIndexOf(':') + 1)).join(' ')} `;
-/** The scripts stamp in microseconds, the port in milliseconds. */
-const toStamp = (microseconds: unknown): number => Number(microseconds) / 1000;
-const toToken = (value: unknown): bigint => BigInt(typeof value === 'number' ? value : String(value));
