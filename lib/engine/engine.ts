@@ -17,7 +17,7 @@ import { canTakeOver, LocalHandOver } from './local-hand-over.js';
 import type { AcquireOptions, Lock, LockInfo } from './lock.js';
 import { CHECK_THE_SERVER, messageOf } from './messages.js';
 import { orWarn } from './or-warn.js';
-import { checkLockOptionNames, type ResolvedOptions, resolveOptions, resolveTtl } from './options.js';
+import { checkDefaultNames, type ResolvedOptions, resolveOptions, resolveTtl, withDefaults } from './options.js';
 import type { EngineParts } from './parts.js';
 import { type Listed, Roster } from './roster.js';
 import { Undo } from './undo.js';
@@ -78,6 +78,7 @@ export class LockEngine {
     this.#clock = options.clock ?? new SystemClock();
     this.#callTimeout = toMilliseconds('callTimeout', options.callTimeout ?? '2s');
     this.#defaults = options.defaults ?? {};
+    checkDefaultNames(this.#defaults);
     this.validate(this.#defaults);
     const clock = this.#clock;
     const random = options.random ?? Math.random;
@@ -221,8 +222,7 @@ export class LockEngine {
   }
 
   #filledIn(options: AcquireOptions): ResolvedOptions {
-    checkLockOptionNames(options);
-    return resolveOptions({ ...this.#defaults, ...options }, this.backend.traits, this.backend.kind);
+    return resolveOptions(withDefaults(options, this.#defaults), this.backend.traits, this.backend.kind);
   }
 
   #acquire(key: string | readonly string[], options: AcquireOptions = NONE, once: boolean): Promise<Hold | undefined> {

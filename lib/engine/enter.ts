@@ -36,14 +36,18 @@ export async function enter(
   const missing = around.length > 0 ? keys.filter((_, index) => covered[index] === undefined) : keys;
   const entered: Frame[] = [];
   const stepOut = (): void => entered.forEach(({ nested }) => nested.leave());
+  const startedAt = clock.now();
+  // What other nested work took of it is gone.
+  const left = (): WithLockOptions =>
+    around.length === 0 ? options : { ...options, wait: Math.max(0, startedAt + resolved.wait - clock.now()) };
   try {
     for (const frame of around) {
-      await enterNested(engine, clock, frame, resolved);
+      await enterNested(engine, clock, frame, startedAt, resolved);
       entered.push(frame);
       frame.hold.assertHeld();
     }
     const [innermost] = around.slice(-1);
-    const hold = missing.length > 0 || !innermost ? await engine.hold(missing, options) : innermost.hold;
+    const hold = missing.length > 0 || !innermost ? await engine.hold(missing, left()) : innermost.hold;
     return new UnderLock(engine, frameOf(engine, hold), missing.length > 0, stepOut);
   } catch (error) {
     stepOut();
@@ -81,9 +85,9 @@ async function enterNested(
   engine: LockEngine,
   clock: Clock,
   { hold, nested }: Frame,
+  startedAt: number,
   { wait, signal }: ResolvedOptions,
 ): Promise<void> {
-  const startedAt = clock.now();
   if (await nested.enter(clock, startedAt + wait, signal)) return;
   throw new LockTimeoutError(
     `'${hold.key}' is held by the work around this call, and other work nested in it did not end within ${wait} ms.`,

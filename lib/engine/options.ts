@@ -19,7 +19,7 @@ export interface ResolvedOptions {
 
 export const DEFAULTS = { wait: 10_000, ttl: 15_000, renew: true, minHold: 0, mode: 'exclusive', limit: 1 } as const;
 
-/** Of `AcquireOptions`, and `reentrant` for work under a lock. */
+/** Of `AcquireOptions`. */
 const NAMES: ReadonlySet<string> = new Set([
   'wait',
   'ttl',
@@ -30,12 +30,23 @@ const NAMES: ReadonlySet<string> = new Set([
   'limit',
   'fair',
   'signal',
-  'reentrant',
 ]);
+/** Of those of work under a lock. */
+const NAMES_WITH_WORK: ReadonlySet<string> = new Set([...NAMES, 'reentrant']);
 
-/** @throws LockConfigurationError for an option that a lock does not have */
-export function checkLockOptionNames(options: AcquireOptions): void {
-  checkOptionNames('a lock', options, NAMES);
+/** @throws LockConfigurationError for an option that not all locks have */
+export function checkDefaultNames(defaults: AcquireOptions): void {
+  checkOptionNames('`defaults`', defaults, NAMES);
+}
+
+/**
+ * Puts in what applies where a call names nothing; `undefined` is nothing.
+ * @throws LockConfigurationError for an option that a lock does not have
+ */
+export function withDefaults(options: AcquireOptions, defaults: AcquireOptions): AcquireOptions {
+  checkOptionNames('a lock', options, NAMES_WITH_WORK);
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  return { ...defaults, ...Object.fromEntries(given) };
 }
 
 /** The lease of a pushed grant: what a waiter that froze before its turn can cost those behind it. */

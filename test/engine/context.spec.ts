@@ -88,6 +88,22 @@ describe('work under a lock', () => {
     );
   });
 
+  it('has one `wait` for all that it enters and locks', async () => {
+    const bench = new Bench();
+    const [{ engine }, other] = [bench.process(), bench.process()];
+    await bench.clock.run(other.engine.acquire('b'));
+    await bench.clock.run(
+      engine.withLock('a', async () => {
+        const slow = engine.withLock('a', () => new Promise<void>((resolve) => void bench.clock.after(5_000, resolve)));
+        const asked = bench.clock.now();
+        const both = engine.withLock(['a', 'b'], () => undefined, { wait: '6s' });
+        await expect(both).rejects.toThrow(LockTimeoutError);
+        expect(bench.clock.now() - asked).toBeLessThan(6_500);
+        await slow;
+      }),
+    );
+  });
+
   it('of another async context waits like everybody else, and so does work that asked for `reentrant: false`', async () => {
     const bench = new Bench();
     const { engine } = bench.process();
