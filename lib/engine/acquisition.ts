@@ -203,7 +203,7 @@ export class Acquisition implements TurnListener, Listed {
   }
 
   #turnOf(claim: Claim): Turn {
-    return (this.#turn = new Turn(this.parts, claim, this.#deadline, this, this.options.renew));
+    return (this.#turn = new Turn(this.parts, claim, this.#deadline, this, this.options));
   }
 
   #granted(key: string, claim: Claim, outcome: TurnOutcome | undefined): HeldKey | undefined {

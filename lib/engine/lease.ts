@@ -32,6 +32,8 @@ export class Lease {
   heir: Lease | undefined;
   /** Others have been overtaken: they are next, and only the server can serve them. */
   overtaking = false;
+  /** How often in a row it went to somebody of this process who was not the next, for all that is known here. */
+  outOfTurn = 0;
   /** The longest that the server was ever asked to keep it for, which it does though it was asked for less since. */
   longest: number;
 

@@ -20,8 +20,13 @@ export interface Heir {
   ahead: string | undefined;
   /** Whether it does nothing but wait, for no answer either. */
   readonly waiting: boolean;
+  /** Whether it is to be served in turn only. */
+  readonly fair: boolean;
   takeOver(lease: Lease, fencingToken: bigint): void;
 }
+
+/** How often in a row a key goes to somebody of its process out of turn, before it is the server's to give again. */
+export const MOST_OUT_OF_TURN = 32;
 
 /**
  * From one owner to the next inside of a process, the lock goes without waiting for the server, as it does among the threads of one
@@ -30,9 +35,13 @@ export interface Heir {
  * Nobody is overtaken: the server told each waiter who stands directly ahead of it, and later ones come behind. Nobody else gets in:
  * the server has the old owner, whose lease is what the new one believes in until the server has confirmed it. That takes one
  * call, which is on its way while the new owner works, and is repeated like a renewal while it is not answered.
+ *
+ * Those who asked for `fair: false` may go ahead of others that came before, `MOST_OUT_OF_TURN` times in a row.
  */
 export class LocalHandOver {
   readonly #behind = new Map<string, Heir>();
+  /** Those who may be served out of turn, by their key, as they came. */
+  readonly #unfair = new Map<string, Set<Heir>>();
   readonly #inside: string;
 
   /** @param instance names this process in owners */
@@ -43,30 +52,47 @@ export class LocalHandOver {
     this.#inside = `${instance}:`;
   }
 
-  /** The server says who stands directly ahead of it. */
+  /** It waits in line, and the server says who stands directly ahead of it. */
   stand(heir: Heir, ahead: string | undefined): void {
+    if (!this.possible) return;
+    if (!heir.fair) this.#unfairFor(heir.claim.key).add(heir);
     if (heir.ahead === ahead) return;
-    this.leave(heir);
-    if (!this.possible || !ahead?.startsWith(this.#inside)) return;
+    this.#stepOut(heir);
+    if (!ahead?.startsWith(this.#inside)) return;
     heir.ahead = ahead;
     this.#behind.set(ahead, heir);
   }
 
   /** It waits no more. */
   leave(heir: Heir): void {
+    this.#stepOut(heir);
+    if (heir.fair) return;
+    const { key } = heir.claim;
+    const others = this.#unfair.get(key);
+    others?.delete(heir);
+    if (others?.size === 0) this.#unfair.delete(key);
+  }
+
+  #stepOut(heir: Heir): void {
     if (heir.ahead === undefined) return;
     if (this.#behind.get(heir.ahead) === heir) this.#behind.delete(heir.ahead);
     heir.ahead = undefined;
   }
 
+  #unfairFor(key: string): Set<Heir> {
+    let some = this.#unfair.get(key);
+    if (!some) this.#unfair.set(key, (some = new Set()));
+    return some;
+  }
+
   /**
-   * Gives the key to the next in line, if that waits in this process; otherwise `undefined`, and it is to be released. Resolves to whether it was
-   * held until then, or to `undefined` if it has to be released after all.
+   * Gives the key to the next in line, if that waits in this process, or to one of it who need not be next; otherwise `undefined`, and
+   * it is to be released. Resolves to whether it was held until then, or to `undefined` if it has to be released after all.
    */
   handOn(held: HeldKey, parts: EngineParts): Promise<Released | undefined> | undefined {
     const { claim, lease, fencingToken } = held;
-    const heir = this.#behind.get(claim.owner);
-    if (!heir?.waiting || fencingToken === undefined || !lease.live || lease.overtaking) return undefined;
+    const heir = this.#nextOf(claim, lease) ?? this.#anyOf(claim, lease);
+    if (!heir || fencingToken === undefined || !lease.live) return undefined;
     // What the server keeps for longer than the heir asked for would outlive it by that much.
     if (lease.longest > heir.claim.ttl) return undefined;
     // A renewal that arrived after this would find another owner.
@@ -75,6 +101,18 @@ export class LocalHandOver {
     // The heir needs time to have its own lease confirmed.
     if (lease.remainingMs < heir.claim.claimTtl / 2) return undefined;
     return this.#give(heir, held, fencingToken + 1n, parts);
+  }
+
+  /** Who stands directly behind, unless somebody was overtaken on the way here: then that is no longer the next. */
+  #nextOf({ owner }: Claim, { overtaking, outOfTurn }: Lease): Heir | undefined {
+    const next = this.#behind.get(owner);
+    return next?.waiting && !overtaking && outOfTurn === 0 ? next : undefined;
+  }
+
+  #anyOf({ key }: Claim, { outOfTurn }: Lease): Heir | undefined {
+    if (outOfTurn >= MOST_OUT_OF_TURN) return undefined;
+    for (const heir of this.#unfair.get(key) ?? []) if (heir.waiting) return heir;
+    return undefined;
   }
 
   /** Once an earlier one is confirmed. */
@@ -91,6 +129,7 @@ export class LocalHandOver {
     const next = new Lease(clock, { claim: heir.claim }, lease.validUntil, heir.claim.ttl);
     lease.heir = next;
     next.succession = { from: lease, claim: forItsLongest(claim, lease), fencingToken };
+    if (heir !== this.#nextOf(claim, lease)) next.outOfTurn = lease.outOfTurn + 1;
     this.leave(heir);
     void family.unhang(claim, lease);
     const answered = keeper.keepAndRenew(next);

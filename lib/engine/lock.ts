@@ -60,7 +60,12 @@ export interface AcquireOptions {
   readonly mode?: LockMode;
   /** How many may hold the key together: a semaphore. All holders must name the same number. @default 1 */
   readonly limit?: number;
-  /** Strict arrival order. `true` on a backend without a line is a configuration error. @default where the backend has a line */
+  /**
+   * Strict arrival order; `true` on a backend without a line is a configuration error. With `false` the lock may be handed to this call
+   * out of turn by another one of the same process, without a round trip and up to 32 times in a row before the first in line has it. All
+   * who use a key should ask for the same.
+   * @default where the backend has a line
+   */
   readonly fair?: boolean;
   /** Ends the wait; the promise then rejects with the signal's own reason. */
   readonly signal?: AbortSignal;

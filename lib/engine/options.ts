@@ -14,6 +14,7 @@ export interface ResolvedOptions {
   readonly minHold: number;
   readonly mode: LockMode;
   readonly limit: number;
+  readonly fair: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -97,6 +98,9 @@ export function resolveOptions(options: AcquireOptions, traits: Traits, kind: st
     );
   }
   if (typeof renew !== 'boolean') fail(`\`renew\` is ${JSON.stringify(renew)}; it is true or false.`);
+  if (fair !== undefined && typeof fair !== 'boolean') {
+    fail(`\`fair\` is ${JSON.stringify(fair)}; it is true or false.`);
+  }
   if (signal !== undefined && typeof signal.throwIfAborted !== 'function') {
     fail('`signal` is not an AbortSignal. Give the `signal` of an AbortController, or `AbortSignal.timeout(…)`.');
   }
@@ -111,6 +115,7 @@ export function resolveOptions(options: AcquireOptions, traits: Traits, kind: st
     minHold,
     mode,
     limit,
+    fair: fair ?? true,
     signal,
   };
 }

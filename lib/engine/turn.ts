@@ -4,6 +4,7 @@ import type { Due } from './due.js';
 import type { Lease } from './lease.js';
 import type { Heir } from './local-hand-over.js';
 import { orWarn } from './or-warn.js';
+import type { ResolvedOptions } from './options.js';
 import type { EngineParts } from './parts.js';
 import type { NotYet } from './validity.js';
 
@@ -69,14 +70,14 @@ export class Turn implements Waiter, Asker<Attempt>, Due, Heir {
 
   /**
    * @param deadline when to give up; in the past: ask once
-   * @param renewed whether it is kept alive once it is ours: one that is not counts its lease from the server's word only
+   * @param options `renew`: one that is not kept alive counts its lease from the server's word only
    */
   constructor(
     private readonly parts: EngineParts,
     readonly claim: Claim,
     private readonly deadline: number,
     private readonly listener: TurnListener,
-    private readonly renewed: boolean,
+    private readonly options: Pick<ResolvedOptions, 'renew' | 'fair'>,
   ) {
     const now = parts.clock.now();
     this.#patient = deadline > now;
@@ -90,6 +91,10 @@ export class Turn implements Waiter, Asker<Attempt>, Due, Heir {
 
   get waiting(): boolean {
     return this.#wake !== undefined && !this.#pushed && !this.#look && !this.#cancelled;
+  }
+
+  get fair(): boolean {
+    return this.options.fair;
   }
 
   takeOver(lease: Lease, fencingToken: bigint): void {
@@ -182,7 +187,8 @@ export class Turn implements Waiter, Asker<Attempt>, Due, Heir {
     if (!this.#patient) return this.#last;
     // A key let go before the watch stands wakes nobody; the next look comes all the same, and soon at first.
     const { backend, handOver } = this.parts;
-    if (this.renewed && this.claim.mode === 'exclusive' && this.claim.limit === 1) handOver.stand(this, answer.ahead);
+    if (this.options.renew && this.claim.mode === 'exclusive' && this.claim.limit === 1)
+      handOver.stand(this, answer.ahead);
     if (!backend.traits.fifo) this.#unwatch ??= backend.watch?.(this.claim.key, () => this.look());
     return undefined;
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { MOST_UNCONFIRMED } from '../../lib/backends/backend.js';
 import { LockLostError, LockTimeoutError } from '../../lib/engine/errors.js';
+import { MOST_OUT_OF_TURN } from '../../lib/engine/local-hand-over.js';
 import type { AcquireOptions, Lock } from '../../lib/engine/lock.js';
 import { Bench, holdAnswers, holdRequests, isSettled, type Process, silence } from './support/bench.js';
 
@@ -294,6 +295,85 @@ describe('it goes by the server', () => {
     await expect(bench.clock.run(waiting[0]!)).rejects.toBeInstanceOf(LockTimeoutError);
     await bench.clock.run(first.release());
     expect((await bench.clock.run(waiting[1]!)).held).toBe(true);
+  });
+});
+
+describe('those who asked for `fair: false`', () => {
+  const UNFAIR = { fair: false } as const;
+
+  /** Who is served, in their order, each until the next turn of the event loop. */
+  function noting(served: string[], name: string, lock: Promise<Lock>): Promise<unknown> {
+    return lock.then((lock) => {
+      served.push(name);
+      return lock.release();
+    });
+  }
+
+  it('go ahead of others, so often in a row and not more often', async () => {
+    const bench = new Bench();
+    const [process, other] = [bench.process(), bench.process()];
+    const { first } = await queue(bench, process);
+    const overtaken = await standInLine(bench, other);
+    const served: string[] = [];
+    const all = [noting(served, 'other', overtaken.lock)];
+    for (let i = 0; i < MOST_OUT_OF_TURN + 8; i++)
+      all.push(noting(served, 'own', (await standInLine(bench, process, UNFAIR)).lock));
+    await bench.clock.run(first.release());
+    await bench.clock.run(Promise.all(all));
+    expect(served.indexOf('other')).toBe(MOST_OUT_OF_TURN);
+    expect(served).toHaveLength(MOST_OUT_OF_TURN + 9);
+    expect(bench.isUntouched('key')).toBe(true);
+  });
+
+  it('have tokens that grow, over all that a process gives itself and what the server gives then', async () => {
+    const bench = new Bench();
+    const [process, other] = [bench.process(), bench.process()];
+    const { first } = await queue(bench, process);
+    const overtaken = await standInLine(bench, other);
+    const tokens = [first.fencingToken!];
+    const note = async (lock: Promise<Lock>): Promise<void> => {
+      const { fencingToken, release } = await lock.then((lock) => ({
+        fencingToken: lock.fencingToken!,
+        release: () => lock.release(),
+      }));
+      tokens.push(fencingToken);
+      await release();
+    };
+    const all = [note(overtaken.lock)];
+    for (let i = 0; i < 5; i++) all.push(note((await standInLine(bench, process, UNFAIR)).lock));
+    await bench.clock.run(first.release());
+    await bench.clock.run(Promise.all(all));
+    expect(tokens).toEqual([...tokens].sort((a, b) => Number(a - b)));
+    expect(new Set(tokens).size).toBe(7);
+  });
+
+  it('do not take along who stands directly behind them and wants to be served in turn', async () => {
+    const bench = new Bench();
+    const [process, other] = [bench.process(), bench.process()];
+    const { first } = await queue(bench, process);
+    const served: string[] = [];
+    const all = [noting(served, 'other', (await standInLine(bench, other)).lock)];
+    all.push(noting(served, 'unfair', (await standInLine(bench, process, UNFAIR)).lock));
+    all.push(noting(served, 'fair', (await standInLine(bench, process)).lock));
+    // Before the server says that others have been overtaken.
+    const { letThrough } = holdRequests(process.wire, 'takeOver');
+    void first.release();
+    await bench.clock.advance(10);
+    letThrough();
+    await bench.clock.run(Promise.all(all));
+    expect(served).toEqual(['unfair', 'other', 'fair']);
+  });
+
+  it('leave nothing behind when they give up', async () => {
+    const bench = new Bench();
+    const [process, other] = [bench.process(), bench.process()];
+    const { first } = await queue(bench, process);
+    const next = await standInLine(bench, other);
+    const { lock: gaveUp } = await standInLine(bench, process, { ...UNFAIR, wait: 100 });
+    await expect(bench.clock.run(gaveUp)).rejects.toBeInstanceOf(LockTimeoutError);
+    await bench.clock.run(first.release());
+    await bench.clock.run((await bench.clock.run(next.lock)).release());
+    expect(bench.isUntouched('key')).toBe(true);
   });
 });
 

@@ -73,6 +73,7 @@ describe('options', () => {
     ['half a permit', { limit: 1.5 }, memoryTraits, /^`limit` is 1\.5;/],
     ['a limit that is no number', { limit: '5' }, memoryTraits, /^`limit` is "5";/],
     ['a watch-dog between on and off', { renew: 'false' }, memoryTraits, /^`renew` is "false"; it is true or false\.$/],
+    ['an order between strict and not', { fair: 'no' }, memoryTraits, /^`fair` is "no"; it is true or false\.$/],
     [
       'a controller for its signal',
       { signal: new AbortController() },

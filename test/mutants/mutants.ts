@@ -463,6 +463,23 @@ export const mutants: readonly Mutant[] = [
     ),
   },
   {
+    bug: 'a process keeps a lock among its own for as long as they come',
+    file: 'engine/local-hand-over.ts',
+    find: 'if (outOfTurn >= MOST_OUT_OF_TURN) return undefined;',
+    replace: '',
+    killedBy: engine('local-hand-over', 'go ahead of others, so often in a row and not more often'),
+  },
+  {
+    bug: 'out of turn goes also who wants to be served in turn',
+    file: 'engine/local-hand-over.ts',
+    find: '!overtaking && outOfTurn === 0 ?',
+    replace: '!overtaking ?',
+    killedBy: engine(
+      'local-hand-over',
+      'do not take along who stands directly behind them and wants to be served in turn',
+    ),
+  },
+  {
     bug: 'the server gives out tokens that a process may have given out by itself',
     file: 'backends/redis/protocol/state.ts',
     find: 'TOKEN_STEP = MOST_UNCONFIRMED + 1;',

@@ -18,6 +18,8 @@ export interface Scenario {
   /** Whether requests arrive in the order they were sent. */
   readonly ordered: boolean;
   readonly attemptAll: boolean;
+  /** Whether everybody is to be served in turn, or nobody needs to be. */
+  readonly fair: boolean;
   /** Whether a session can tell what hangs from it. */
   readonly hanging: boolean;
   readonly processes: number;
@@ -64,6 +66,7 @@ export function drawScenario(dice: Dice, quality: Quality): Scenario {
     // What comes to the server after its own release would hang from the session for good, if that could not tell.
     ordered: (shape === 'session' && !hanging) || dice.chance(0.3),
     attemptAll: dice.chance(0.5),
+    fair: shape !== 'key' || dice.chance(0.7),
     processes: dice.whole(2, 3),
     workers: dice.whole(2, 3),
     keys,

@@ -78,7 +78,7 @@ class Run implements Stage {
     this.scenario = drawScenario(this.dice, quality);
     const clock = this.#world.process({ rate: this.dice.between(0.996, 1.004), offset: this.dice.between(0, 1e6) });
     const now = (): number => clock.now();
-    this.#table = new WitnessedTable(now, this.report, this.trace);
+    this.#table = new WitnessedTable(now, this.report, this.trace, this.scenario.fair);
     this.#sessions = new SessionServer(this.#table, now);
     this.beliefs = new Beliefs(this.#table, this.report);
     for (let i = 0; i < this.scenario.processes; i++) {

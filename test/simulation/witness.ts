@@ -22,6 +22,8 @@ interface Made {
   readonly key: string;
   readonly owner: string;
   readonly token: bigint;
+  /** Whether it may come before others who stood in line before it. */
+  readonly anyTime: boolean;
 }
 
 /**
@@ -43,6 +45,8 @@ export class WitnessedTable extends LockTable {
     readonly time: () => number,
     private readonly report: (violation: string) => void,
     private readonly trace: (line: string) => void,
+    /** Without it a process may serve its own out of turn; the server may not. */
+    private readonly fair = true,
   ) {
     super(time);
   }
@@ -104,7 +108,7 @@ export class WitnessedTable extends LockTable {
     const isNew = answer !== 'gone' && (holders.get(owner) ?? -1n) < fencingToken;
     // Whoever it has overtaken is served next.
     if (!isNew || answer === 'overtaking') line.delete(owner);
-    if (isNew) this.#granted(claim, { granted: true, fencingToken });
+    if (isNew) this.#granted(claim, { granted: true, fencingToken }, !this.fair);
     this.#judge();
     return answer;
   }
@@ -164,12 +168,12 @@ export class WitnessedTable extends LockTable {
     else line.set(owner, { number: ++this.#arrivals, heard: this.time() });
   }
 
-  #granted({ key, owner }: Claim, { fencingToken }: Grant): void {
+  #granted({ key, owner }: Claim, { fencingToken }: Grant, anyTime = false): void {
     if (fencingToken === undefined) return this.report(`${key}: a grant to ${owner} without a token`);
     const holders = mapIn(this.#holders, key);
     if (holders.get(owner) === fencingToken) return;
     holders.set(owner, fencingToken);
-    this.#made.push({ key, owner, token: fencingToken });
+    this.#made.push({ key, owner, token: fencingToken, anyTime });
   }
 
   /** Looks at what one verb has granted, all of it together: in what order its answers go out means nothing. */
@@ -179,7 +183,7 @@ export class WitnessedTable extends LockTable {
     this.#made = [];
     const granted = made.map((grant) => ({
       ...grant,
-      number: this.#lines.get(grant.key)?.get(grant.owner)?.number ?? Infinity,
+      number: grant.anyTime ? 0 : (this.#lines.get(grant.key)?.get(grant.owner)?.number ?? Infinity),
     }));
     for (const { key, owner, token } of granted) {
       this.#lines.get(key)?.delete(owner);

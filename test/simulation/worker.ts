@@ -48,7 +48,7 @@ export async function work(stage: Stage, process: SimulatedProcess): Promise<voi
   }
 }
 
-function drawWish(dice: Dice, { keys, ttls }: Scenario): Wish {
+function drawWish(dice: Dice, { keys, ttls, fair }: Scenario): Wish {
   const key = dice.pick(keys);
   const others = keys.filter(({ limit, name }) => limit === key.limit && name !== key.name);
   const several = others.length > 0 && dice.chance(0.25);
@@ -64,6 +64,7 @@ function drawWish(dice: Dice, { keys, ttls }: Scenario): Wish {
       limit: key.limit,
       renew: !dice.chance(0.1),
       minHold,
+      ...(!fair && { fair }),
       ...(dice.chance(0.08) && { maxHold: minHold + dice.whole(20, 500) }),
     },
     abortAfter: dice.chance(0.1) ? dice.whole(0, 500) : undefined,

@@ -8,7 +8,7 @@ import { type Contender, LEASE_MS, type Locker } from './contender.js';
 class Application {}
 
 /** As an application has it: the module with a backend, and its `LockService`. */
-async function open(client: object, close: () => void): Promise<Locker> {
+async function open(client: object, close: () => void, { fair = true } = {}): Promise<Locker> {
   const { DistributedLockModule, LockService } =
     await importBuilt<typeof import('nestjs-distributed-lock')>('index.js');
   const { redis } = await importBuilt<typeof import('nestjs-distributed-lock/redis')>('backends/redis/index.js');
@@ -17,7 +17,7 @@ async function open(client: object, close: () => void): Promise<Locker> {
     { logger: false },
   );
   const locks = app.get(LockService);
-  const options = { ttl: LEASE_MS, wait: '5m' } as const;
+  const options = { ttl: LEASE_MS, wait: '5m', fair } as const;
   return {
     async acquire(key) {
       const lock = await locks.acquire(key, options);
@@ -30,9 +30,9 @@ async function open(client: object, close: () => void): Promise<Locker> {
   };
 }
 
-async function onIoredis(client: Redis): Promise<Locker> {
+async function onIoredis(client: Redis, options?: { readonly fair: boolean }): Promise<Locker> {
   await client.ping();
-  return open(client, () => client.disconnect());
+  return open(client, () => client.disconnect(), options);
 }
 
 const plain: Contender = {
@@ -53,6 +53,13 @@ export const ours: readonly Contender[] = [
     about: 'the same on a client with `enableAutoPipelining`',
     only: 'uncontended',
     open: (port) => onIoredis(new Redis(port, { enableAutoPipelining: true })),
+  },
+  {
+    ...plain,
+    name: 'ours, not fair',
+    about: 'the same with `fair: false`, so that a process may serve its own out of turn',
+    only: 'contention',
+    open: (port) => onIoredis(new Redis(port), { fair: false }),
   },
   {
     ...plain,

@@ -56,7 +56,7 @@ export const crowd: Scenario = {
   name: 'crowd',
   title: 'A crowd: 1,000 waiters for one key in one process',
   floor: 'BLPOP',
-  rounds: { ours: 5, others: 1 },
+  rounds: { ours: 3, others: 1 },
   pinned: true,
   inTurns: false,
   cases: (effort) => [

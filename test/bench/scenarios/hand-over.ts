@@ -22,7 +22,7 @@ export const handOver: Scenario = {
   name: 'hand-over',
   title: 'Hand-over between two processes: from release in one to the lock in the other',
   floor: 'BLPOP',
-  rounds: { ours: 5, others: 1 },
+  rounds: { ours: 3, others: 1 },
   pinned: true,
   inTurns: true,
   // Short holds show more hand-overs; long ones are for those that poll, and catch them anywhere in a pause.

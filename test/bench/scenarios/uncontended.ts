@@ -22,7 +22,7 @@ export const uncontended: Scenario = {
   name: 'uncontended',
   title: 'Uncontended: acquire and release, over and over',
   floor: 'raw',
-  rounds: { ours: 5, others: 1 },
+  rounds: { ours: 3, others: 1 },
   pinned: true,
   inTurns: true,
   cases: (effort) =>

@@ -1,9 +1,11 @@
 import { strict as assert } from 'node:assert';
 import { MOST_UNCONFIRMED } from '../../../backends/backend.js';
 import { canTakeOver } from '../../../engine/local-hand-over.js';
+import type { LockEngine } from '../../../engine/engine.js';
 import type { Case } from '../case.js';
 import { eventually, within } from '../patience.js';
-import { LONG, type Stage } from '../stage.js';
+import { Recorder } from '../recorder.js';
+import { LONG, nextEvent, type Stage } from '../stage.js';
 import type { Wish } from '../wish.js';
 
 const PROMPT = 5_000;
@@ -150,4 +152,29 @@ export const takingOverCases: readonly Case[] = [
     assert.equal(await late.release(), true);
     await within(PROMPT, 'the one who was overtaken is served', other.granted());
   }),
+  where(
+    'those who asked for `fair: false` are served out of turn, and the one who was overtaken after them',
+    async (stage) => {
+      const key = stage.key();
+      const [engine, other] = (await stage.engines(2)) as [LockEngine, LockEngine];
+      const recorder = new Recorder([engine, other]);
+      const options = { ttl: LONG, wait: LONG, fair: false };
+      const held = await engine.acquire(key, options);
+      const served: string[] = [];
+      const all: Promise<void>[] = [];
+      for (const [name, one] of [
+        ['other', other],
+        ...Array.from({ length: 12 }, () => ['own', engine] as const),
+      ] as const) {
+        const stands = nextEvent(one, (event) => event.type === 'waiting');
+        all.push(recorder.hold(one, key, options, async () => void served.push(name)));
+        await within(PROMPT, 'it stands in line', stands);
+      }
+      await held.release();
+      await within(PROMPT, 'all are served', Promise.all(all));
+      assert.deepEqual(served, [...Array.from({ length: 12 }, () => 'own'), 'other']);
+      stage.assertCorrect(recorder, { fifo: false });
+      await stage.assertNoResidue(key);
+    },
+  ),
 ];
