@@ -104,7 +104,7 @@ describe('forRoot', () => {
       '`backnd` is not an option of DistributedLockModule. Known: `backend`, `backends`,',
     ],
     ['another option', { backend: memory(), prefx: 'shop:' }, '`prefx` is not an option of DistributedLockModule.'],
-    ['one of the defaults', { backend: memory(), defaults: { waitt: 0 } }, '`waitt` is not an option of a lock.'],
+    ['one of the defaults', { backend: memory(), defaults: { waitt: 0 } }, '`waitt` is not an option of `defaults`.'],
     ['all of it: a backend without a name', memory(), 'is not an option of DistributedLockModule.'],
   ])('refuses a slip of the pen in %s', async (_what, options, message) => {
     for (const module of [
