@@ -79,7 +79,7 @@ export class LockEngine {
     this.#callTimeout = toMilliseconds('callTimeout', options.callTimeout ?? '2s');
     this.#defaults = options.defaults ?? {};
     checkDefaultNames(this.#defaults);
-    this.validate(this.#defaults);
+    this.validate(NONE);
     const clock = this.#clock;
     const random = options.random ?? Math.random;
     const callTimeout = this.#callTimeout;

@@ -37,9 +37,6 @@ export async function enter(
   const entered: Frame[] = [];
   const stepOut = (): void => entered.forEach(({ nested }) => nested.leave());
   const startedAt = clock.now();
-  // What other nested work took of it is gone.
-  const left = (): WithLockOptions =>
-    around.length === 0 ? options : { ...options, wait: Math.max(0, startedAt + resolved.wait - clock.now()) };
   try {
     for (const frame of around) {
       await enterNested(engine, clock, frame, startedAt, resolved);
@@ -47,7 +44,14 @@ export async function enter(
       frame.hold.assertHeld();
     }
     const [innermost] = around.slice(-1);
-    const hold = missing.length > 0 || !innermost ? await engine.hold(missing, left()) : innermost.hold;
+    let hold = innermost?.hold;
+    if (!hold) {
+      hold = await engine.hold(missing, options);
+    } else if (missing.length > 0) {
+      // What other nested work took of the wait is gone.
+      const wait = Math.max(0, startedAt + resolved.wait - clock.now());
+      hold = await engine.hold(missing, { ...options, wait });
+    }
     return new UnderLock(engine, frameOf(engine, hold), missing.length > 0, stepOut);
   } catch (error) {
     stepOut();

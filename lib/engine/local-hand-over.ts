@@ -91,7 +91,8 @@ export class LocalHandOver {
    */
   handOn(held: HeldKey, parts: EngineParts): Promise<Released | undefined> | undefined {
     const { claim, lease, fencingToken } = held;
-    const heir = this.#nextOf(claim, lease) ?? this.#anyOf(claim, lease);
+    const next = this.#nextOf(claim, lease);
+    const heir = next ?? this.#anyOf(claim, lease);
     if (!heir || fencingToken === undefined || !lease.live) return undefined;
     // What the server keeps for longer than the heir asked for would outlive it by that much.
     if (lease.longest > heir.claim.ttl) return undefined;
@@ -100,7 +101,7 @@ export class LocalHandOver {
     if (depth(lease) >= MOST_UNCONFIRMED) return lease.renewing?.then(() => this.#handOnSoon(held, parts));
     // The heir needs time to have its own lease confirmed.
     if (lease.remainingMs < heir.claim.claimTtl / 2) return undefined;
-    return this.#give(heir, held, fencingToken + 1n, parts);
+    return this.#give(heir, held, fencingToken + 1n, next ? 0 : lease.outOfTurn + 1, parts);
   }
 
   /** Who stands directly behind, unless somebody was overtaken on the way here: then that is no longer the next. */
@@ -124,12 +125,13 @@ export class LocalHandOver {
     heir: Heir,
     { key, claim, lease }: HeldKey,
     fencingToken: bigint,
+    outOfTurn: number,
     { clock, keeper, family, emit, backendName }: EngineParts,
   ): Promise<Released> {
     const next = new Lease(clock, { claim: heir.claim }, lease.validUntil, heir.claim.ttl);
     lease.heir = next;
     next.succession = { from: lease, claim: forItsLongest(claim, lease), fencingToken };
-    if (heir !== this.#nextOf(claim, lease)) next.outOfTurn = lease.outOfTurn + 1;
+    next.outOfTurn = outOfTurn;
     this.leave(heir);
     void family.unhang(claim, lease);
     const answered = keeper.keepAndRenew(next);

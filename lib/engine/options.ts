@@ -46,8 +46,9 @@ export function checkDefaultNames(defaults: AcquireOptions): void {
  */
 export function withDefaults(options: AcquireOptions, defaults: AcquireOptions): AcquireOptions {
   checkOptionNames('a lock', options, NAMES_WITH_WORK);
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  return { ...defaults, ...Object.fromEntries(given) };
+  const all: Record<string, unknown> = { ...defaults };
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) all[name] = value;
+  return all;
 }
 
 /** The lease of a pushed grant: what a waiter that froze before its turn can cost those behind it. */
