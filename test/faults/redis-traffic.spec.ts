@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { redis } from '../../lib/backends/redis/index.js';
-import { protocol, RELEASES, type Script } from '../../lib/backends/redis/protocol/index.js';
+import { protocol, RELEASES, type Script, TAKES_OVER } from '../../lib/backends/redis/protocol/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
 import type { Lock } from '../../lib/engine/lock.js';
 import { eventually } from '../servers/eventually.js';
@@ -67,7 +67,8 @@ describe('On the wire, 64 waiters in four processes on one key of one Redis', ()
     const rest = args.slice(2 + Number(args[1]));
     if (runs(scripts.attempt, args)) return rest.slice(0, 1);
     if (!runs(scripts.together, args)) return [];
-    return rest.filter((_, index) => index % 3 === 0 && rest[index + 2] !== RELEASES);
+    const isAttempt = (what = '') => !what.startsWith(RELEASES) && !what.startsWith(TAKES_OVER);
+    return rest.filter((_, index) => index % 3 === 0 && isAttempt(rest[index + 2]));
   }
 
   /** The times, in seconds, at which each claim asked for its key. */
@@ -79,8 +80,8 @@ describe('On the wire, 64 waiters in four processes on one key of one Redis', ()
     return [...byOwner.values()];
   }
 
-  it('a contended acquisition costs at most two script calls, and each process one subscription', async () => {
-    const perWorker = 16;
+  it('those of one process stay together in line, so that an acquisition costs a fraction of a script call; each has one subscription', async () => {
+    const perWorker = 64;
     const commands = await monitored(async () => {
       await Promise.all(
         pods.map((pod) =>
@@ -97,7 +98,8 @@ describe('On the wire, 64 waiters in four processes on one key of one Redis', ()
     const perAcquisition = scriptCalls(commands).length / acquisitions;
     console.log(`${acquisitions} contended acquisitions: ${perAcquisition.toFixed(3)} script calls each`);
     expect(perAcquisition).toBeGreaterThan(0);
-    expect(perAcquisition).toBeLessThanOrEqual(2.1);
+    // Two calls for sixteen in a row are 0.125; one by one it would be 2.
+    expect(perAcquisition).toBeLessThanOrEqual(0.3);
 
     expect(commands.filter(({ name }) => name === 'subscribe')).toHaveLength(4);
     const others = commands.filter(({ name }) => !/^(eval|evalsha|subscribe|hello|info|client|ping|echo)$/.test(name));

@@ -392,11 +392,21 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a release overtakes the attempt that it takes back',
     file: 'backends/redis/calls.ts',
-    find: 'if (this.#onTheWay === 0 && this.#gathered.length === 0)',
-    replace: 'if (this.#onTheWay === 0)',
+    find: 'const first = this.#onTheWay === 0 && this.#gathered.length === 0;',
+    replace: 'const first = this.#onTheWay === 0;',
     killedBy: {
       spec: 'test/redis/calls.spec.ts',
       test: 'none overtakes those that wait for the end of the turn, though the server has nothing to do by now',
+    },
+  },
+  {
+    bug: 'the first of those who were answered together asks again ahead of the others',
+    file: 'backends/redis/calls.ts',
+    find: '    this.#manyAnswered = true;\n',
+    replace: '',
+    killedBy: {
+      spec: 'test/redis/calls.spec.ts',
+      test: 'those who were answered together ask again together: nobody of another process comes between them in line',
     },
   },
   {

@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { Calls } from '../../lib/backends/redis/calls.js';
 import type { Run } from '../../lib/backends/redis/link.js';
-import { protocol, RELEASES } from '../../lib/backends/redis/protocol/index.js';
+import { protocol, RELEASES, TAKES_OVER } from '../../lib/backends/redis/protocol/index.js';
 
 const scripts = protocol(600_000);
+const names = new Map((['attempt', 'release', 'takeOver', 'together'] as const).map((name) => [scripts[name], name]));
 
 interface Sent {
-  readonly script: 'attempt' | 'release' | 'together';
+  readonly script: string;
   readonly keys: readonly string[];
   readonly args: readonly (string | number)[];
   readonly answer: (answer: unknown) => void;
@@ -18,8 +19,7 @@ function callsTo(apart = false) {
   const sent: Sent[] = [];
   const run: Run = (script, keys, args) =>
     new Promise((answer, fail) => {
-      const name = script === scripts.together ? 'together' : script === scripts.release ? 'release' : 'attempt';
-      sent.push({ script: name, keys, args, answer, fail });
+      sent.push({ script: names.get(script) ?? 'another', keys, args, answer, fail });
     });
   const calls = new Calls(run, scripts, apart);
   return {
@@ -27,6 +27,8 @@ function callsTo(apart = false) {
     attempt: (key: string) =>
       calls.attempt([key, `${key}:line`, `${key}:shared`], [`owner of ${key}`, '10', 'x 1 10 1']),
     release: (key: string) => calls.release([key, `${key}:line`, `${key}:shared`], [`owner of ${key}`]),
+    takeOver: (key: string) =>
+      calls.takeOver([key, `${key}:line`, `${key}:shared`], [`heir of ${key}`, '10', `${TAKES_OVER} 5 1 `]),
   };
 }
 
@@ -64,6 +66,55 @@ describe('attempts and releases on their way to Redis', () => {
     sent[1]?.answer([7, 1, [0, 5, 6, 'somebody']]);
     sent[0]?.answer(3);
     expect(await outcomes([first, ...others])).toEqual([3, 7, 1, [0, 5, 6, 'somebody']]);
+  });
+
+  it('a takeover waits for the end of its turn, because the same key may go further in it', async () => {
+    const { sent, takeOver, release } = callsTo();
+    void takeOver('a');
+    void takeOver('a');
+    void release('a');
+    expect(sent).toEqual([]);
+    await turn();
+    expect(sent).toMatchObject([
+      {
+        script: 'together',
+        args: [
+          'heir of a',
+          '10',
+          `${TAKES_OVER} 5 1 `,
+          'heir of a',
+          '10',
+          `${TAKES_OVER} 5 1 `,
+          'owner of a',
+          '0',
+          RELEASES,
+        ],
+      },
+    ]);
+  });
+
+  it('a takeover that stays alone in its turn goes as it is', async () => {
+    const { sent, takeOver } = callsTo();
+    const held = takeOver('a');
+    await turn();
+    expect(sent.map(({ script }) => script)).toEqual(['takeOver']);
+    sent[0]?.answer(1);
+    expect(await held).toBe(1);
+  });
+
+  it('those who were answered together ask again together: nobody of another process comes between them in line', async () => {
+    const { sent, attempt, takeOver } = callsTo();
+    const again = ['a', 'b'].map((key) => takeOver(key).then(() => attempt(key)));
+    await turn();
+    sent[0]?.answer([1, 1]);
+    await turn();
+    expect(sent.map(({ script }) => script)).toEqual(['together', 'together']);
+    sent[1]?.answer([7, 8]);
+    expect(await outcomes(again)).toEqual([7, 8]);
+    await turn();
+    // Who comes later is alone again.
+    void attempt('c');
+    expect(sent[2]?.script).toBe('attempt');
   });
 
   it('none overtakes those that wait for the end of the turn, though the server has nothing to do by now', async () => {
@@ -135,9 +186,10 @@ describe('attempts and releases on their way to Redis', () => {
   });
 
   it('where they cannot go together each goes at once', () => {
-    const { sent, attempt, release } = callsTo(true);
+    const { sent, attempt, release, takeOver } = callsTo(true);
     for (const key of ['a', 'b']) void attempt(key);
     void release('c');
-    expect(sent.map(({ script }) => script)).toEqual(['attempt', 'attempt', 'release']);
+    void takeOver('d');
+    expect(sent.map(({ script }) => script)).toEqual(['attempt', 'attempt', 'release', 'takeOver']);
   });
 });

@@ -13,12 +13,17 @@ interface Call {
 const TOGETHER = 16;
 
 /**
- * Attempts, releases and takeovers on their way to one server. One that comes while nothing is on its way goes at once. While the server is
- * at work anyway, whatever one turn of the event loop asks for goes together: a script for many costs both sides far less than
- * many scripts.
+ * Attempts, releases and takeovers on their way to one server. One that comes alone, while nothing is on its way, goes at once. While the
+ * server is at work anyway, or where more can be expected to follow, whatever one turn of the event loop asks for goes together: a
+ * script for many costs both sides far less than many scripts.
+ *
+ * It also keeps together in line those who were: if the first of them went ahead, waiters of other processes would come
+ * between, more of them each time round, until hardly anybody is followed by one of its own process, to whom it could hand the key on.
  */
 export class Calls {
   #onTheWay = 0;
+  /** In this turn several were answered, and those who asked them go on: more often than not to the next question. */
+  #manyAnswered = false;
   #gathered: Call[] = [];
 
   /** @param apart each goes by itself and at once */
@@ -38,15 +43,21 @@ export class Calls {
     return this.#ask(this.protocol.release, keys, args);
   }
 
-  /** The answer of a takeover to these arguments. */
+  /** The answer of a takeover to these arguments. The key is handed on already, and maybe further in the same turn: nobody waits for it. */
   takeOver(keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    return this.#ask(this.protocol.takeOver, keys, args);
+    const { takeOver } = this.protocol;
+    return this.apart ? this.run(takeOver, keys, args) : this.#later(takeOver, keys, args);
   }
 
   #ask(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     if (this.apart) return this.run(script, keys, args);
     // Those that wait for the end of the turn are not overtaken: a release may belong to one of them.
-    if (this.#onTheWay === 0 && this.#gathered.length === 0) return this.#alone(script, keys, args);
+    const first = this.#onTheWay === 0 && this.#gathered.length === 0;
+    return first && !this.#manyAnswered ? this.#alone(script, keys, args) : this.#later(script, keys, args);
+  }
+
+  /** At the end of the turn, with all that come until then. */
+  #later(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     return new Promise((resolve, reject) => this.#gather({ script, keys, args, resolve, reject }));
   }
 
@@ -113,6 +124,8 @@ export class Calls {
       for (const call of calls) call.reject(strangeAnswer(answers));
       return;
     }
+    this.#manyAnswered = true;
+    process.nextTick(() => (this.#manyAnswered = false));
     for (const [index, answer] of answers.entries()) calls[index]?.resolve(answer);
     // The one behind these failed: it learns why when the rest is asked for.
     this.#send(calls.slice(answers.length));
