@@ -410,6 +410,16 @@ export const mutants: readonly Mutant[] = [
     },
   },
   {
+    bug: 'a takeover is taken for told with that of an owner who has nothing to do with it',
+    file: 'backends/redis/calls.ts',
+    find: 'return owner === call.args[0] || from.includes(owner);',
+    replace: 'return true;',
+    killedBy: {
+      spec: 'test/redis/calls.spec.ts',
+      test: 'a takeover that the key did not go on from is told by itself, be it of another key or of the same',
+    },
+  },
+  {
     bug: 'a lock that the server refuses takes those with it that were asked for in the same turn',
     file: 'backends/redis/calls.ts',
     find: 'if (isRefusal(error)) this.#sendAlone(calls);\n          else ',

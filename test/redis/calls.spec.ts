@@ -26,11 +26,18 @@ function callsTo(apart = false) {
     sent,
     attempt: (key: string) =>
       calls.attempt([key, `${key}:line`, `${key}:shared`], [`owner of ${key}`, '10', 'x 1 10 1']),
-    release: (key: string) => calls.release([key, `${key}:line`, `${key}:shared`], [`owner of ${key}`]),
-    takeOver: (key: string) =>
-      calls.takeOver([key, `${key}:line`, `${key}:shared`], [`heir of ${key}`, '10', `${TAKES_OVER} 5 1 `]),
+    release: (key: string, owner = `owner of ${key}`, from: readonly string[] = []) =>
+      calls.release(
+        [key, `${key}:line`, `${key}:shared`],
+        [owner, '0', numbers(from)].slice(0, from.length ? 3 : 1),
+        from,
+      ),
+    takeOver: (key: string, owner = `heir of ${key}`, from: readonly string[] = ['owner:1']) =>
+      calls.takeOver([key, `${key}:line`, `${key}:shared`], [owner, '10', `${TAKES_OVER} 5${numbers(from)}`], from),
   };
 }
+
+const numbers = (from: readonly string[]): string => ` ${from.map((owner) => owner.split(':')[1]).join(' ')} `;
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -68,29 +75,71 @@ describe('attempts and releases on their way to Redis', () => {
     expect(await outcomes([first, ...others])).toEqual([3, 7, 1, [0, 5, 6, 'somebody']]);
   });
 
-  it('a takeover waits for the end of its turn, because the same key may go further in it', async () => {
-    const { sent, takeOver, release } = callsTo();
-    void takeOver('a');
-    void takeOver('a');
-    void release('a');
+  it('takeovers wait for the end of their turn and go together, though nothing is on its way', async () => {
+    const { sent, takeOver } = callsTo();
+    const held = [takeOver('a'), takeOver('b')];
     expect(sent).toEqual([]);
     await turn();
     expect(sent).toMatchObject([
       {
         script: 'together',
-        args: [
-          'heir of a',
-          '10',
-          `${TAKES_OVER} 5 1 `,
-          'heir of a',
-          '10',
-          `${TAKES_OVER} 5 1 `,
-          'owner of a',
-          '0',
-          RELEASES,
-        ],
+        args: ['heir of a', '10', `${TAKES_OVER} 5 1 `, 'heir of b', '10', `${TAKES_OVER} 5 1 `],
       },
     ]);
+    sent[0]?.answer([1, 2]);
+    expect(await outcomes(held)).toEqual([1, 2]);
+  });
+
+  it('of a key that went on in the same turn the server hears the last owner only, and what it says of that holds for all', async () => {
+    const { sent, takeOver, attempt } = callsTo();
+    const held = [takeOver('a', 'owner:2', ['owner:1']), attempt('b')];
+    held.push(takeOver('a', 'owner:3', ['owner:1', 'owner:2']));
+    await turn();
+    expect(sent).toMatchObject([
+      {
+        script: 'together',
+        keys: ['b', 'b:line', 'b:shared', 'a', 'a:line', 'a:shared'],
+        args: ['owner of b', '10', 'x 1 10 1', 'owner:3', '10', `${TAKES_OVER} 5 1 2 `],
+      },
+    ]);
+    sent[0]?.answer([7, 2]);
+    expect(await outcomes(held)).toEqual([2, 7, 2]);
+  });
+
+  it('of a key that was let go in the turn in which it went on, the server hears the release only', async () => {
+    const { sent, takeOver, release, attempt } = callsTo();
+    const held = [takeOver('a', 'owner:2', ['owner:1']), takeOver('a', 'owner:3', ['owner:1', 'owner:2'])];
+    held.push(release('a', 'owner:3', ['owner:1', 'owner:2']));
+    await turn();
+    expect(sent).toMatchObject([{ script: 'release', args: ['owner:3', '0', ' 1 2 '] }]);
+    sent[0]?.answer([1, 6, 'owner:9', 8]);
+    // The three ask again together.
+    const again = held.map((one) => one.then(() => attempt('a')));
+    expect(await outcomes(held)).toEqual([1, 1, [1, 6, 'owner:9', 8]]);
+    await turn();
+    expect(sent.slice(1).map(({ args }) => args.length / 3)).toEqual([3]);
+    sent[1]?.answer([1, 2, 3]);
+    expect(await outcomes(again)).toEqual([1, 2, 3]);
+  });
+
+  it('without an answer to the last owner of a turn, nothing is known of those before it', async () => {
+    const { sent, takeOver, release } = callsTo();
+    const held = [takeOver('a', 'owner:2', ['owner:1']), release('a', 'owner:2', ['owner:1', 'owner:2'])];
+    await turn();
+    sent[0]?.fail(new Error('Connection is closed.'));
+    expect(await outcomes(held)).toEqual(['Connection is closed.', 'Connection is closed.']);
+    expect(sent).toHaveLength(1);
+  });
+
+  it('a takeover that the key did not go on from is told by itself, be it of another key or of the same', async () => {
+    const { sent, takeOver, release } = callsTo();
+    void takeOver('a', 'owner:2', ['owner:1']);
+    void takeOver('b', 'owner:4', ['owner:3', 'owner:2']);
+    void takeOver('a', 'owner:6', ['owner:5']);
+    void release('b', 'owner:7');
+    await turn();
+    expect(sent).toHaveLength(1);
+    expect(sent[0]?.args.filter((_, index) => index % 3 === 0)).toEqual(['owner:2', 'owner:4', 'owner:6', 'owner:7']);
   });
 
   it('a takeover that stays alone in its turn goes as it is', async () => {

@@ -38,27 +38,33 @@ export class Calls {
     return this.#ask(this.protocol.attempt, keys, args);
   }
 
-  /** The answer of RELEASE to these arguments. */
-  release(keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    return this.#ask(this.protocol.release, keys, args);
+  /**
+   * The answer of RELEASE to these arguments.
+   * @param from the owners whom they name as those that it took the key over from
+   */
+  release(keys: readonly string[], args: readonly string[], from: readonly string[]): Promise<unknown> {
+    return this.#ask(this.protocol.release, keys, args, from);
   }
 
-  /** The answer of a takeover to these arguments. The key is handed on already, and maybe further in the same turn: nobody waits for it. */
-  takeOver(keys: readonly string[], args: readonly string[]): Promise<unknown> {
+  /**
+   * The answer of a takeover to these arguments. The key is handed on already, and maybe further in the same turn: nobody waits for it.
+   * @param from the owners whom they name as those that it took the key over from
+   */
+  takeOver(keys: readonly string[], args: readonly string[], from: readonly string[]): Promise<unknown> {
     const { takeOver } = this.protocol;
-    return this.apart ? this.run(takeOver, keys, args) : this.#later(takeOver, keys, args);
+    return this.apart ? this.run(takeOver, keys, args) : this.#later(takeOver, keys, args, from);
   }
 
-  #ask(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+  #ask(script: Script, keys: readonly string[], args: readonly string[], from?: readonly string[]): Promise<unknown> {
     if (this.apart) return this.run(script, keys, args);
     // Those that wait for the end of the turn are not overtaken: a release may belong to one of them.
     const first = this.#onTheWay === 0 && this.#gathered.length === 0;
-    return first && !this.#manyAnswered ? this.#alone(script, keys, args) : this.#later(script, keys, args);
+    return first && !this.#manyAnswered ? this.#alone(script, keys, args) : this.#later(script, keys, args, from);
   }
 
   /** At the end of the turn, with all that come until then. */
-  #later(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    return new Promise((resolve, reject) => this.#gather({ script, keys, args, resolve, reject }));
+  #later(script: Script, keys: readonly string[], args: readonly string[], from?: readonly string[]): Promise<unknown> {
+    return new Promise((resolve, reject) => this.#gather({ script, keys, args, resolve, reject }, from));
   }
 
   #alone(script: Script, keys: readonly string[], args: readonly string[]): Promise<unknown> {
@@ -76,10 +82,43 @@ export class Calls {
     throw error;
   };
 
-  #gather(call: Call): void {
+  #gather(call: Call, from: readonly string[] = []): void {
+    // Where the key went on from there in the same turn, the server need not hear of that owner by itself.
+    const stale =
+      from.length === 0 ? -1 : this.#gathered.findLastIndex((before) => this.#isTakenOver(before, call, from));
+    const [before] = stale < 0 ? [] : this.#gathered.splice(stale, 1);
+    if (before) {
+      this.#gathered.push(this.#forBoth(call, before));
+      return;
+    }
     const count = this.#gathered.push(call);
     if (count === 1) process.nextTick(() => this.#sendGathered());
     else if (count === TOGETHER) this.#sendGathered();
+  }
+
+  /** Whether it is the takeover of an owner that the key goes on from with this call. */
+  #isTakenOver({ script, keys, args: [owner = ''] }: Call, call: Call, from: readonly string[]): boolean {
+    if (script !== this.protocol.takeOver || keys[0] !== call.keys[0]) return false;
+    return owner === call.args[0] || from.includes(owner);
+  }
+
+  /** What the server says of the key's last owner, held or not, it says of the one before as well, who goes first as ever. */
+  #forBoth(call: Call, before: Call): Call {
+    const resolve = (answer: unknown): void => {
+      this.#expectMore();
+      before.resolve(Array.isArray(answer) ? answer[0] : answer);
+      call.resolve(answer);
+    };
+    const reject = (error: unknown): void => {
+      before.reject(error);
+      call.reject(error);
+    };
+    return { ...call, resolve, reject };
+  }
+
+  #expectMore(): void {
+    this.#manyAnswered = true;
+    process.nextTick(() => (this.#manyAnswered = false));
   }
 
   #sendGathered(): void {
@@ -124,8 +163,7 @@ export class Calls {
       for (const call of calls) call.reject(strangeAnswer(answers));
       return;
     }
-    this.#manyAnswered = true;
-    process.nextTick(() => (this.#manyAnswered = false));
+    this.#expectMore();
     for (const [index, answer] of answers.entries()) calls[index]?.resolve(answer);
     // The one behind these failed: it learns why when the rest is asked for.
     this.#send(calls.slice(answers.length));

@@ -121,7 +121,7 @@ export class RedisBackend implements KeyBackend {
     if (keepMs > 0 || from.length > 0 || this.link.slotOf) args.push(whole(keepMs));
     if (from.length > 0 || this.link.slotOf) args.push(numbersOf(from));
     if (this.link.slotOf) args.push(this.#inboxArgument(key));
-    const answer = this.#releases.release(keysOf(key), args);
+    const answer = this.#releases.release(keysOf(key), args, from);
     this.#inbox.forget(owner);
     return answer.then(
       (answer) => this.#released(answer),
@@ -139,7 +139,7 @@ export class RedisBackend implements KeyBackend {
     const keys = keysOf(key);
     // While a slot of a cluster is on its way, each key that does not exist is in the way.
     const needed = this.link.slotOf ? keys.slice(0, 2) : keys;
-    const answer = Number(await this.#releases.takeOver(needed, [owner, whole(ttl), what]));
+    const answer = Number(await this.#releases.takeOver(needed, [owner, whole(ttl), what], from));
     return answer === 1 ? 'held' : answer === 2 ? 'overtaking' : 'gone';
   }
 

@@ -11,16 +11,15 @@ const ADOPT = lua`
     local before, number = string.match(owner, '^(.*:)(%d+)$')
     return owner == me or (before == inside and string.find(from, ' ' .. number .. ' ', 1, true) ~= nil)
   end
-  local function leave(owner)
-    redis.call('ZREM', KEYS[k + 1], owner)
-    redis.call('HDEL', KEYS[k], 'w:' .. owner)
-  end
-  local theirs = read[2] and among(read[2])
-  leave(me)
-  -- Unless a call was lost, the holder is the last of them, and those before it are out of the line.
+  local theirs, leaving, records = read[2] and among(read[2]), { me }, { 'w:' .. me }
+  -- Where the key went no further before the server was told, the holder is the last of them, and those before it are out of the line.
   if read[2] ~= inside .. (string.match(from, '(%d+) $') or '') then
-    for number in string.gmatch(from, '%d+') do leave(inside .. number) end
+    for number in string.gmatch(from, '%d+') do
+      leaving[#leaving + 1], records[#records + 1] = inside .. number, 'w:' .. inside .. number
+    end
   end
+  redis.call('ZREM', KEYS[k + 1], unpack(leaving))
+  redis.call('HDEL', KEYS[k], unpack(records))
 `;
 
 /**
