@@ -2,7 +2,10 @@ import type { Contender } from './contenders/contender.js';
 import type { BenchOptions } from './options.js';
 import type { Results } from './report/results.js';
 import type { Case, Scenario } from './scenarios/scenario.js';
-import { type Bench, runPair } from './trial/trial.js';
+import { type Bench, runPair, type Trial } from './trial/trial.js';
+
+/** How many contenders in a row are compared with one trial of the floor, where they do not take turns with it. */
+const SHARE_A_FLOOR = 3;
 
 /** Those that a quick run compares with: the tightest poll, and one that subscribes. */
 const QUICK_PEERS = ['redis-semaphore', 'node-redisson'];
@@ -23,8 +26,8 @@ export function entrants(
 }
 
 /**
- * The trials of one scenario: in each round every case, in each case all contenders in a new order, and right before each of them
- * the floor it is paired with. So what the machine does besides falls on both.
+ * The trials of one scenario: in each round every case, in each case all contenders in a new order, each in turns with the floor it
+ * is paired with, or a few of them right after it. So what the machine does besides falls on both.
  */
 export async function runScenario(
   bench: Bench,
@@ -40,6 +43,7 @@ export async function runScenario(
   const rounds = Math.max(...runners.map(roundsOf));
   for (let round = 0; round < rounds; round++) {
     for (const each of casesOf(scenario, options)) {
+      let floors: readonly (Trial | undefined)[] = [];
       for (const contender of shuffled(
         runners.filter(
           (runner) =>
@@ -51,7 +55,9 @@ export async function runScenario(
         // One that cannot do it will not learn to.
         if (results.hasFailed(scenario, each, contender.name)) continue;
         progress(`${scenario.name}, ${each.title}, round ${round + 1}: ${contender.name}`);
-        const { trial, floor } = await runPair(bench, scenario, each, contender.name, round);
+        const before = floors.length % SHARE_A_FLOOR === 0 ? undefined : floors.at(-1);
+        const { trial, floor } = await runPair(bench, scenario, each, contender.name, round, before);
+        floors = [...floors, floor];
         results.add(scenario, each, trial, floor);
       }
     }

@@ -6,7 +6,7 @@ interface Entry {
   readonly scenario: string;
   readonly title: string;
   readonly trial: Trial;
-  /** The trial of the floor right before. */
+  /** The trial of the floor before, which others may share. */
   readonly floor: Trial | undefined;
 }
 
@@ -21,7 +21,7 @@ export class Results {
   }
 
   get size(): number {
-    return this.#entries.reduce((sum, { floor }) => sum + (floor ? 2 : 1), 0);
+    return trialsOf(this.#entries).length;
   }
 
   /** The titles of the cases that were run. */
@@ -45,9 +45,8 @@ export class Results {
   }
 
   trials(scenario: string, title: string, contender: string): readonly Trial[] {
-    return this.#of(scenario, title).flatMap(
-      ({ trial, floor }) =>
-        [floor, trial].filter((each) => each?.contender === contender && each.failure === undefined) as Trial[],
+    return trialsOf(this.#of(scenario, title)).filter(
+      (trial) => trial.contender === contender && trial.failure === undefined,
     );
   }
 
@@ -74,11 +73,12 @@ export class Results {
   }
 
   failures(): readonly string[] {
-    return this.#entries.flatMap(({ scenario, title, trial, floor }) =>
+    const told = this.#entries.flatMap(({ scenario, title, trial, floor }) =>
       [trial, floor].flatMap((each) =>
         each?.failure === undefined ? [] : [`${each.contender} in ${scenario}, ${title}: ${each.failure}`],
       ),
     );
+    return [...new Set(told)];
   }
 
   toJSON(): object {
@@ -109,4 +109,9 @@ export class Results {
   #of(scenario: string, title: string): readonly Entry[] {
     return this.#entries.filter((entry) => entry.scenario === scenario && entry.title === title);
   }
+}
+
+/** Each once. */
+function trialsOf(entries: readonly Entry[]): readonly Trial[] {
+  return [...new Set(entries.flatMap(({ trial, floor }) => (floor ? [floor, trial] : [trial])))];
 }

@@ -142,12 +142,13 @@ export const contended = contention(
   (effort) =>
     effort === 'quick'
       ? [caseOf(4, 16, 0, 4000, 2400), caseOf(4, 16, 5, 2500, 1500)]
-      : [1, 4].flatMap((processes) =>
-          [32, 64].flatMap((waiters) => [
-            caseOf(processes, waiters / processes, 0, 10_000, 8000),
-            caseOf(processes, waiters / processes, 5, 5000, 3000),
-          ]),
-        ),
+      : [
+          caseOf(1, 32, 0, 10_000, 8000),
+          caseOf(1, 32, 5, 5000, 3000),
+          caseOf(4, 8, 0, 10_000, 8000),
+          caseOf(4, 16, 0, 10_000, 8000),
+          caseOf(4, 16, 5, 5000, 3000),
+        ],
   ({ kind, tuned }, { title }) =>
     kind !== 'peer' || title.startsWith(FOR_ALL) || (tuned === true && title.startsWith(FOR_TUNED)),
 );

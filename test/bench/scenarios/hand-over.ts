@@ -6,17 +6,17 @@ import { now } from '../trial/clock.js';
 import { sentCommands, type ServerUse, together } from '../trial/server-meter.js';
 import type { Case, Scenario } from './scenario.js';
 
-/** Hand-overs before the first that counts: so many for the compiler, or so long. A service that waits for a lock is seldom just starting. */
+/** Hand-overs before the first that counts, unless that takes too long: for the compiler. A service that waits for a lock is seldom just starting. */
 const WARM = 10_000;
-const WARM_MS = 15_000;
 /** Those of a turn. */
 const BURST = 5;
 /** Of the warm-up also so long in one turn, in milliseconds: who holds the lock meanwhile may be one that does not renew. */
 const WARM_TURN_MS = 2_000;
 
-function caseOf(shortest: number, longest: number, milliseconds: number): Case {
+/** @param warm how long the warm-up may take: little where what is measured are the pauses of those that poll */
+function caseOf(shortest: number, longest: number, milliseconds: number, warm: number): Case {
   const title = `held for ${shortest} to ${longest} ms`;
-  return { title, processes: 2, waiters: 1, keys: 1, milliseconds, more: { shortest, longest } };
+  return { title, processes: 2, waiters: 1, keys: 1, milliseconds, more: { shortest, longest, warm } };
 }
 
 /** One process lets go, another one waits: from the call of `release` there to the lock here. In turns. */
@@ -28,7 +28,8 @@ export const handOver: Scenario = {
   pinned: true,
   inTurns: true,
   // Short holds show more hand-overs; long ones are for those that poll, and catch them anywhere in a pause.
-  cases: (effort) => (effort === 'quick' ? [caseOf(5, 25, 2000)] : [caseOf(5, 25, 4000), caseOf(20, 220, 5000)]),
+  cases: (effort) =>
+    effort === 'quick' ? [caseOf(5, 25, 2000, 15_000)] : [caseOf(5, 25, 4000, 15_000), caseOf(20, 220, 5000, 5000)],
   admits: ({ waits }, { more }) => waits !== 'polls' || more?.['longest'] !== 25,
 
   async work({ task, locker, send, receive }) {
@@ -47,7 +48,7 @@ export const handOver: Scenario = {
   },
 
   async conduct({ workers, case: each, contender: name, measure, ourTurn }) {
-    const { shortest = 0, longest = 0 } = each.more ?? {};
+    const { shortest = 0, longest = 0, warm = 0 } = each.more ?? {};
     const latencies: number[] = [];
     const uses: ServerUse[] = [];
     let [holder, waiter] = [workers[0]!, workers[1]!];
@@ -65,7 +66,7 @@ export const handOver: Scenario = {
     };
     holder.send('acquire');
     await Promise.all([holder.receive('asked'), holder.receive('acquired')]);
-    for (let left = WARM_MS, count = 0; left > 0 && count < WARM;) {
+    for (let left = warm, count = 0; left > 0 && count < WARM;) {
       await ourTurn();
       const start = now();
       for (; count < WARM && now() - start < WARM_TURN_MS; count++) await handOver(0);

@@ -27,19 +27,23 @@ export interface Trial {
 /** Beside what the trial itself takes: starting, connecting, warming up. */
 const GIVE_UP_MS = 60_000;
 
-/** One trial of a contender, and before it, or in turns with it, one of the floor that it is compared with. */
+/**
+ * One trial of a contender, and before it, or in turns with it, one of the floor that it is compared with.
+ * @param before a trial of the floor, not long ago, that will do where they do not take turns
+ */
 export async function runPair(
   bench: Bench,
   scenario: Scenario,
   each: Case,
   contender: string,
   round: number,
+  before?: Trial,
 ): Promise<{ readonly trial: Trial; readonly floor: Trial | undefined }> {
   if (bench.own) await bench.admin.flushall();
   const side = (name: string): Side => new Side(bench, scenario, each, name, round);
   if (scenario.floor === undefined) return { trial: await side(contender).run(), floor: undefined };
   if (!scenario.inTurns) {
-    const floor = await side(scenario.floor).run();
+    const floor = before ?? (await side(scenario.floor).run());
     return { floor, trial: await side(contender).run() };
   }
   const sides = [side(scenario.floor), side(contender)];
