@@ -47,23 +47,20 @@ export class Calls {
   }
 
   /**
-   * The answer of a takeover to these arguments. The key is handed on already, and maybe further in the same turn: nobody waits for it.
+   * The answer of a takeover to these arguments.
    * @param from the owners whom they name as those that it took the key over from
    */
   takeOver(keys: readonly string[], args: readonly string[], from: readonly string[]): Promise<unknown> {
-    const { takeOver } = this.protocol;
-    return this.apart ? this.run(takeOver, keys, args) : this.#later(takeOver, keys, args, from);
+    return this.#ask(this.protocol.takeOver, keys, args, from);
   }
 
   #ask(script: Script, keys: readonly string[], args: readonly string[], from?: readonly string[]): Promise<unknown> {
     if (this.apart) return this.run(script, keys, args);
     // Those that wait for the end of the turn are not overtaken: a release may belong to one of them.
     const first = this.#onTheWay === 0 && this.#gathered.length === 0;
-    return first && !this.#manyAnswered ? this.#alone(script, keys, args) : this.#later(script, keys, args, from);
-  }
-
-  /** At the end of the turn, with all that come until then. */
-  #later(script: Script, keys: readonly string[], args: readonly string[], from?: readonly string[]): Promise<unknown> {
+    // Nobody waits for a takeover: the key is handed on already, and maybe further in the same turn.
+    const more = this.#manyAnswered || script === this.protocol.takeOver;
+    if (first && !more) return this.#alone(script, keys, args);
     return new Promise((resolve, reject) => this.#gather({ script, keys, args, resolve, reject }, from));
   }
 
@@ -116,7 +113,9 @@ export class Calls {
     return { ...call, resolve, reject };
   }
 
+  /** Until the end of this turn. */
   #expectMore(): void {
+    if (this.#manyAnswered) return;
     this.#manyAnswered = true;
     process.nextTick(() => (this.#manyAnswered = false));
   }
