@@ -1,11 +1,14 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { downloadFrom } from './debian-pool.js';
 
 interface Program {
   readonly command: string;
   /** The Debian package that has it. */
   readonly debian: string;
+  /** The last Debian release with that package, if newer ones left it out. */
+  readonly lastIn?: string;
   /** Names a server elsewhere, which makes the program needless. */
   readonly elsewhere?: string;
 }
@@ -15,6 +18,7 @@ const programs: readonly Program[] = [
   { command: 'redis-cli', debian: 'redis-tools', elsewhere: 'REDIS_URL' },
   { command: 'etcd', debian: 'etcd-server', elsewhere: 'ETCD_HOSTS' },
   { command: 'etcdctl', debian: 'etcd-client' },
+  { command: 'consul', debian: 'consul', lastIn: 'bullseye', elsewhere: 'CONSUL_HTTP_ADDR' },
   { command: 'openssl', debian: 'openssl' },
 ];
 
@@ -50,7 +54,13 @@ export function install(commands: readonly string[]): void {
       execFileSync(command, rest, { stdio: ['ignore', 'ignore', 'inherit'] });
     };
     apt('update', '-qq');
-    apt('install', '-y', '-qq', '--no-install-recommends', ...packages);
+    const downloads = missing.flatMap(({ debian, lastIn }) => (lastIn ? [downloadFrom(lastIn, debian)] : []));
+    try {
+      const here = missing.flatMap(({ debian, lastIn }) => (lastIn ? [] : [debian]));
+      apt('install', '-y', '-qq', '--no-install-recommends', ...here, ...downloads.map(({ file }) => file));
+    } finally {
+      for (const download of downloads) download.remove();
+    }
   }
 
   const still = missing.filter(({ command }) => !onPath(command));
@@ -68,7 +78,8 @@ function onPath(command: string): boolean {
   });
 }
 
-function howToGet({ command, debian, elsewhere }: Program): string {
-  const how = `"${command}" is not on PATH: install the package ${debian} (Debian, Ubuntu)`;
+function howToGet({ command, debian, lastIn, elsewhere }: Program): string {
+  const release = lastIn ? `Debian ${lastIn}` : 'Debian, Ubuntu';
+  const how = `"${command}" is not on PATH: install the package ${debian} (${release})`;
   return elsewhere ? `${how}, or set ${elsewhere} to a server that runs elsewhere.` : `${how}.`;
 }
