@@ -1,5 +1,5 @@
 import type { Clock } from './clock.js';
-import { coveringFrame, type Frame, frameOf, runIn } from './context.js';
+import { coveringFrame, Frame, runIn, surroundingFrame } from './context.js';
 import type { LockEngine, WithLockOptions } from './engine.js';
 import { LockConfigurationError, LockLostError, LockTimeoutError } from './errors.js';
 import type { Hold } from './hold.js';
@@ -34,14 +34,23 @@ export async function enter(
   const around = [...new Set(covered)].filter((frame) => frame !== undefined).sort((a, b) => a.depth - b.depth);
   for (const { hold } of around) checkReentry(engine, hold, resolved);
   const missing = around.length > 0 ? keys.filter((_, index) => covered[index] === undefined) : keys;
-  const entered: Frame[] = [];
-  const stepOut = (): void => entered.forEach(({ nested }) => nested.leave());
+  // Before anything is awaited: from here on none of these locks ends under this call.
+  for (const frame of around) frame.joinNested();
+  const entered = new Set<Frame>();
+  const stepOut = async (): Promise<boolean> => {
+    const ends = around.flatMap((frame) => {
+      if (entered.has(frame)) frame.nested.leave();
+      return frame.leaveNested() ?? [];
+    });
+    return (await Promise.all(ends)).every(Boolean);
+  };
   const startedAt = clock.now();
   try {
     for (const frame of around) {
       await enterNested(engine, clock, frame, startedAt, resolved);
-      entered.push(frame);
-      frame.hold.assertHeld();
+      entered.add(frame);
+      // Again, after the wait: a sibling may have downgraded the lock, or it was lost.
+      checkReentry(engine, frame.hold, resolved);
     }
     const [innermost] = around.slice(-1);
     let hold = innermost?.hold;
@@ -52,35 +61,41 @@ export async function enter(
       const wait = Math.max(0, startedAt + resolved.wait - clock.now());
       hold = await engine.hold(missing, { ...options, wait });
     }
-    return new UnderLock(engine, frameOf(engine, hold), missing.length > 0, stepOut);
+    return new UnderLock(engine, hold, missing.length > 0, stepOut);
   } catch (error) {
-    stepOut();
+    void stepOut();
     throw error;
   }
 }
 
 class UnderLock implements Entered {
+  readonly #frame: Frame;
+
   constructor(
     private readonly engine: LockEngine,
-    private readonly frame: Frame,
+    hold: Hold,
     /** Whether the lock was taken for this work, and so ends with it. */
     private readonly owned: boolean,
-    private readonly stepOut: () => void,
-  ) {}
+    stepOut: () => Promise<boolean>,
+  ) {
+    this.#frame = new Frame(engine, hold, surroundingFrame(), async () => {
+      const stillHeld = owned ? await hold.release() : hold.held;
+      return (await stepOut()) && stillHeld;
+    });
+  }
 
   get lock(): Lock {
-    return this.frame.hold;
+    return this.#frame.hold;
   }
 
   run<T>(work: () => T): T {
-    return runIn(this.frame, work);
+    return runIn(this.#frame, work);
   }
 
   async leave(failed: boolean): Promise<void> {
-    const { hold } = this.frame;
-    this.frame.active = false;
-    const stillHeld = this.owned ? await hold.release() : hold.held;
-    this.stepOut();
+    const { hold } = this.#frame;
+    // Work that let go of its own lock by hand did so on purpose; that of somebody else was taken from it.
+    const stillHeld = await (this.#frame.finish() ?? (this.owned && hold.released ? hold.release() : hold.held));
     if (!stillHeld && !failed) throw lostMeanwhile(this.engine, hold);
   }
 }

@@ -43,6 +43,10 @@ export class Hold implements Lock, LeaseListener, Listed {
   #releasing: Promise<boolean> | undefined;
   /** The server still has it, though whoever works under it is told that it is lost. */
   #surrendered = false;
+  /** Nested calls under it that have not ended. */
+  #nested = 0;
+  /** Why work under it must stop, although it was released on purpose. */
+  #ended: LockLostError | undefined;
   readonly #stopMaxHold: (() => void) | undefined;
 
   constructor(
@@ -111,7 +115,8 @@ export class Hold implements Lock, LeaseListener, Listed {
     if (!this.#controller) {
       this.#controller = new AbortController();
       lookFirst(this.#controller.signal, () => void this.held);
-      if (this.#lost) this.#controller.abort(this.#lost);
+      const reason = this.#lost ?? this.#ended;
+      if (reason) this.#controller.abort(reason);
     }
     void this.held;
     return this.#controller.signal;
@@ -121,6 +126,7 @@ export class Hold implements Lock, LeaseListener, Listed {
     if (this.held) return;
     throw (
       this.#lost ??
+      this.#ended ??
       new LockLostError(
         `The lock on '${this.key}' was released. Work that needs it must end before that.`,
         this.#details(),
@@ -177,7 +183,17 @@ export class Hold implements Lock, LeaseListener, Listed {
   release(): Promise<boolean> {
     // Looked at first: it may tell of a loss, and whoever is told may release.
     const wasHeld = this.held;
+    if (this.#nested > 0 && !this.#lost && !this.#releasing) this.#tellNested();
     return (this.#releasing ??= this.#release(wasHeld));
+  }
+
+  /** One more nested call runs under it. */
+  joinNested(): void {
+    this.#nested += 1;
+  }
+
+  leaveNested(): void {
+    this.#nested -= 1;
   }
 
   /** Takes back what a question may have brought about that the server got only after the release. */
@@ -211,6 +227,15 @@ export class Hold implements Lock, LeaseListener, Listed {
       this.#emitLost(reason);
       this.#controller?.abort(this.#lost);
     });
+  }
+
+  #tellNested(): void {
+    this.#ended = new LockLostError(
+      `The lock on '${this.key}' was released by hand while a nested call was still under it. ` +
+        'Somebody else may hold it now; await nested calls before you call release().',
+      this.#details(),
+    );
+    runOutside(() => this.#controller?.abort(this.#ended));
   }
 
   #emitLost(reason: string): void {

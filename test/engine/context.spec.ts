@@ -8,6 +8,135 @@ import { Bench, isSettled, silence } from './support/bench.js';
 
 const TTL = 10_000;
 
+describe('nested work that nobody awaits', () => {
+  const after = (bench: Bench, ms: number) => new Promise<void>((resolve) => void bench.clock.after(ms, resolve));
+
+  it('keeps the lock until it has ended, and its caller has its result before', async () => {
+    const bench = new Bench();
+    const [one, other] = [bench.process(), bench.process()];
+    let listener: Promise<void> | undefined;
+    const order: string[] = [];
+    const result = await one.engine.withLock('a', async () => {
+      listener = one.engine.withLock('a', async (lock) => {
+        await after(bench, 300);
+        order.push(`listener ends, held ${lock.held}`);
+      });
+      return 'placed';
+    });
+    expect(result).toBe('placed');
+    expect(bench.holders('a')).toHaveLength(1);
+    const stranger = other.engine.withLock('a', async () => void order.push('stranger'));
+    await bench.clock.run(Promise.all([listener, stranger]));
+    expect(order).toEqual(['listener ends, held true', 'stranger']);
+    expect(bench.isUntouched('a')).toBe(true);
+  });
+
+  it('keeps it too while it still stands in line behind a sibling', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    const held: boolean[] = [];
+    const work = async (lock: { readonly held: boolean }) => {
+      await after(bench, 100);
+      held.push(lock.held);
+    };
+    let siblings: Promise<unknown> | undefined;
+    await engine.withLock('a', async () => {
+      siblings = Promise.all([engine.withLock('a', work), engine.withLock('a', work), engine.withLock('a', work)]);
+    });
+    await bench.clock.run(siblings ?? Promise.resolve());
+    expect(held).toEqual([true, true, true]);
+    expect(bench.isUntouched('a')).toBe(true);
+  });
+
+  it('a sibling does not come in beside what an earlier one left running', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    const order: string[] = [];
+    let left: Promise<void> | undefined;
+    await bench.clock.run(
+      engine.withLock('a', async () => {
+        await engine.withLock('a', async () => {
+          left = engine.withLock('a', async () => {
+            await after(bench, 100);
+            order.push('left running');
+          });
+        });
+        await engine.withLock('a', async () => void order.push('sibling'));
+        await left;
+      }),
+    );
+    expect(order).toEqual(['left running', 'sibling']);
+  });
+
+  it('several keys: each is let go when the last work under it has ended', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    let left: Promise<void> | undefined;
+    await engine.withLock('a', async () => {
+      await engine.withLock(['a', 'b'], async () => {
+        left = engine.withLock('b', () => after(bench, 100));
+      });
+      expect(bench.holders('b')).toHaveLength(1);
+    });
+    expect([bench.holders('a').length, bench.holders('b').length]).toEqual([1, 1]);
+    await bench.clock.run(left ?? Promise.resolve());
+    expect([bench.isUntouched('a'), bench.isUntouched('b')]).toEqual([true, true]);
+  });
+
+  it('one that fails or gives up its wait lets go as well', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    let left: Promise<unknown> | undefined;
+    await engine.withLock('a', async () => {
+      const slow = engine.withLock('a', async () => {
+        await after(bench, 500);
+        throw new Error('mail server');
+      });
+      const impatient = engine.withLock('a', async () => undefined, { wait: 100 });
+      left = Promise.allSettled([slow, impatient]);
+    });
+    const outcomes = await bench.clock.run(left ?? Promise.resolve());
+    expect(outcomes).toMatchObject([
+      { status: 'rejected', reason: { message: 'mail server' } },
+      { status: 'rejected', reason: { code: 'LOCK_TIMEOUT' } },
+    ]);
+    expect(bench.isUntouched('a')).toBe(true);
+  });
+
+  it('hears why when the lock is released by hand under it', async () => {
+    const bench = new Bench();
+    const { engine, events } = bench.process();
+    let nested: Promise<unknown> | undefined;
+    let reason: unknown;
+    await engine.withLock('a', async (lock) => {
+      await new Promise<void>((entered) => {
+        nested = engine.withLock('a', async ({ signal }) => {
+          signal.addEventListener('abort', () => (reason = signal.reason));
+          entered();
+          await after(bench, 100);
+        });
+      });
+      await lock.release();
+    });
+    await expect(bench.clock.run(nested ?? Promise.resolve())).rejects.toThrow(
+      /was released by hand while a nested call was still under it/,
+    );
+    expect(reason).toBeInstanceOf(LockLostError);
+    expect(events.map(({ type }) => type)).not.toContain('lost');
+  });
+
+  it('hears of a loss after its caller has ended, and of what it was', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    let nested: Promise<unknown> | undefined;
+    await engine.withLock('a', async () => {
+      nested = engine.withLock('a', () => after(bench, 100));
+    });
+    await engine.forceRelease('a');
+    await expect(bench.clock.run(nested ?? Promise.resolve())).rejects.toThrow(/released by force/);
+  });
+});
+
 describe('work under a lock', () => {
   it('sees it as the current one, by key and the innermost without, and only while it runs', async () => {
     const bench = new Bench();
@@ -192,7 +321,7 @@ describe('whoever is told of a loss', () => {
   it('nor of the work that had armed the timer', async () => {
     const engine = new LockEngine(memory());
     const seen: unknown[] = [];
-    engine.listen(({ type }) => type === 'lost' && seen.push(currentLock()));
+    engine.listen((event) => event.type === 'lost' && event.key === 'key' && seen.push(currentLock()));
     const lock = await engine.acquire('key', { ttl: 100, renew: false });
     await engine.withLock('other', async () => {
       await sleep(5);
