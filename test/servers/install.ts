@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { downloadFrom } from './debian-pool.js';
+import { postgresFolders } from './postgres-programs.js';
 
 interface Program {
   readonly command: string;
@@ -19,6 +20,9 @@ const programs: readonly Program[] = [
   { command: 'etcd', debian: 'etcd-server', elsewhere: 'ETCD_HOSTS' },
   { command: 'etcdctl', debian: 'etcd-client' },
   { command: 'consul', debian: 'consul', lastIn: 'bullseye', elsewhere: 'CONSUL_HTTP_ADDR' },
+  { command: 'postgres', debian: 'postgresql', elsewhere: 'POSTGRES_URL' },
+  { command: 'initdb', debian: 'postgresql' },
+  { command: 'pgbouncer', debian: 'pgbouncer' },
   { command: 'openssl', debian: 'openssl' },
 ];
 
@@ -68,7 +72,7 @@ export function install(commands: readonly string[]): void {
 }
 
 function onPath(command: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => {
+  return [...(process.env['PATH'] ?? '').split(delimiter), ...postgresFolders()].some((folder) => {
     try {
       accessSync(join(folder, command), constants.X_OK);
       return true;

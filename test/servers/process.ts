@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dataFolder } from './data-folder.js';
 import { eventually } from './eventually.js';
 import { freeze } from './freeze.js';
+import { processTree, signal } from './process-tree.js';
 
 /** What a test may do to a server. Every server of this folder has these, whether it is one process or several. */
 export interface ServerControl extends AsyncDisposable {
@@ -25,6 +26,8 @@ export interface ServerRecipe {
   /** Writes what the server needs to find in its empty folder. */
   readonly prepare?: (dataDir: string) => void;
   readonly ready: () => Promise<boolean>;
+  /** Ends it for good, where SIGKILL would leave something behind. @default 'SIGKILL' */
+  readonly endsBy?: NodeJS.Signals;
 }
 
 const running = new Set<ServerProcess>();
@@ -60,20 +63,17 @@ export class ServerProcess implements ServerControl {
   }
 
   pause(): void {
+    // The first one stands still before the others are looked up: it can start none meanwhile.
     freeze(this.pid);
+    for (const pid of processTree(this.pid).slice(1)) if (isRunning(pid)) freeze(pid);
   }
 
   resume(): void {
-    process.kill(this.pid, 'SIGCONT');
+    for (const pid of processTree(this.pid).reverse()) signal(pid, 'SIGCONT');
   }
 
   async kill(): Promise<void> {
-    const child = this.#child;
-    this.#child = undefined;
-    if (!child || child.pid === undefined || hasEnded(child)) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
+    await this.#end('SIGKILL');
   }
 
   async restart({ keepData = true } = {}): Promise<void> {
@@ -88,18 +88,31 @@ export class ServerProcess implements ServerControl {
 
   /** Its data goes with it, so there is nothing that a gentler end would save. */
   async stop(): Promise<void> {
-    await this.kill();
+    await this.#end(this.recipe.endsBy ?? 'SIGKILL');
     this.#forget();
   }
 
   /** `stop` for a process that is on its way out and can wait for nothing. */
   vanish(): void {
-    this.#child?.kill('SIGKILL');
+    this.#child?.kill(this.recipe.endsBy ?? 'SIGKILL');
     this.#forget();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  async #end(by: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (!child || child.pid === undefined || hasEnded(child)) return;
+    const ended = once(child, 'exit');
+    const tree = processTree(child.pid);
+    for (const pid of by === 'SIGKILL' ? tree : [child.pid]) signal(pid, by);
+    // One that stands still hears of nothing but SIGKILL.
+    for (const pid of tree) signal(pid, 'SIGCONT');
+    await ended;
+    await eventually(`all processes of ${this.recipe.name} are gone`, () => !tree.some(isRunning));
   }
 
   async #spawn(): Promise<void> {
