@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { chownSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import pg from 'pg';
+import { Client } from 'pg';
 import { elsewhere } from './elsewhere.js';
 import { freePort } from './free-port.js';
 import { postgresProgram } from './postgres-programs.js';
@@ -102,7 +102,7 @@ export async function askPostgres(
   text: string,
   values: readonly unknown[] = [],
 ): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 1_000, query_timeout: 5_000 });
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 1_000, query_timeout: 5_000 });
   client.on('error', () => undefined);
   try {
     await client.connect();
