@@ -32,7 +32,7 @@ const rings: readonly { readonly ring: RegExp; readonly may: RegExp }[] = [
   // A backend speaks to the user in the engine's words, for options, durations, errors and the lock itself, and knows no more of it.
   {
     ring: /^backends\/([a-z]+)\//,
-    may: /^backends\/backend\.ts$|^engine\/(errors|duration|lock|option-names)\.ts$|^(ioredis|@redis\/client|etcd3)$/,
+    may: /^backends\/backend\.ts$|^backends\/line\/|^engine\/(errors|duration|lock|option-names)\.ts$|^(ioredis|@redis\/client|etcd3)$/,
   },
   { ring: /^engine\//, may: /^backends\/backend\.ts$|^ms$/ },
   { ring: /^testing\//, may: /^backends\/(backend\.ts|memory\/)|^engine\// },
@@ -104,7 +104,7 @@ const OWN_TIME = [
   /^backends\/redis\/(node-redis|cluster-inbox)\.ts: .*setTimeout\(/,
   /^backends\/redis\/cluster-map\.ts: .*#silentSince/,
   // A stream of events is opened anew by nobody else, and hung up when it is not used.
-  /^backends\/etcd\/standing\.ts: else this\.#confirmation = setTimeout\(confirm, CONFIRM_MS\)\.unref\(\);$/,
+  /^backends\/line\/contender\.ts: else this\.#confirmation = setTimeout\(confirm, CONFIRM_MS\)\.unref\(\);$/,
   /^backends\/etcd\/watches\.ts: this\.#(linger|reconnect) = setTimeout\(.*\.unref\(\);$/,
 ];
 

@@ -28,12 +28,18 @@ export interface RangeRequest {
   readonly key: Buffer;
   readonly range_end?: Buffer;
   readonly limit?: number;
+  readonly revision?: string;
+  readonly keys_only?: boolean;
   readonly sort_order?: 'Ascend' | 'Descend';
   readonly sort_target?: 'Create';
   readonly max_create_revision?: string;
 }
 
 export interface RangeResponse {
+  /** Absent inside of a transaction. */
+  readonly header: Header;
+  /** Whether the limit cut the answer short. */
+  readonly more: boolean;
   readonly kvs: readonly KeyValue[];
 }
 

@@ -27,16 +27,19 @@ export class Members {
     this.#current = Math.floor(Math.random() * hosts.length);
   }
 
-  /** @param wanted whether the answer still matters: what was given up is not sent to yet another member */
+  /**
+   * @param ask sends the request to one member. `again`: a member got it before and did not answer, so it may have happened already.
+   * @param wanted whether the answer still matters; a request that was given up is not sent to another member
+   */
   async call<T>(
-    ask: (member: Etcd, options: CallOptions) => Promise<T>,
+    ask: (member: Etcd, options: CallOptions, again: boolean) => Promise<T>,
     { patience = this.patience, wanted = () => true }: { patience?: number; wanted?: () => boolean } = {},
   ): Promise<T> {
     for (let asked = 1; ; asked++) {
       const used = this.#current;
       try {
         const member = await this.#client(used);
-        return await ask(member, { deadline: Date.now() + patience });
+        return await ask(member, { deadline: Date.now() + patience }, asked > 1);
       } catch (error) {
         if (!isTrouble(error)) throw error;
         this.leave(used);

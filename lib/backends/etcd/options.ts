@@ -2,8 +2,9 @@ import { type Duration, toMilliseconds } from '../../engine/duration.js';
 import { LockConfigurationError } from '../../engine/errors.js';
 import { checkOptionNames } from '../../engine/option-names.js';
 import type { LockBackend } from '../backend.js';
+import { LineBackend } from '../line/line-backend.js';
 import type { Etcd, EtcdClient } from './client.js';
-import { EtcdBackend } from './etcd.js';
+import { EtcdDriver } from './driver.js';
 import { type Connect, Members } from './members.js';
 
 /** Where the cluster is. Needs `etcd3` to be installed. */
@@ -66,7 +67,7 @@ export function etcd(options: EtcdOptions): LockBackend {
   }
   const patience = toMilliseconds('memberTimeout', options.memberTimeout ?? (hosts.length > 1 ? '700ms' : '2s'));
   if (patience < 1) throw new LockConfigurationError('`memberTimeout` must be at least 1 ms.');
-  return new EtcdBackend(new Members(hosts, connection(settings, patience), patience));
+  return new LineBackend(new EtcdDriver(new Members(hosts, connection(settings, patience), patience)));
 }
 
 function settingsFor({ hosts, auth, tls }: EtcdServers): Settings {

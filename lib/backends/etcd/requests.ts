@@ -1,8 +1,8 @@
 import type { Claim } from '../backend.js';
 import type { Compare, KeyValue, Operation, TransactionResponse } from './client.js';
-import { keyOf, type Place, valueOf } from './line.js';
+import { createdAt, type EtcdPlace, keyOf, valueOf } from './places.js';
 
-/** The parts that our transactions are made of. */
+/** The parts of our transactions. */
 
 /** From `<name>/` up to `<name>0`, the next character. */
 export function rangeOf(name: string): { key: Buffer; range_end: Buffer } {
@@ -15,9 +15,9 @@ export function rangeOf(name: string): { key: Buffer; range_end: Buffer } {
 /** The whole line. */
 export const all = (name: string): Operation => ({ request_range: rangeOf(name) });
 
-/** The first and the last two, of which one may be the claim's own: all that an exclusive claim has to know of a long line. */
-export function ends(name: string, before?: number): Operation[] {
-  const upTo = before === undefined ? {} : { max_create_revision: String(before - 1) };
+/** The first place and the last two, one of which may be the claim's own. An exclusive claim need not know more of a long line. */
+export function ends(name: string, before?: EtcdPlace): Operation[] {
+  const upTo = before === undefined ? {} : { max_create_revision: String(createdAt(before) - 1) };
   const range = { ...rangeOf(name), ...upTo, sort_target: 'Create' } as const;
   return [
     { request_range: { ...range, sort_order: 'Ascend', limit: 1 } },
@@ -48,22 +48,14 @@ export const isEmpty = ({ key }: Claim): Compare => ({
   version: '0',
 });
 
-/** Nobody has come to the line since that revision. */
-export const isNotJoined = ({ key }: Claim, since: number): Compare => ({
-  ...rangeOf(key),
-  target: 'Create',
-  result: 'Less',
-  create_revision: String(since + 1),
-});
-
 /** The claim has no key. */
-export const isAbsent = (claim: Claim): Compare => wasCreated(claim, 0);
+export const isAbsent = (claim: Claim): Compare => wasCreated(claim, '0');
 
-export const wasCreated = (claim: Claim, revision: number): Compare => ({
+export const wasCreated = (claim: Claim, create_revision: string): Compare => ({
   key: keyOf(claim),
   target: 'Create',
   result: 'Equal',
-  create_revision: String(revision),
+  create_revision,
 });
 
 export const hangsFrom = (claim: Claim, lease: string): Compare => ({
@@ -73,7 +65,7 @@ export const hangsFrom = (claim: Claim, lease: string): Compare => ({
   lease,
 });
 
-export const isUnchanged = ({ kv: { key, mod_revision } }: Place): Compare => ({
+export const isUnchanged = ({ kv: { key, mod_revision } }: EtcdPlace): Compare => ({
   key,
   target: 'Mod',
   result: 'Equal',

@@ -1,5 +1,5 @@
 import type { Claim, Session } from '../backend.js';
-import { claimOf } from './line.js';
+import { claimOf } from './places.js';
 import type { Members } from './members.js';
 
 /** A lease that the locks of this process hang from. */

@@ -52,11 +52,15 @@ export interface JoinHints {
    * then the driver has to look for one. Otherwise there is none.
    */
   readonly again: boolean;
+  /** Whether the answer still matters. A request that was not sent yet need not be sent when it does not. */
+  readonly wanted: () => boolean;
 }
 
 export interface ViewHints<P extends Place> {
   /** The one place that was in the way. A server that can compare answers `Unchanged` while it is there, and reads nothing. */
   readonly obstacle: P | undefined;
+  /** As in `JoinHints`. */
+  readonly wanted: () => boolean;
 }
 
 /** Hears of the places that a claim waits for. Reports may come late or more than once. */
