@@ -7,7 +7,9 @@ import {
   type Type,
 } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
+import { LockConfigurationError } from '../engine/errors.js';
 import type { LockKey } from './key/lock-key.js';
+import { watchHandlers } from './route/handler-watch.js';
 import { noteRouteLock } from './route/noted-route-locks.js';
 import { type LockInterceptorOptions, RouteLock } from './route/route-lock.js';
 
@@ -36,14 +38,22 @@ export function LockInterceptor(
   const lock = new RouteLock(key, options);
 
   class LockInterceptorHost implements NestInterceptor {
-    constructor(@Inject(ModulesContainer) private readonly application: ModulesContainer) {}
+    constructor(@Inject(ModulesContainer) private readonly application: ModulesContainer) {
+      if (!(application instanceof Map)) {
+        throw new LockConfigurationError(
+          'LockInterceptor was made with `new`, so it does not know its application. Give Nest the class: ' +
+            '@UseInterceptors(LockInterceptor(…)), or { provide: APP_INTERCEPTOR, useClass: LockInterceptor(…) } instead of useGlobalInterceptors().',
+        );
+      }
+      watchHandlers(application, Interceptor);
+    }
 
     intercept(context: ExecutionContext, next: CallHandler<unknown>) {
       return lock.intercept(this.application, context, next);
     }
   }
 
-  const Interceptor = mixin(LockInterceptorHost);
+  const Interceptor: Type<NestInterceptor> = mixin(LockInterceptorHost);
   noteRouteLock(Interceptor, lock);
   return Interceptor;
 }

@@ -1,3 +1,4 @@
+import { processWide } from '../process-wide.js';
 import type { AnyLockedOptions } from './locked.options.js';
 
 /** What is known of a decorated method, for the report at boot. */
@@ -11,9 +12,9 @@ export interface LockedMethod {
 }
 
 /** By prototype, as a decorator above `@Locked` may replace the function. A method may be locked more than once. */
-const byPrototype = new WeakMap<object, Map<string | symbol, LockedMethod[]>>();
+const byPrototype = processWide('locked-methods', () => new WeakMap<object, Map<string | symbol, LockedMethod[]>>());
 /** From a wrapper to what it wraps. */
-const originals = new WeakMap<object, (...args: never[]) => unknown>();
+const originals = processWide('originals', () => new WeakMap<object, (...args: never[]) => unknown>());
 
 export function noteLockedMethod(prototype: object, property: string | symbol, method: LockedMethod): void {
   const methods = byPrototype.get(prototype) ?? new Map<string | symbol, LockedMethod[]>();

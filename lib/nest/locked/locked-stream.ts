@@ -4,10 +4,15 @@ import type { BusyAnswer } from './busy.js';
 import { type LockedCall, underLock } from './guard.js';
 
 export interface StreamHold {
-  /** Keeps the lock on after the stream has ended, until this resolves; the subscriber is told of the end at once. */
-  readonly after?: () => Promise<void>;
+  /**
+   * Keeps the lock on after the stream has ended, until this resolves; the subscriber is told of the end at once. Called at the end,
+   * also when the subscriber has left; `undefined` when there is nothing to stay for.
+   */
+  readonly stay?: (lock: Lock) => Promise<unknown> | undefined;
   /** Ends the wait for the lock, as unsubscribing does. */
   readonly signal?: AbortSignal;
+  /** A subscriber that leaves does not end the source before its first value: until then it may be work that cannot be stopped. */
+  readonly lingers?: boolean;
 }
 
 /**
@@ -19,35 +24,47 @@ export function lockedStream<T>(
   begin: () => LockedCall,
   source: () => ObservableInput<T>,
   busy: BusyAnswer,
-  { after, signal }: StreamHold = {},
+  { stay, signal, lingers = false }: StreamHold = {},
 ): Observable<T> {
   return new Observable<T>((subscriber) => {
     const leaving = new AbortController();
     const left = new Subject<void>();
-    subscriber.add(() => left.next());
+    let yielded = false;
+    const leave = () => {
+      if (yielded || !lingers) left.next();
+    };
+    subscriber.add(leave);
 
     const flow = (lock: Lock) =>
       new Promise<void>((resolve, reject) => {
         // The subscriber may have left in the very moment of the grant.
         if (subscriber.closed) return resolve();
+        const next = (value: T) => {
+          yielded = true;
+          if (subscriber.closed) leave();
+          else subscriber.next(value);
+        };
         defer(source)
           .pipe(takeUntil(merge(left, lossOf(lock))))
-          .subscribe({ next: (value) => subscriber.next(value), error: reject, complete: resolve });
+          .subscribe({ next, error: reject, complete: resolve });
       });
 
-    const flowAndStay = async (lock: Lock, stay: () => Promise<void>) => {
-      await flow(lock).then(
-        () => subscriber.complete(),
-        (error: unknown) => subscriber.error(error),
-      );
-      await stay();
+    const work = async (lock: Lock) => {
+      const [end] = await Promise.allSettled([flow(lock)]);
+      const staying = stay?.(lock);
+      if (staying === undefined) {
+        if (end.status === 'rejected') throw end.reason;
+        return;
+      }
+      if (end.status === 'rejected') subscriber.error(end.reason);
+      else subscriber.complete();
+      await staying;
     };
 
     const hold = async () => {
       const call = begin();
       const unfollow = follow([signal, call.options.signal], leaving);
       try {
-        const work = (lock: Lock) => (after === undefined ? flow(lock) : flowAndStay(lock, after));
         const outcome = await underLock(call, work, leaving.signal);
         // `onBusy` stands for the method, whose type its value was checked against.
         if (!outcome.ran) for (const value of await busy(outcome)) subscriber.next(value as T);

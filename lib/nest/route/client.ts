@@ -6,6 +6,8 @@ interface Closing {
   removeListener(event: string, listener: () => void): unknown;
   readonly destroyed?: boolean;
   readonly closed?: boolean;
+  readonly writableFinished?: boolean;
+  destroy?(reason: Error): unknown;
 }
 
 /** Nobody is there any more to be answered. An `HttpException`, because Nest logs those at no level. */
@@ -26,11 +28,31 @@ export function clientSignal(context: ExecutionContext): { readonly signal: Abor
   return { signal: controller.signal, stop };
 }
 
-/** Resolves when the HTTP response has been sent to its end, or its client has left; `undefined` for other transports. */
-export function responseOver(context: ExecutionContext): Promise<void> | undefined {
+/** The HTTP response of this request; `undefined` for other transports. */
+export function responseOf(context: ExecutionContext): OutgoingResponse | undefined {
   const response = context.getType() === 'http' ? connectionOf(context) : undefined;
-  return response && new Promise<void>((resolve) => void whenClosed(response, resolve));
+  return (
+    response && {
+      over: new Promise<void>((resolve) => void whenClosed(response, resolve)),
+      cut: (reason) => {
+        // Seen, as far as it can be.
+        if (response.writableFinished !== true) response.destroy?.(reason);
+      },
+    }
+  );
 }
+
+export interface OutgoingResponse {
+  /** Resolves when it has been sent to its end, or its client has left. */
+  readonly over: Promise<void>;
+  /** Ends the connection, so that the client does not take what it has for the whole. */
+  cut(reason: Error): void;
+}
+
+/** Who waits for a connection to close. However many do, the connection has one listener: Node warns from the eleventh on. */
+const waiting = new WeakMap<Closing, Set<() => void>>();
+/** A Node stream or a `ws` socket says 'close', Socket.IO 'disconnect'. */
+const EVENTS = ['close', 'disconnect'];
 
 function whenClosed(connection: Closing | undefined, run: () => void): () => void {
   if (connection === undefined) return () => {};
@@ -38,15 +60,21 @@ function whenClosed(connection: Closing | undefined, run: () => void): () => voi
     run();
     return () => {};
   }
-  // A Node stream or a `ws` socket says 'close', Socket.IO 'disconnect'.
-  const events = ['close', 'disconnect'];
-  const stop = () => events.forEach((event) => connection.removeListener(event, once));
-  const once = () => {
-    stop();
-    run();
+  const runs = waiting.get(connection) ?? listenTo(connection);
+  runs.add(run);
+  return () => runs.delete(run);
+}
+
+function listenTo(connection: Closing): Set<() => void> {
+  const runs = new Set<() => void>();
+  waiting.set(connection, runs);
+  const closed = () => {
+    EVENTS.forEach((event) => connection.removeListener(event, closed));
+    waiting.delete(connection);
+    runs.forEach((run) => run());
   };
-  events.forEach((event) => connection.once(event, once));
-  return stop;
+  EVENTS.forEach((event) => connection.once(event, closed));
+  return runs;
 }
 
 function connectionOf(context: ExecutionContext): Closing | undefined {

@@ -1,6 +1,8 @@
-import type { CallHandler, ExecutionContext, Type } from '@nestjs/common';
+import { type CallHandler, type ExecutionContext, Logger, type Type } from '@nestjs/common';
 import { defer, finalize, type Observable } from 'rxjs';
+import { onAbort } from '../../engine/abort.js';
 import { LockConfigurationError } from '../../engine/errors.js';
+import type { Lock } from '../../engine/lock.js';
 import { type Application, lockServiceOf } from '../application.js';
 import { compileKey, type LockKey, readableKey } from '../key/lock-key.js';
 import { argumentResolver } from '../key/method-arguments.js';
@@ -10,7 +12,8 @@ import { type LockedMethod, originalOf } from '../locked/locked-methods.js';
 import { lockedStream } from '../locked/locked-stream.js';
 import { acquireOptions, type AnyLockedOptions } from '../locked/locked.options.js';
 import { DEFAULT_BACKEND } from '../lock.tokens.js';
-import { clientSignal, responseOver } from './client.js';
+import { clientSignal, type OutgoingResponse, responseOf } from './client.js';
+import { HandlerWatch, isWatched } from './handler-watch.js';
 import { routeValue } from './route-value.js';
 
 type Handler = (...args: never[]) => unknown;
@@ -37,6 +40,7 @@ export class RouteLock {
   readonly #routes = new WeakMap<object, Route>();
   readonly #hold: LockInterceptorOptions['hold'];
   readonly #options: AnyLockedOptions;
+  readonly #logger = new Logger('LockInterceptor');
 
   constructor(
     private readonly key: LockKey<[context: ExecutionContext]>,
@@ -77,19 +81,38 @@ export class RouteLock {
 
     return defer(() => {
       const client = clientSignal(context);
-      const over = this.#hold === 'response' ? responseOver(context) : undefined;
+      const response = this.#hold === 'response' ? responseOf(context) : undefined;
+      const watch = new HandlerWatch();
       const handle = () => {
         // From here on the handler decides what a client that leaves means to it.
         client.stop();
-        return next.handle();
+        return watch.run(() => next.handle());
       };
       // Nest answers with the last value of the stream, so a skipped handler has one too.
       const answer: BusyAnswer = async (outcome) => [(await busy(outcome))[0]];
+      const stay = (lock: Lock) => {
+        const handled = watch.over();
+        // Lost already, it is told as any other loss, before a response.
+        if (response === undefined || lock.signal.aborted) return handled;
+        const stop = onAbort(lock.signal, () => this.#cut(response, lock, where));
+        return Promise.all([handled, response.over]).finally(stop);
+      };
       return lockedStream(() => call, handle, answer, {
+        stay,
         signal: client.signal,
-        ...(over && { after: () => over }),
+        lingers: !isWatched(handler),
       }).pipe(finalize(client.stop));
     });
+  }
+
+  /** Its client must not take what went out so far for the whole, and the handler's own promise is long over. */
+  #cut(response: OutgoingResponse, lock: Lock, where: string): void {
+    // A lock is lost with an error.
+    const reason = lock.signal.reason as Error;
+    this.#logger.warn(
+      `${where} lost its lock while its response went out, so the connection was ended. ${reason.message}`,
+    );
+    response.cut(reason);
   }
 
   #routeOf(controller: Type, handler: Handler): Route {

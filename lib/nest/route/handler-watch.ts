@@ -1,0 +1,102 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Type } from '@nestjs/common';
+import type { ModulesContainer } from '@nestjs/core';
+import { type DeclaredMethod, type Method, methodsOf } from '../class-methods.js';
+import { disguise } from '../locked/disguise.js';
+import { noteOriginal } from '../locked/locked-methods.js';
+import { processWide } from '../process-wide.js';
+import { ClientLeftException } from './client.js';
+import { interceptorsOn } from './noted-route-locks.js';
+
+/**
+ * The handler calls of one request, so that its lock stays on until they have ended.
+ *
+ * An interceptor cannot see this by itself: when something outside unsubscribes (a timeout, a client that leaves a gateway), the
+ * stream that stands for the handler falls silent, and the handler runs on.
+ */
+export class HandlerWatch {
+  #calls = 0;
+  #running = 0;
+  #given = false;
+  #onIdle: (() => void) | undefined;
+
+  /** Runs something whose handler calls count here. */
+  run<T>(work: () => T): T {
+    return storage.run(this, work);
+  }
+
+  /** Resolves when the handler has ended; `undefined` when it does not run. A handler that has not begun by now never begins. */
+  over(): Promise<void> | undefined {
+    this.#given = true;
+    return this.#running === 0 ? undefined : new Promise((resolve) => (this.#onIdle = resolve));
+  }
+
+  call(handler: () => unknown): unknown {
+    // Its pipes were still at work when the request was given up, and its lock may be gone.
+    if (this.#given && this.#calls === 0) throw new ClientLeftException();
+    this.#calls += 1;
+    this.#running += 1;
+    const settled = () => {
+      this.#running -= 1;
+      if (this.#running === 0) this.#onIdle?.();
+    };
+    let result: unknown;
+    try {
+      result = handler();
+    } catch (error) {
+      settled();
+      throw error;
+    }
+    if (isThenable(result)) result.then(settled, settled);
+    else settled();
+    return result;
+  }
+}
+
+const storage = processWide('handler-watch', () => new AsyncLocalStorage<HandlerWatch | undefined>());
+
+/** On watched handlers; tracing tools that wrap handlers copy it. */
+const WATCHED = 'nestjs-distributed-lock:watched';
+
+/** Whether calls of this handler are told to the `HandlerWatch` around them. */
+export function isWatched(handler: object): boolean {
+  return Reflect.hasMetadata(WATCHED, handler);
+}
+
+/**
+ * Has the handlers under an interceptor tell when they run. Must be called before Nest binds them, so when the interceptor is made.
+ * An interceptor that stands on no class is a global one, and may stand around any handler.
+ */
+export function watchHandlers(application: ModulesContainer, interceptor: Type): void {
+  const classes = [...application.values()]
+    .flatMap(({ controllers, providers }) => [...controllers.values(), ...providers.values()])
+    .flatMap(({ isNotMetatype, metatype }) => (isNotMetatype || typeof metatype !== 'function' ? [] : [metatype]))
+    .filter(({ prototype }) => typeof prototype === 'object' && prototype !== null);
+  // Nest's `Function` with a prototype is a class.
+  const methods = classes.flatMap((each) =>
+    methodsOf(each.prototype as object).map((method) => ({ ...method, class: each as Type })),
+  );
+  const under = methods.filter(
+    (each) => interceptorsOn(each.method).includes(interceptor) || interceptorsOn(each.class).includes(interceptor),
+  );
+  for (const each of under.length > 0 ? under : methods) watchHandler(each);
+}
+
+function watchHandler({ declaring, property, method }: DeclaredMethod): void {
+  // Nest knows handlers by their metadata; other methods are nobody's handlers.
+  if (Reflect.getMetadataKeys(method).length === 0 || isWatched(method)) return;
+  const descriptor = Object.getOwnPropertyDescriptor(declaring, property);
+  if (descriptor?.configurable !== true) return;
+  const watched: Method = function (...args) {
+    const watch = storage.getStore();
+    return watch === undefined ? method.apply(this, args) : watch.call(() => method.apply(this, args));
+  };
+  disguise(watched, method, property);
+  noteOriginal(watched, method);
+  Reflect.defineMetadata(WATCHED, true, watched);
+  Object.defineProperty(declaring, property, { ...descriptor, value: watched });
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
