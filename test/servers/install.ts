@@ -1,10 +1,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { downloadFrom } from './debian-pool.js';
 import { postgresFolders } from './postgres-programs.js';
 
 interface Program {
+  /** A command, or the path of a file that belongs to no command. */
   readonly command: string;
   /** The Debian package that has it. */
   readonly debian: string;
@@ -24,6 +25,8 @@ const programs: readonly Program[] = [
   { command: 'initdb', debian: 'postgresql' },
   { command: 'pgbouncer', debian: 'pgbouncer' },
   { command: 'openssl', debian: 'openssl' },
+  { command: 'java', debian: 'default-jre-headless', elsewhere: 'ZOOKEEPER_HOSTS' },
+  { command: '/usr/share/java/zookeeper.jar', debian: 'libzookeeper-java', elsewhere: 'ZOOKEEPER_HOSTS' },
 ];
 
 /** Run by Vitest before the `servers` project: a server that cannot be had is a failed run with a reason, never a silent skip. */
@@ -72,6 +75,7 @@ export function install(commands: readonly string[]): void {
 }
 
 function onPath(command: string): boolean {
+  if (command.startsWith('/')) return existsSync(command);
   return [...(process.env['PATH'] ?? '').split(delimiter), ...postgresFolders()].some((folder) => {
     try {
       accessSync(join(folder, command), constants.X_OK);
@@ -84,6 +88,7 @@ function onPath(command: string): boolean {
 
 function howToGet({ command, debian, lastIn, elsewhere }: Program): string {
   const release = lastIn ? `Debian ${lastIn}` : 'Debian, Ubuntu';
-  const how = `"${command}" is not on PATH: install the package ${debian} (${release})`;
+  const where = command.startsWith('/') ? 'not there' : 'not on PATH';
+  const how = `"${command}" is ${where}: install the package ${debian} (${release})`;
   return elsewhere ? `${how}, or set ${elsewhere} to a server that runs elsewhere.` : `${how}.`;
 }
