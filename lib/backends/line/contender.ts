@@ -112,14 +112,17 @@ export class Contender<P extends Place, S extends Session> implements ObstacleLi
   /** One of the obstacles changed. If it was the last one in the way, that is the grant. */
   changed(obstacle: P, now: P | undefined, at: Point): void {
     const waitsFor = this.#obstacle;
-    if (!waitsFor || at <= this.#readAt) return;
-    if ('any' in waitsFor) {
-      // The owner stays, and with it the obstacle: a holder was only stirred.
-      if (now?.owner === obstacle.owner) return;
-      if (now) return this.missed();
-    } else if (!waitsFor.last || !(now === undefined || (isReader(now) && isReader(this.claim)))) {
-      return this.missed();
-    }
+    if (!waitsFor) return;
+    const all = 'place' in waitsFor ? [waitsFor.place] : waitsFor.any;
+    if (!all.some(({ owner }) => owner === obstacle.owner)) return;
+    const isSame = now?.owner === obstacle.owner;
+    // A writer never comes back from a downgrade. So that counts even where a view does not show it.
+    const isDowngraded = isSame && isReader(now) && !isReader(obstacle);
+    if (at <= this.#readAt && !isDowngraded) return;
+    // A holder of a permit that was only stirred is still in the way.
+    if ('any' in waitsFor && isSame) return;
+    const isOut = now === undefined || (isDowngraded && isReader(this.claim));
+    if (!isOut || ('place' in waitsFor && !waitsFor.last)) return this.missed();
     this.#enter();
     this.waiter?.granted({ ...this.grant, at });
   }

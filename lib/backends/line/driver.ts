@@ -68,6 +68,7 @@ export interface ObstacleListener<P extends Place> {
   /**
    * One of the watched places changed at that point. Report this only if you are certain of it; otherwise call `missed`.
    * @param now what has the same place in the line now: the same owner with another mode, another owner, or `undefined` for nobody
+   * @param at a change that the view showed already is ignored, but for a downgrade: a view need not show that
    */
   changed(obstacle: P, now: P | undefined, at: Point): void;
   /**
