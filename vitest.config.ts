@@ -21,7 +21,8 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.spec.ts', 'sample/**/*.spec.ts'],
           exclude: [
-            'test/{contract,faults,servers,compat,bench}/**',
+            'test/{contract,faults,servers,compat}/**',
+            'bench/**',
             'sample/{02,03}-*/**',
             '**/{node_modules,dist}/**',
           ],

@@ -1,7 +1,7 @@
 export type { LockBackend, LockMode } from './backends/backend.js';
 export { memory } from './backends/memory/index.js';
-export { currentLock } from './engine/context.js';
-export type { Duration } from './engine/duration.js';
+export { currentLock } from './engine/holding/context.js';
+export type { Duration } from './lock/duration.js';
 export type { WithLockOptions } from './engine/engine.js';
 export {
   LockBackendError,
@@ -12,11 +12,11 @@ export {
   LockKeyError,
   LockLostError,
   LockTimeoutError,
-} from './engine/errors.js';
-export type { LockEvent } from './engine/events.js';
-export type { LeaderOptions } from './engine/leader-election.js';
-export type { Leadership, LeaderWork } from './engine/leader-term.js';
-export type { AcquireOptions, Lock, LockInfo } from './engine/lock.js';
+} from './lock/errors.js';
+export type { LockEvent } from './lock/events.js';
+export type { LeaderOptions } from './engine/election/leader-election.js';
+export type { Leadership, LeaderWork } from './engine/election/leader-term.js';
+export type { AcquireOptions, Lock, LockInfo } from './lock/lock.js';
 export { DistributedLockModule } from './nest/distributed-lock.module.js';
 export type {
   DistributedLockModuleAsyncOptions,

@@ -1,3 +1,5 @@
+import type { LockMode } from '../lock/lock-mode.js';
+
 /**
  * The port: everything a lock server has to answer, and nothing it has to decide.
  *
@@ -8,8 +10,7 @@
  * in a *session* backend (etcd, Consul, ZooKeeper) many locks hang from one lease. Everything else is the same for both.
  */
 
-/** `exclusive`: alone. `shared`: together with other shared holders. */
-export type LockMode = 'exclusive' | 'shared';
+export type { LockMode };
 
 /** One wish for one key. `owner` is unique to each claim, so every verb may be sent again without doing it twice. */
 export interface Claim {
@@ -52,13 +53,13 @@ export interface Busy {
 }
 
 /** The key is in use as another sort of lock: a semaphore of another size, or a semaphore and a mutex. */
-export interface Clash {
+export interface Conflict {
   readonly granted: false;
   /** The limit in force. */
   readonly limit: number;
 }
 
-export type Attempt = Grant | Busy | Clash;
+export type Attempt = Grant | Busy | Conflict;
 
 /**
  * What the server says of a key that went from one owner to another inside of a process: it is the new one's (`held`, or `overtaking`,
@@ -85,6 +86,15 @@ export interface Holder {
   readonly fencingToken: bigint | undefined;
   /** Milliseconds until the server lets go unless renewed. */
   readonly remainingMs: number;
+  /** Milliseconds since the grant, where the server knows. */
+  readonly heldMs?: number;
+}
+
+/** A claim that waits. */
+export interface Waiting {
+  readonly owner: string;
+  /** Milliseconds since it joined the line, where the server knows. */
+  readonly waitingMs?: number;
 }
 
 /** What the server knows of one key. */
@@ -92,7 +102,27 @@ export interface KeyState {
   readonly mode: LockMode;
   readonly limit: number;
   readonly holders: readonly Holder[];
+  /** How many claims wait. */
   readonly waiting: number;
+  /** The claims that wait, the foremost first and at most 100, where the server can tell. */
+  readonly waiters?: readonly Waiting[];
+}
+
+/** Asks for a page of all keys that are held or waited for. */
+export interface ListQuery {
+  /** Only keys that begin with it. */
+  readonly prefix: string;
+  /** About how many keys a page has at most, so that one call stays short. */
+  readonly limit: number;
+  /** Where the page before ended. */
+  readonly cursor?: string;
+}
+
+/** A page of keys. One may come twice, or be missing, if it changes meanwhile. */
+export interface ListPage {
+  readonly keys: readonly (KeyState & { readonly key: string })[];
+  /** Where the next page begins; absent after the last one. */
+  readonly cursor?: string;
 }
 
 /** What no type can show. The contract suite proves each, and boot-time errors come from them. */
@@ -106,6 +136,8 @@ export interface Traits {
   readonly semaphores: boolean;
   /** Shortest lease in milliseconds that the server keeps faithfully. */
   readonly minTtl: number;
+  /** Whether the server can keep a key closed after its release (`keepMs`). With `false` the engine refuses `minHold`. @default true */
+  readonly minHold?: boolean;
   /** Locks outlive the loss of the server that granted them. */
   readonly survivesFailover: boolean;
 }
@@ -113,10 +145,21 @@ export interface Traits {
 interface Common {
   /** Product name for messages and logs, such as `redis`. */
   readonly kind: string;
+  /** Where the server is, for the log: without a user name or a password. */
+  readonly address?: string;
+  /**
+   * The same backend with connections and state of its own. What a factory such as `redis({ url })` makes is a description: each
+   * application asks it for a backend once and closes that one. A backend without this is shared by all applications that use it.
+   */
+  forApplication?(): LockBackend;
+  /** What an operator should know although locks work, such as a server that may evict them. Asked once, after the first `ping`. */
+  warnings?(): Promise<readonly string[]>;
   readonly traits: Traits;
   /** Resolves when the server answers; rejects with why not. Asked at boot. */
   ping(): Promise<void>;
   inspect(key: string): Promise<KeyState>;
+  /** A page of all keys that are held or waited for. It must not hold up the server's other work. */
+  list?(query: ListQuery): Promise<ListPage>;
   /** Takes the key from whoever holds it and serves the line. Resolves to whether anybody held it. */
   forceRelease(key: string): Promise<boolean>;
   /** Wakes `wake` when the key may have become free. For backends without a line; returns the way to stop. */
@@ -139,7 +182,7 @@ export interface KeyBackend extends Common {
    * All or none, in one step, never joining a line: the grants in the order of the claims, or why not; `undefined` when these keys
    * cannot be taken in one step, because they live on different servers or are too many.
    */
-  attemptAll?(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Clash | undefined>;
+  attemptAll?(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Conflict | undefined>;
   /**
    * The server that has the key, where there are several: what is renewed in one call is asked of one server, so that one that
    * does not answer holds up nothing but its own.
@@ -178,7 +221,7 @@ export interface Session {
    * What hangs from it on the server, holds and places in line; a moment old, maybe. For servers where a lock can go while its
    * session stays: it is asked after renewals, so that holders are told, and what a late request left behind is cleared away.
    */
-  hanging?(): Promise<readonly Pick<Claim, 'key' | 'owner'>[]>;
+  attached?(): Promise<readonly Pick<Claim, 'key' | 'owner'>[]>;
   /** Ends the session and with it whatever hangs from it. */
   end(): Promise<void>;
 }
@@ -198,7 +241,7 @@ export interface SessionBackend extends Common {
   /** As `KeyBackend.attempt`; the hold lives as long as the session. */
   attempt(claim: Claim, session: Session, waiter?: Waiter): Promise<Attempt>;
   /** As `KeyBackend.attemptAll`. */
-  attemptAll?(claims: readonly Claim[], session: Session): Promise<readonly Grant[] | Busy | Clash | undefined>;
+  attemptAll?(claims: readonly Claim[], session: Session): Promise<readonly Grant[] | Busy | Conflict | undefined>;
   /** As `KeyBackend.release`. */
   release(claim: Claim, session: Session, keepMs?: number): Promise<boolean>;
   /** As `KeyBackend.downgrade`. */

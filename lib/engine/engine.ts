@@ -1,26 +1,32 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { LockBackend } from '../backends/backend.js';
-import { Acquisition } from './acquisition.js';
-import { ask } from './call.js';
-import { type Clock, SystemClock } from './clock.js';
-import { DueList } from './due.js';
-import { type Duration, toMilliseconds } from './duration.js';
-import { type Entered, enter } from './enter.js';
-import { LockBackendError, LockClosedError, type LockErrorDetails } from './errors.js';
-import type { LockEvent, LockEventListener } from './events.js';
-import { type Family, familyOf } from './family.js';
-import { Hold } from './hold.js';
-import { Keeper } from './keeper.js';
-import { canonicalKeys, checkedPrefix, joined } from './keys.js';
-import { canTakeOver, LocalHandOver } from './local-hand-over.js';
-import type { AcquireOptions, Lock, LockInfo } from './lock.js';
-import { CHECK_THE_SERVER, messageOf } from './messages.js';
-import { orWarn } from './or-warn.js';
-import { checkDefaultNames, type ResolvedOptions, resolveOptions, resolveTtl, withDefaults } from './options.js';
+import { Acquisition } from './waiting/acquisition.js';
+import { ask } from './asking/ask.js';
+import { type Clock, SystemClock } from './time/clock.js';
+import { TimerQueue } from './time/timer-queue.js';
+import { type Duration, toMilliseconds } from '../lock/duration.js';
+import { type Entered, enter } from './holding/enter.js';
+import { LockBackendError, LockClosedError, type LockErrorDetails } from '../lock/errors.js';
+import type { LockEvent, LockEventListener } from '../lock/events.js';
+import { type Family, familyOf } from './leases/family.js';
+import { Hold } from './holding/hold.js';
+import { Watchdog } from './leases/watchdog.js';
+import { canonicalKeys, checkedPrefix, joined } from './options/keys.js';
+import { canTakeOver, LocalHandOver } from './leases/local-hand-over.js';
+import type { AcquireOptions, Lock, LockInfo } from '../lock/lock.js';
+import { CHECK_THE_SERVER, messageOf } from '../lock/messages.js';
+import { orWarn } from './asking/or-warn.js';
+import {
+  checkDefaultNames,
+  type ResolvedOptions,
+  resolveOptions,
+  resolveTtl,
+  withDefaults,
+} from './options/options.js';
 import type { EngineParts } from './parts.js';
-import { type Listed, Roster } from './roster.js';
-import { Undo } from './undo.js';
+import { type Listed, UnorderedList } from './time/unordered-list.js';
+import { ReleaseRetries } from './asking/release-retries.js';
 
 export interface EngineOptions {
   /** The backend's name, for messages. @default 'default' */
@@ -46,6 +52,8 @@ const LAST_RELEASES_MS = 2_000;
 /** Acquires, keeps and releases locks on one backend. Everything that is the same for all backends, once. */
 export class LockEngine {
   readonly name: string;
+  /** What locks are on: for a description, the backend that was made of it for this engine. */
+  readonly backend: LockBackend;
   /** Names this process on the server; the owners of its claims begin with it. */
   readonly instance = `${hostname()
     .replace(/[^\w.-]/g, '')
@@ -56,11 +64,11 @@ export class LockEngine {
   readonly #defaults: AcquireOptions;
   readonly #resolved = new WeakMap<AcquireOptions, ResolvedOptions>();
   readonly #family: Family;
-  readonly #keeper: Keeper;
-  readonly #undo: Undo;
+  readonly #watchdog: Watchdog;
+  readonly #undo: ReleaseRetries;
   readonly #listeners = new Set<LockEventListener>();
-  readonly #holds = new Roster<Hold>();
-  readonly #acquisitions = new Roster<Acquisition>();
+  readonly #holds = new UnorderedList<Hold>();
+  readonly #acquisitions = new UnorderedList<Acquisition>();
   readonly #parts: EngineParts;
   readonly #stopListening: (() => void) | undefined;
   /** Called when an acquisition or a hold is over. */
@@ -69,10 +77,9 @@ export class LockEngine {
   #closing: Promise<void> | undefined;
 
   /** @throws LockConfigurationError when the options can never work with this backend */
-  constructor(
-    readonly backend: LockBackend,
-    options: EngineOptions = {},
-  ) {
+  constructor(given: LockBackend, options: EngineOptions = {}) {
+    const backend = given.forApplication?.() ?? given;
+    this.backend = backend;
     this.name = options.name ?? 'default';
     this.#prefix = checkedPrefix(options.prefix ?? 'lock:');
     this.#clock = options.clock ?? new SystemClock();
@@ -83,15 +90,15 @@ export class LockEngine {
     const clock = this.#clock;
     const random = options.random ?? Math.random;
     const callTimeout = this.#callTimeout;
-    this.#family = familyOf(backend, { clock, callTimeout, keeper: () => this.#keeper, undo: () => this.#undo });
-    this.#keeper = new Keeper({
+    this.#family = familyOf(backend, { clock, callTimeout, watchdog: () => this.#watchdog, undo: () => this.#undo });
+    this.#watchdog = new Watchdog({
       clock,
       random,
       callTimeout,
       renew: (leases) => this.#family.renew(leases),
       nodeOf: this.#family.nodeOf,
     });
-    this.#undo = new Undo(clock, callTimeout);
+    this.#undo = new ReleaseRetries(clock, callTimeout);
     let claims = 0;
     this.#parts = {
       clock,
@@ -100,10 +107,10 @@ export class LockEngine {
       backend,
       backendName: this.name,
       family: this.#family,
-      keeper: this.#keeper,
+      watchdog: this.#watchdog,
       undo: this.#undo,
       handOver: new LocalHandOver(this.instance, canTakeOver(backend)),
-      looks: new DueList(clock, false, (turns) => turns.forEach((turn) => turn.wake())),
+      looks: new TimerQueue(clock, false, (turns) => turns.forEach((turn) => turn.wake())),
       prefix: this.#prefix,
       nextOwner: () => `${this.instance}:${++claims}`,
       emit: (make) => this.#emit(make),
@@ -250,7 +257,7 @@ export class LockEngine {
     await this.#until(() => this.#acquisitions.size === 0, Infinity);
     await this.#undo.settle(LAST_RELEASES_MS);
     await this.#family.close();
-    this.#keeper.stop();
+    this.#watchdog.stop();
     this.#stopListening?.();
     await this.backend.close();
   }
@@ -269,14 +276,14 @@ export class LockEngine {
     this.#onEnd = undefined;
   }
 
-  #forget<T extends Listed>(some: Roster<T>, one: T): void {
+  #forget<T extends Listed>(some: UnorderedList<T>, one: T): void {
     some.remove(one);
     this.#onEnd?.();
   }
 
   /** The server took the key of this owner away; it may be one of several, with the others still waited for. */
   #taken(owner: string): void {
-    this.#keeper.lose(owner, 'it was released by force, or its key was removed');
+    this.#watchdog.lose(owner, 'it was released by force, or its key was removed');
   }
 
   #closed(key: string): LockClosedError {

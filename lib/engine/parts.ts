@@ -1,15 +1,15 @@
 import type { LockBackend } from '../backends/backend.js';
-import type { Clock } from './clock.js';
-import type { DueList } from './due.js';
-import type { Duration } from './duration.js';
-import type { LockEvent } from './events.js';
-import type { Family } from './family.js';
-import type { Acquisition } from './acquisition.js';
-import type { Hold } from './hold.js';
-import type { Keeper } from './keeper.js';
-import type { LocalHandOver } from './local-hand-over.js';
-import type { Turn } from './turn.js';
-import type { Undo } from './undo.js';
+import type { Clock } from './time/clock.js';
+import type { TimerQueue } from './time/timer-queue.js';
+import type { Duration } from '../lock/duration.js';
+import type { LockEvent } from '../lock/events.js';
+import type { Family } from './leases/family.js';
+import type { Acquisition } from './waiting/acquisition.js';
+import type { Hold } from './holding/hold.js';
+import type { Watchdog } from './leases/watchdog.js';
+import type { LocalHandOver } from './leases/local-hand-over.js';
+import type { Wait } from './waiting/wait.js';
+import type { ReleaseRetries } from './asking/release-retries.js';
 
 /** The parts of an engine, as its acquisitions and holds share them. */
 export interface EngineParts {
@@ -21,11 +21,11 @@ export interface EngineParts {
   /** The backend's name in the module. */
   readonly backendName: string;
   readonly family: Family;
-  readonly keeper: Keeper;
-  readonly undo: Undo;
+  readonly watchdog: Watchdog;
+  readonly undo: ReleaseRetries;
   readonly handOver: LocalHandOver;
   /** When those who wait look for themselves. */
-  readonly looks: DueList<Turn>;
+  readonly looks: TimerQueue<Wait>;
   readonly prefix: string;
   /** An owner for a new claim. */
   nextOwner(): string;

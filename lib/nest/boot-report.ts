@@ -1,6 +1,6 @@
 import { Inject, Logger, type OnApplicationBootstrap, type Type } from '@nestjs/common';
 import { DiscoveryService, ModulesContainer } from '@nestjs/core';
-import { LockConfigurationError, LockError } from '../engine/errors.js';
+import { LockConfigurationError, LockError } from '../lock/errors.js';
 import { lockServicesOf, noBackend } from './application.js';
 import { type LockedMethod, lockedMethodsOf } from './locked/locked-methods.js';
 import { acquireOptions } from './locked/locked.options.js';

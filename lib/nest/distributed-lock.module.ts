@@ -1,6 +1,6 @@
 import { type DynamicModule, type FactoryProvider, Module, type Provider } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { LockConfigurationError } from '../engine/errors.js';
+import { LockConfigurationError } from '../lock/errors.js';
 import { addLockService } from './application.js';
 import { BootReportModule } from './boot-report.module.js';
 import type {

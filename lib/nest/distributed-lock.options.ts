@@ -1,7 +1,7 @@
 import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
 import type { LockBackend } from '../backends/backend.js';
-import type { Duration } from '../engine/duration.js';
-import type { AcquireOptions } from '../engine/lock.js';
+import type { Duration } from '../lock/duration.js';
+import type { AcquireOptions } from '../lock/lock.js';
 
 interface CommonOptions {
   /** Put before every key on the server, so that services can share one. @default 'lock:' */

@@ -1,9 +1,9 @@
 import { Logger } from '@nestjs/common';
 import type { LockBackend } from '../backends/backend.js';
 import { memory } from '../backends/memory/index.js';
-import { toMilliseconds } from '../engine/duration.js';
-import { LockConfigurationError } from '../engine/errors.js';
-import { checkOptionNames, inShort } from '../engine/option-names.js';
+import { toMilliseconds } from '../lock/duration.js';
+import { LockConfigurationError } from '../lock/errors.js';
+import { checkOptionNames, inShort } from '../lock/option-names.js';
 import type { DistributedLockOptions } from './distributed-lock.options.js';
 import { DEFAULT_BACKEND } from './lock.tokens.js';
 

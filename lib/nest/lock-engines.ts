@@ -6,7 +6,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { LockEngine } from '../engine/engine.js';
-import { LockConfigurationError } from '../engine/errors.js';
+import { LockConfigurationError } from '../lock/errors.js';
 import type { DistributedLockOptions } from './distributed-lock.options.js';
 import type { LockBackends } from './lock-backends.js';
 import { Elections } from './leader/elections.js';

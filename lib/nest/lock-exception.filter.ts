@@ -1,7 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpStatus, Inject, Logger } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { throwError } from 'rxjs';
-import { LockError, type LockErrorCode } from '../engine/errors.js';
+import { LockError, type LockErrorCode } from '../lock/errors.js';
 
 /** What a client is told. It names neither keys nor hosts nor servers: those are in the error, for the log. */
 export interface LockErrorReply {

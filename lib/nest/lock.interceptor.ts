@@ -7,7 +7,7 @@ import {
   type Type,
 } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { LockConfigurationError } from '../engine/errors.js';
+import { LockConfigurationError } from '../lock/errors.js';
 import type { LockKey } from './key/lock-key.js';
 import { watchHandlers } from './route/handler-watch.js';
 import { noteRouteLock } from './route/noted-route-locks.js';

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { Observable } from 'rxjs';
 import { LockEngine, type WithLockOptions } from '../engine/engine.js';
-import type { LockEvent } from '../engine/events.js';
-import type { LeaderOptions } from '../engine/leader-election.js';
-import type { AcquireOptions, Lock, LockInfo } from '../engine/lock.js';
+import type { LockEvent } from '../lock/events.js';
+import type { LeaderOptions } from '../engine/election/leader-election.js';
+import type { AcquireOptions, Lock, LockInfo } from '../lock/lock.js';
 import type { LeaderElection } from './leader/leader-election.js';
 import type { Elections } from './leader/elections.js';
 

@@ -1,5 +1,5 @@
 import type { LockBackend } from '../backends/backend.js';
-import { type Clock, SystemClock } from '../engine/clock.js';
+import { type Clock, SystemClock } from '../engine/time/clock.js';
 import { Wire } from './contract/wire.js';
 
 /** What becomes of messages. Shares are from 0 to 1, times in milliseconds, as the least and the most. */

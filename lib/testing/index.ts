@@ -1,5 +1,3 @@
 export { describeBackend } from './contract/describe-backend.js';
 export type { BackendFixture, Fault, Faults, TestHarness } from './contract/fixture.js';
 export { FaultyNetwork, type FaultyNetworkOptions, networkQualities, type NetworkQuality } from './faulty-network.js';
-export { type HistoryRules, type Hold, violations } from './history.js';
-export { VirtualClock, type VirtualProcess } from './virtual-clock.js';

@@ -1,4 +1,4 @@
-import { violations } from 'nestjs-distributed-lock/testing';
+import { violations } from '../../lib/testing/history.js';
 import type { Shop } from './shop.js';
 
 const PRODUCT = 'chair';

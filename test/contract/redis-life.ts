@@ -95,8 +95,8 @@ export class Life {
 
   /** By one who took the key over from the holder, or from somebody who was in between. */
   #releaseFor(holder: string, line: readonly string[]): Call {
-    const [heir = '', , what = ''] = this.#takeOver(holder, '0', line).args;
-    return { verb: 'release', args: [heir, this.dice.pick(['0', '700']), what.replace(/^> \d+/, '')] };
+    const [successor = '', , what = ''] = this.#takeOver(holder, '0', line).args;
+    return { verb: 'release', args: [successor, this.dice.pick(['0', '700']), what.replace(/^> \d+/, '')] };
   }
 
   /** Somebody of the holder's instance, who waits or not, with or without others in between. */
@@ -104,10 +104,10 @@ export class Life {
     const { dice } = this;
     const inside = (owner: string): boolean => owner.startsWith(holder.slice(0, holder.lastIndexOf(':') + 1));
     const waiting = line.filter((owner, index) => index % 2 === 0 && inside(owner));
-    const heir = waiting.length > 0 && dice.chance(0.9) ? dice.pick(waiting) : this.#claim().owner;
-    const between = waiting.slice(0, waiting.indexOf(heir)).filter(() => dice.chance(0.8));
+    const successor = waiting.length > 0 && dice.chance(0.9) ? dice.pick(waiting) : this.#claim().owner;
+    const between = waiting.slice(0, waiting.indexOf(successor)).filter(() => dice.chance(0.8));
     const from = dice.chance(0.9) ? [holder, ...between] : between;
-    return takeOverOf(heir, dice.pick([100, 5_000, 60_000]), BigInt(token) + BigInt(from.length), from);
+    return takeOverOf(successor, dice.pick([100, 5_000, 60_000]), BigInt(token) + BigInt(from.length), from);
   }
 
   #claim(): Claim {

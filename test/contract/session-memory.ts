@@ -39,11 +39,11 @@ export function sessionMemory(): SessionBackend {
     if (!open) throw new SessionEndedError(session);
     return open;
   };
-  const hang = (claim: Claim, session: Session): Claim => {
-    const hanging = { ...claim, ttl: NO_LEASE, claimTtl: NO_LEASE };
-    use(session).claims.set(claim.owner, hanging);
+  const attach = (claim: Claim, session: Session): Claim => {
+    const attached = { ...claim, ttl: NO_LEASE, claimTtl: NO_LEASE };
+    use(session).claims.set(claim.owner, attached);
     sessionOf.set(claim.owner, session);
-    return hanging;
+    return attached;
   };
 
   return {
@@ -66,8 +66,8 @@ export function sessionMemory(): SessionBackend {
       sessions.set(session, { ends: performance.now() + ttl, claims: new Map() });
       return session;
     },
-    attempt: async (claim, session, waiter): Promise<Attempt> => table.attempt(hang(claim, session), waiter),
-    attemptAll: async (claims, session) => table.attemptAll(claims.map((claim) => hang(claim, session))),
+    attempt: async (claim, session, waiter): Promise<Attempt> => table.attempt(attach(claim, session), waiter),
+    attemptAll: async (claims, session) => table.attemptAll(claims.map((claim) => attach(claim, session))),
     async release(claim, session, keepMs) {
       const held = table.release(claim, keepMs);
       use(session).claims.delete(claim.owner);

@@ -1,9 +1,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { DEFAULTS } from '../../lib/engine/options.js';
-import { toMilliseconds, type Duration } from '../../lib/engine/duration.js';
-import * as lockErrors from '../../lib/engine/errors.js';
+import { DEFAULTS } from '../../lib/engine/options/options.js';
+import { toMilliseconds, type Duration } from '../../lib/lock/duration.js';
+import * as lockErrors from '../../lib/lock/errors.js';
 import { codeBlocks, ROOT, typeErrors } from './code-blocks.js';
 
 const read = (path: string) => readFileSync(ROOT + path, 'utf8');

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
-import { onAbort } from '../../lib/engine/abort.js';
+import { onAbort } from '../../lib/engine/time/abort.js';
 import { Bench } from './support/bench.js';
 import { noteWarnings } from './support/warnings.js';
 

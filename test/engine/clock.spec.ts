@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { SystemClock } from '../../lib/engine/clock.js';
+import { SystemClock } from '../../lib/engine/time/clock.js';
 
 const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
 

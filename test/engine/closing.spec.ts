@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LockClosedError, LockLostError } from '../../lib/engine/errors.js';
+import { LockClosedError, LockLostError } from '../../lib/lock/errors.js';
 import { Bench, holdAnswers, holdRequests, isSettled, silence } from './support/bench.js';
 
 const TTL = 10_000;

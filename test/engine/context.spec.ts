@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { memory } from '../../lib/backends/memory/index.js';
-import { currentLock } from '../../lib/engine/context.js';
+import { currentLock } from '../../lib/engine/holding/context.js';
 import { LockEngine } from '../../lib/engine/engine.js';
-import { LockConfigurationError, LockLostError, LockTimeoutError } from '../../lib/engine/errors.js';
+import { LockConfigurationError, LockLostError, LockTimeoutError } from '../../lib/lock/errors.js';
 import { Bench, isSettled, silence } from './support/bench.js';
 
 const TTL = 10_000;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Duration, toMilliseconds } from '../../lib/engine/duration.js';
-import { LockConfigurationError } from '../../lib/engine/errors.js';
+import { type Duration, toMilliseconds } from '../../lib/lock/duration.js';
+import { LockConfigurationError } from '../../lib/lock/errors.js';
 
 describe('durations', () => {
   it.each<[Duration, number]>([

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { LockBackendError } from '../../lib/engine/errors.js';
-import type { LockEvent } from '../../lib/engine/events.js';
+import { LockBackendError } from '../../lib/lock/errors.js';
+import type { LockEvent } from '../../lib/lock/events.js';
 import { Bench, silence } from './support/bench.js';
 
 const TTL = 10_000;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { WithLockOptions } from '../../lib/engine/engine.js';
-import { LockBackendError, LockLostError } from '../../lib/engine/errors.js';
-import type { Lock } from '../../lib/engine/lock.js';
-import { believedUntil } from '../../lib/engine/validity.js';
+import { LockBackendError, LockLostError } from '../../lib/lock/errors.js';
+import type { Lock } from '../../lib/lock/lock.js';
+import { believedUntil } from '../../lib/engine/leases/validity.js';
 import { Bench, holdAnswers, holdRequests, isSettled, silence } from './support/bench.js';
 
 const TTL = 10_000;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { LockConfigurationError, LockKeyError } from '../../lib/engine/errors.js';
-import { canonicalKeys, checkedPrefix, joined } from '../../lib/engine/keys.js';
+import { LockConfigurationError, LockKeyError } from '../../lib/lock/errors.js';
+import { canonicalKeys, checkedPrefix, joined } from '../../lib/engine/options/keys.js';
 
 describe('keys', () => {
   it('several are taken in the one order that everybody follows, and each once', () => {

@@ -4,11 +4,11 @@ import type { LockBackend } from '../../lib/backends/backend.js';
 import { memory, memoryOn } from '../../lib/backends/memory/index.js';
 import { LockTable } from '../../lib/backends/memory/lock-table.js';
 import { LockEngine, type EngineOptions } from '../../lib/engine/engine.js';
-import { LockClosedError, LockConfigurationError, LockKeyError, LockLostError } from '../../lib/engine/errors.js';
-import { Election, type LeaderOptions } from '../../lib/engine/leader-election.js';
-import type { Leadership } from '../../lib/engine/leader-term.js';
+import { LockClosedError, LockConfigurationError, LockKeyError, LockLostError } from '../../lib/lock/errors.js';
+import { Election, type LeaderOptions } from '../../lib/engine/election/leader-election.js';
+import type { Leadership } from '../../lib/engine/election/leader-term.js';
 import { Wire } from '../../lib/testing/contract/wire.js';
-import { VirtualClock } from '../../lib/testing/virtual-clock.js';
+import { VirtualClock } from '../simulation/virtual-clock.js';
 import { Gate } from '../nest/support/gate.js';
 import { noteWarnings } from './support/warnings.js';
 

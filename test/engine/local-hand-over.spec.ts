@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { MOST_UNCONFIRMED } from '../../lib/backends/backend.js';
-import { LockLostError, LockTimeoutError } from '../../lib/engine/errors.js';
-import { MOST_OUT_OF_TURN } from '../../lib/engine/local-hand-over.js';
-import type { AcquireOptions, Lock } from '../../lib/engine/lock.js';
+import { LockLostError, LockTimeoutError } from '../../lib/lock/errors.js';
+import { MOST_OUT_OF_TURN } from '../../lib/engine/leases/local-hand-over.js';
+import type { AcquireOptions, Lock } from '../../lib/lock/lock.js';
 import { Bench, holdAnswers, holdRequests, isSettled, type Process, silence } from './support/bench.js';
 
 const TTL = 10_000;
@@ -428,11 +428,11 @@ it('a late question for one of several keys is taken back, though another of the
   await bench.clock.advance(1_000);
   await bench.clock.run(Promise.all([a.release(), b.release()]));
   const lock = await bench.clock.run(both);
-  const heir = process.engine.acquire('b', { ttl: TTL, wait: '5m' });
+  const successor = process.engine.acquire('b', { ttl: TTL, wait: '5m' });
   await bench.clock.advance(1);
   process.wire.ask = (question, send) => (question === 'takeOver' ? silence() : send());
   await bench.clock.run(lock.release());
-  expect((await bench.clock.run(heir)).held).toBe(true);
+  expect((await bench.clock.run(successor)).held).toBe(true);
   look.letThrough();
   await bench.clock.advance(10);
   expect(bench.isUntouched('a')).toBe(true);

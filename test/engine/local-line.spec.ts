@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { LocalLine } from '../../lib/engine/local-line.js';
-import { VirtualClock } from '../../lib/testing/virtual-clock.js';
+import { LocalLine } from '../../lib/engine/holding/local-line.js';
+import { VirtualClock } from '../simulation/virtual-clock.js';
 import { isSettled } from './support/bench.js';
 
 describe('the line within a process', () => {

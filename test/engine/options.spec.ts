@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import type { Traits } from '../../lib/backends/backend.js';
 import { memory, memoryTraits } from '../../lib/backends/memory/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
-import { LockConfigurationError } from '../../lib/engine/errors.js';
-import type { AcquireOptions } from '../../lib/engine/lock.js';
-import { resolveOptions } from '../../lib/engine/options.js';
+import { LockConfigurationError } from '../../lib/lock/errors.js';
+import type { AcquireOptions } from '../../lib/lock/lock.js';
+import { resolveOptions } from '../../lib/engine/options/options.js';
 
 const plain: Traits = { ...memoryTraits, fifo: false, modes: ['exclusive'], semaphores: false, minTtl: 1_000 };
 
@@ -50,6 +50,12 @@ describe('options', () => {
       { ttl: 500 },
       plain,
       /^`ttl` is 500 ms, but redis keeps no lease shorter than 1000 ms\. Give at least that/,
+    ],
+    [
+      'a key that the backend cannot keep closed',
+      { minHold: 500 },
+      { ...plain, minHold: false },
+      /^`minHold` needs a backend that keeps a key closed after its release, and redis does not\./,
     ],
     [
       'a lease that no timer can wait for',

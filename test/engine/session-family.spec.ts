@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { LockBackendError, LockLostError } from '../../lib/engine/errors.js';
-import { Lease, type LeaseListener } from '../../lib/engine/lease.js';
+import { LockBackendError, LockLostError } from '../../lib/lock/errors.js';
+import { Lease, type LeaseListener } from '../../lib/engine/leases/lease.js';
 import { SessionServer } from '../simulation/session-server.js';
 import { Bench, holdAnswers, holdRequests, isSettled, silence } from './support/bench.js';
 
@@ -14,7 +14,7 @@ function servers() {
     bench,
     server,
     process: (options = {}) =>
-      bench.process({ server: server.backend({ attemptAll: false, hanging: false }), ...options }),
+      bench.process({ server: server.backend({ attemptAll: false, attached: false }), ...options }),
   };
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { memoryOn } from '../../lib/backends/memory/index.js';
-import { LockBackendError, LockConfigurationError, LockTimeoutError } from '../../lib/engine/errors.js';
+import { LockBackendError, LockConfigurationError, LockTimeoutError } from '../../lib/lock/errors.js';
 import { Bench, isSettled, silence } from './support/bench.js';
 
 const TTL = 10_000;

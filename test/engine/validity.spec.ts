@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { believedUntil, driftMargin, pushedSince } from '../../lib/engine/validity.js';
+import { believedUntil, driftMargin, pushedSince } from '../../lib/engine/leases/validity.js';
 
 describe('the sums that exclusion rests on', () => {
   it('a lease is believed from the sending of its request, less the drift margin', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { KeyBackend, Waiter } from '../../lib/backends/backend.js';
 import { memoryOn } from '../../lib/backends/memory/index.js';
-import { LockBackendError, LockTimeoutError } from '../../lib/engine/errors.js';
+import { LockBackendError, LockTimeoutError } from '../../lib/lock/errors.js';
 import { lineless } from '../simulation/lineless.js';
 import { WitnessedTable } from '../simulation/witness.js';
 import { Bench, holdAnswers, holdRequests, isSettled, silence } from './support/bench.js';

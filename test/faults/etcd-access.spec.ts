@@ -9,7 +9,7 @@ import { Etcd3 } from 'etcd3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { etcd } from '../../lib/backends/etcd/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
-import { LockBackendError, LockConfigurationError } from '../../lib/engine/errors.js';
+import { LockBackendError, LockConfigurationError } from '../../lib/lock/errors.js';
 import { type EtcdServer, startEtcd } from '../servers/etcd.js';
 import { eventually } from '../servers/eventually.js';
 import { freePort } from '../servers/free-port.js';

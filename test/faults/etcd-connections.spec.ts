@@ -3,7 +3,7 @@ import { Etcd3 } from 'etcd3';
 import { describe, expect, it } from 'vitest';
 import { etcd } from '../../lib/backends/etcd/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
-import { LockBackendError } from '../../lib/engine/errors.js';
+import { LockBackendError } from '../../lib/lock/errors.js';
 import { type EtcdServer, startEtcd } from '../servers/etcd.js';
 import { eventually } from '../servers/eventually.js';
 import { inLine } from './support/in-pod.js';

@@ -34,12 +34,12 @@ describe('isOwner(), in a transaction of the user on the same etcd', () => {
     expect(await write(mine, 'first')).toBe(true);
     // The holder has not been told yet.
     await engine.forceRelease('report');
-    const heir = await engine.acquire('report');
+    const successor = await engine.acquire('report');
     expect(await write(mine, 'stale')).toBe(false);
-    expect(await write(isOwner(heir), 'second')).toBe(true);
+    expect(await write(isOwner(successor), 'second')).toBe(true);
     expect(await client.get('report').string()).toBe('second');
-    await heir.release();
-    expect(await write(isOwner(heir), 'too late')).toBe(false);
+    await successor.release();
+    expect(await write(isOwner(successor), 'too late')).toBe(false);
     await lock.release();
   });
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { etcd } from '../../lib/backends/etcd/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
-import type { Lock } from '../../lib/engine/lock.js';
+import type { Lock } from '../../lib/lock/lock.js';
 import { type EtcdServer, startEtcd } from '../servers/etcd.js';
 import { eventually } from '../servers/eventually.js';
 import { etcdctl, EtcdctlLock } from './support/etcdctl.js';

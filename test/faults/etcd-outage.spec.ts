@@ -3,8 +3,8 @@ import { Etcd3 } from 'etcd3';
 import { describe, expect, it } from 'vitest';
 import { etcd } from '../../lib/backends/etcd/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
-import { LockBackendError, LockLostError } from '../../lib/engine/errors.js';
-import type { LockEvent } from '../../lib/engine/events.js';
+import { LockBackendError, LockLostError } from '../../lib/lock/errors.js';
+import type { LockEvent } from '../../lib/lock/events.js';
 import { type EtcdServer, startEtcd, startEtcdCluster } from '../servers/etcd.js';
 import { eventually } from '../servers/eventually.js';
 
@@ -185,9 +185,9 @@ describe('When a member of an etcd cluster fails', () => {
     }
     console.log(`${lost} of ${locks.length} locks were taken away by the leader that had slept`);
     for (const lock of locks) await lock.release();
-    const heir = await next;
-    expect(heir.fencingToken).toBeGreaterThan(locks[5]!.fencingToken!);
-    await heir.release();
+    const successor = await next;
+    expect(successor.fencingToken).toBeGreaterThan(locks[5]!.fencingToken!);
+    await successor.release();
     await Promise.all(engines.map((engine) => engine.close(0)));
   });
 });

@@ -6,7 +6,7 @@ import { acquireIn, inLine, releaseIn, type Taken } from './support/in-pod.js';
 import { now } from './support/machine-clock.js';
 import { type Pod, startPods } from './support/pod.js';
 
-/** The lease of a pushed grant until its first renewal: `CLAIM_TTL_MS` in lib/engine/options.ts. */
+/** The lease of a pushed grant until its first renewal: `CLAIM_TTL_MS` in lib/engine/options/options.ts. */
 const claimTime = 3_000;
 const patient = { wait: '20s' } as const;
 

@@ -5,7 +5,7 @@ import { createClient as createClient5 } from 'node-redis5';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { redis, type RedisOptions } from '../../lib/backends/redis/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
-import { LockConfigurationError } from '../../lib/engine/errors.js';
+import { LockConfigurationError } from '../../lib/lock/errors.js';
 import { eventually } from '../servers/eventually.js';
 import { type RedisServer, startRedis } from '../servers/redis.js';
 import { inLine } from './support/in-pod.js';

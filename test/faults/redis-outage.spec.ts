@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { redis } from '../../lib/backends/redis/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
-import { LockBackendError, LockLostError } from '../../lib/engine/errors.js';
+import { LockBackendError, LockLostError } from '../../lib/lock/errors.js';
 import { eventually } from '../servers/eventually.js';
 import { type RedisServer, startRedis } from '../servers/redis.js';
 import { inLine } from './support/in-pod.js';

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { redis, type RedisOptions } from '../../lib/backends/redis/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
-import { LockBackendError, LockConfigurationError } from '../../lib/engine/errors.js';
+import { LockBackendError, LockConfigurationError } from '../../lib/lock/errors.js';
 import { eventually } from '../servers/eventually.js';
 import { askRedis } from '../servers/redis.js';
 import { type RedisSentinel, startRedisSentinel } from '../servers/redis-sentinel.js';

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { redis } from '../../lib/backends/redis/index.js';
 import { protocol, RELEASES, type Script, TAKES_OVER } from '../../lib/backends/redis/protocol/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
-import type { Lock } from '../../lib/engine/lock.js';
+import type { Lock } from '../../lib/lock/lock.js';
 import { eventually } from '../servers/eventually.js';
 import { type RedisServer, startRedis } from '../servers/redis.js';
 import { inLine } from './support/in-pod.js';

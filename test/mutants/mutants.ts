@@ -32,42 +32,42 @@ export const mutants: readonly Mutant[] = [
   // --- What is believed ---
   {
     bug: 'the validity of a lock counts from the answer, not from the question',
-    file: 'engine/turn.ts',
+    file: 'engine/waiting/wait.ts',
     find: 'return granted(answer, sentAt, this.claim.ttl);',
     replace: 'return granted(answer, clock.now(), this.claim.ttl);',
     killedBy: simulation('poor', 300),
   },
   {
     bug: 'the validity of a renewal counts from its answer',
-    file: 'engine/keeper.ts',
+    file: 'engine/leases/watchdog.ts',
     find: 'this.#settled(kept, held, sentAt,',
     replace: 'this.#settled(kept, held, this.options.clock.now(),',
     killedBy: simulation('poor', 300),
   },
   {
     bug: 'clocks are taken to run at the same speed',
-    file: 'engine/validity.ts',
+    file: 'engine/leases/validity.ts',
     find: 'return sentAt + ttl - driftMargin(ttl);',
     replace: 'return sentAt + ttl;',
     killedBy: engine('holding', 'a slow clock does not have it believed in when the server gives it to the next'),
   },
   {
     bug: 'a pushed grant counts from its arrival',
-    file: 'engine/validity.ts',
+    file: 'engine/leases/validity.ts',
     find: 'return Math.min(now, notYet.sentAt + (grantedAt - notYet.at) * 0.99);',
     replace: 'return now;',
     killedBy: simulation('poor', 300),
   },
   {
     bug: 'a push that is older than the last "not yet" is believed',
-    file: 'engine/validity.ts',
+    file: 'engine/leases/validity.ts',
     find: 'notYet.at === undefined || grantedAt <= notYet.at) return undefined;\n  return Math.min',
     replace: 'notYet.at === undefined) return undefined;\n  return Math.min',
     killedBy: engine('validity', 'a pushed grant that is older than the last "not yet", or cannot be dated, is void'),
   },
   {
     bug: '`held` asks whether the timer has run, not the clock',
-    file: 'engine/lease.ts',
+    file: 'engine/leases/lease.ts',
     find: 'return !this.#ended && this.clock.now() < this.#validUntil;',
     replace: 'return !this.#ended;',
     killedBy: engine(
@@ -77,7 +77,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'nothing tells the end of a lease',
-    file: 'engine/keeper.ts',
+    file: 'engine/leases/watchdog.ts',
     find: "if (!lease.live) this.#lose(lease, 'its lease ran out before the server confirmed a renewal');",
     replace: 'if (!lease.live) continue;',
     killedBy: engine('holding', 'is told by the signal before the lease can end on the server'),
@@ -91,14 +91,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'a grant that was pushed in an earlier session is believed under a later one',
-    file: 'engine/session-family.ts',
+    file: 'engine/leases/session-family.ts',
     find: '        if (hung?.open !== open) return waiter.look();\n        hung.grantedIn = open;\n',
     replace: '        if (hung) hung.grantedIn = hung.open;\n',
     killedBy: engine('session-family', 'a grant that was made in an earlier session is not believed under a later one'),
   },
   {
     bug: 'a grant that was pushed in a session which ends while a question is on its way is believed under the next',
-    file: 'engine/session-family.ts',
+    file: 'engine/leases/session-family.ts',
     find: 'if (!hung || !open || hung.grantedIn !== open) return undefined;',
     replace: 'if (!hung || !open) return undefined;',
     killedBy: simulation('poor', 1_000),
@@ -107,21 +107,21 @@ export const mutants: readonly Mutant[] = [
   // --- Renewal ---
   {
     bug: 'a renewal that failed is not tried again',
-    file: 'engine/keeper.ts',
+    file: 'engine/leases/watchdog.ts',
     find: 'this.#atOrBeforeEnd(kept, this.options.clock.now() + retryAfter(lease));',
     replace: 'this.#atOrBeforeEnd(kept, Infinity);',
-    killedBy: engine('keeper', 'one confirmation after errors keeps the lease'),
+    killedBy: engine('watchdog', 'one confirmation after errors keeps the lease'),
   },
   {
     bug: 'a renewal that failed counts as one',
-    file: 'engine/keeper.ts',
+    file: 'engine/leases/watchdog.ts',
     find: '(error: unknown) => settled([], error)',
     replace: '(error: unknown) => settled(batch.map(() => true), error)',
     killedBy: simulation('poor', 300),
   },
   {
     bug: 'a release does not wait for the renewal that is on its way',
-    file: 'engine/hold.ts',
+    file: 'engine/holding/hold.ts',
     find: 'return quiet && before.length === 0',
     replace: 'return quiet && before.length < 0',
     killedBy: engine(
@@ -133,14 +133,14 @@ export const mutants: readonly Mutant[] = [
   // --- Unknown is not no ---
   {
     bug: 'what an attempt without an answer may have got is not taken back',
-    file: 'engine/acquisition.ts',
+    file: 'engine/waiting/acquisition.ts',
     find: "if (this.#patient || outcome.outcome !== 'busy') await this.#withdraw(claim);",
     replace: '',
     killedBy: engine('waiting', 'given up, it is taken back before the error comes out'),
   },
   {
     bug: 'a grant that comes after it was given up is not given back',
-    file: 'engine/turn.ts',
+    file: 'engine/waiting/wait.ts',
     find: 'if (answer.granted || inLine) this.listener.onLate(this.claim);',
     replace: '',
     killedBy: engine(
@@ -150,7 +150,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'who gave up is put in line by its late question, and handed the lock',
-    file: 'engine/turn.ts',
+    file: 'engine/waiting/wait.ts',
     find: 'if (answer.granted || inLine)',
     replace: 'if (answer.granted)',
     killedBy: engine(
@@ -160,14 +160,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'a late answer frees the lock that a later question has won',
-    file: 'engine/acquisition.ts',
+    file: 'engine/waiting/acquisition.ts',
     find: 'if (this.#withdrawn?.has(claim)) this.parts',
     replace: 'this.parts',
     killedBy: simulation('poor', 300),
   },
   {
     bug: 'a release that was not confirmed is not repeated',
-    file: 'engine/undo.ts',
+    file: 'engine/asking/release-retries.ts',
     find: '      this.#retry(release, this.clock.now() + forgottenAfterMs);\n',
     replace: '',
     killedBy: engine(
@@ -177,23 +177,23 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'the keys that were locked before one that failed stay locked',
-    file: 'engine/acquisition.ts',
+    file: 'engine/waiting/acquisition.ts',
     find: '        await this.#rollBack(held);\n        return outcome;',
     replace: '        return outcome;',
     killedBy: engine('several-keys', 'one in use as another sort of lock is told, and nothing is left of the others'),
   },
   {
     bug: 'each of several keys has the whole `wait` to itself',
-    file: 'engine/acquisition.ts',
-    find: 'new Turn(this.parts, claim, this.#deadline, this',
-    replace: 'new Turn(this.parts, claim, this.parts.clock.now() + this.options.wait, this',
+    file: 'engine/waiting/acquisition.ts',
+    find: 'new Wait(this.parts, claim, this.#deadline, this',
+    replace: 'new Wait(this.parts, claim, this.parts.clock.now() + this.options.wait, this',
     killedBy: engine('several-keys', 'have one wait for all, and when that is over nothing is held'),
   },
 
   // --- Waiting ---
   {
     bug: 'a waiter that is told to look does not',
-    file: 'engine/turn.ts',
+    file: 'engine/waiting/wait.ts',
     find: '    this.#look = true;\n    this.#wake?.();',
     replace: '',
     killedBy: engine(
@@ -203,14 +203,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'a push that is lost leaves its waiter waiting',
-    file: 'engine/turn.ts',
+    file: 'engine/waiting/wait.ts',
     find: 'const until = Math.min(look, this.deadline);',
     replace: 'const until = this.deadline;',
     killedBy: simulation('poor', 300),
   },
   {
     bug: 'an aborted wait goes on',
-    file: 'engine/turn.ts',
+    file: 'engine/waiting/wait.ts',
     find: '    this.#giveUp?.();\n    this.#wake?.();',
     replace: '',
     killedBy: engine(
@@ -220,7 +220,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'a session that the server has forgotten is used on',
-    file: 'engine/session-family.ts',
+    file: 'engine/leases/session-family.ts',
     find: 'if (error instanceof SessionEndedError) lease.lose(',
     replace: 'if (error instanceof SessionEndedError) String(',
     killedBy: engine(
@@ -230,7 +230,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'what a late answer left is let go of ahead of the release of its owner, which then counts as lost',
-    file: 'engine/session-family.ts',
+    file: 'engine/leases/session-family.ts',
     find: '      await ahead?.catch(() => undefined);\n',
     replace: '      void ahead?.catch(() => undefined);\n',
     killedBy: engine('session-family', 'a late answer during the release lets go once more, and not ahead of it'),
@@ -244,7 +244,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'work that outlives its lock passes for it',
-    file: 'engine/enter.ts',
+    file: 'engine/holding/enter.ts',
     find: '    this.frame.active = false;\n',
     replace: '',
     killedBy: engine('context', 'that outlives the lock does not pass for it'),
@@ -443,9 +443,9 @@ export const mutants: readonly Mutant[] = [
   // --- From hand to hand inside of a process ---
   {
     bug: 'who was handed a lock by another of its process believes in a lease that the server has not given',
-    file: 'engine/local-hand-over.ts',
-    find: '{ claim: heir.claim }, lease.validUntil,',
-    replace: '{ claim: heir.claim }, clock.now() + heir.claim.ttl,',
+    file: 'engine/leases/local-hand-over.ts',
+    find: '{ claim: successor.claim }, lease.validUntil,',
+    replace: '{ claim: successor.claim }, clock.now() + successor.claim.ttl,',
     killedBy: engine(
       'local-hand-over',
       'is believed until the lease of the one before ends, and from the first confirmation on for its own',
@@ -453,28 +453,28 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'a call that was lost on the way leaves the lock with an owner that is gone',
-    file: 'engine/family.ts',
+    file: 'engine/leases/family.ts',
     find: 'ownersOf(unconfirmed(lease))',
     replace: 'ownersOf(unconfirmed(lease).slice(-1))',
     killedBy: engine('local-hand-over', 'is repeated until it is confirmed, with all whom the server may know instead'),
   },
   {
     bug: 'a lock that the server has not heard of is let go of in one name only',
-    file: 'engine/undo.ts',
+    file: 'engine/asking/release-retries.ts',
     find: 'family.release(claim, keepMs, before)',
     replace: 'family.release(claim, keepMs, NONE)',
     killedBy: engine('local-hand-over', 'leaves nothing behind when the new owner lets go before'),
   },
   {
     bug: 'a process keeps a lock among its own while others wait that came before',
-    file: 'engine/family.ts',
+    file: 'engine/leases/family.ts',
     find: "lease.overtaking = answer === 'overtaking';",
     replace: '',
     killedBy: engine('local-hand-over', 'is given back when the server says that others have been overtaken'),
   },
   {
     bug: 'a process gives out more tokens by itself than the server leaves it',
-    file: 'engine/local-hand-over.ts',
+    file: 'engine/leases/local-hand-over.ts',
     find: 'depth(lease) >= MOST_UNCONFIRMED',
     replace: 'depth(lease) === Infinity',
     killedBy: engine(
@@ -484,14 +484,14 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'a process keeps a lock among its own for as long as they come',
-    file: 'engine/local-hand-over.ts',
+    file: 'engine/leases/local-hand-over.ts',
     find: 'if (outOfTurn >= MOST_OUT_OF_TURN) return undefined;',
     replace: '',
     killedBy: engine('local-hand-over', 'go ahead of others, so often in a row and not more often'),
   },
   {
     bug: 'out of turn goes also who wants to be served in turn',
-    file: 'engine/local-hand-over.ts',
+    file: 'engine/leases/local-hand-over.ts',
     find: '!overtaking && outOfTurn === 0 ?',
     replace: '!overtaking ?',
     killedBy: engine(
@@ -508,7 +508,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'an old question, answered late, has the server let go of what a successor holds',
-    file: 'engine/hold.ts',
+    file: 'engine/holding/hold.ts',
     find: 'if (held && !isStandIn(held.lease)) await',
     replace: 'if (held) await',
     killedBy: engine(

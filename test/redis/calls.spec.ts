@@ -32,7 +32,7 @@ function callsTo(apart = false) {
         [owner, '0', numbers(from)].slice(0, from.length ? 3 : 1),
         from,
       ),
-    takeOver: (key: string, owner = `heir of ${key}`, from: readonly string[] = ['owner:1']) =>
+    takeOver: (key: string, owner = `successor of ${key}`, from: readonly string[] = ['owner:1']) =>
       calls.takeOver([key, `${key}:line`, `${key}:shared`], [owner, '10', `${TAKES_OVER} 5${numbers(from)}`], from),
   };
 }
@@ -83,7 +83,7 @@ describe('attempts and releases on their way to Redis', () => {
     expect(sent).toMatchObject([
       {
         script: 'together',
-        args: ['heir of a', '10', `${TAKES_OVER} 5 1 `, 'heir of b', '10', `${TAKES_OVER} 5 1 `],
+        args: ['successor of a', '10', `${TAKES_OVER} 5 1 `, 'successor of b', '10', `${TAKES_OVER} 5 1 `],
       },
     ]);
     sent[0]?.answer([1, 2]);

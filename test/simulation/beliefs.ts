@@ -1,5 +1,5 @@
 import type { LockMode } from '../../lib/backends/backend.js';
-import type { Lock } from '../../lib/engine/lock.js';
+import type { Lock } from '../../lib/lock/lock.js';
 import { shortOwner, type SimulatedProcess } from './process.js';
 import type { WitnessedTable } from './witness.js';
 

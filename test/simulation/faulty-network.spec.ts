@@ -3,7 +3,7 @@ import type { Claim, Waiter } from '../../lib/backends/backend.js';
 import { memoryOn } from '../../lib/backends/memory/index.js';
 import { LockTable } from '../../lib/backends/memory/lock-table.js';
 import { FaultyNetwork, networkQualities, type NetworkQuality } from '../../lib/testing/faulty-network.js';
-import { VirtualClock } from '../../lib/testing/virtual-clock.js';
+import { VirtualClock } from './virtual-clock.js';
 import { isSettled } from '../engine/support/bench.js';
 import { Dice } from './dice.js';
 

@@ -1,8 +1,8 @@
 import type { LockBackend } from '../../lib/backends/backend.js';
 import { LockEngine } from '../../lib/engine/engine.js';
-import type { LockEvent } from '../../lib/engine/events.js';
+import type { LockEvent } from '../../lib/lock/events.js';
 import { FaultyNetwork } from '../../lib/testing/faulty-network.js';
-import type { VirtualClock } from '../../lib/testing/virtual-clock.js';
+import type { VirtualClock } from './virtual-clock.js';
 import type { Dice } from './dice.js';
 import type { Quality, Scenario } from './scenario.js';
 

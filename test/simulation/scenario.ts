@@ -21,7 +21,7 @@ export interface Scenario {
   /** Whether everybody is to be served in turn, or nobody needs to be. */
   readonly fair: boolean;
   /** Whether a session can tell what hangs from it. */
-  readonly hanging: boolean;
+  readonly attached: boolean;
   readonly processes: number;
   readonly workers: number;
   readonly keys: readonly Key[];
@@ -59,12 +59,12 @@ export function drawScenario(dice: Dice, quality: Quality): Scenario {
     ],
   ]);
   const ttl = dice.chance(0.1) ? dice.whole(3_500, 5_000) : dice.whole(250, 900);
-  const hanging = dice.chance(0.5);
+  const attached = dice.chance(0.5);
   return {
     shape,
-    hanging,
+    attached,
     // What comes to the server after its own release would hang from the session for good, if that could not tell.
-    ordered: (shape === 'session' && !hanging) || dice.chance(0.3),
+    ordered: (shape === 'session' && !attached) || dice.chance(0.3),
     attemptAll: dice.chance(0.5),
     fair: shape !== 'key' || dice.chance(0.7),
     processes: dice.whole(2, 3),

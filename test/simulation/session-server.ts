@@ -38,10 +38,10 @@ export class SessionServer {
   /** One process's view. */
   backend({
     attemptAll,
-    hanging: telling = true,
+    attached: telling = true,
   }: {
     readonly attemptAll: boolean;
-    readonly hanging?: boolean;
+    readonly attached?: boolean;
   }): LockBackend {
     const { table } = this;
     const backend: SessionBackend = {
@@ -52,7 +52,7 @@ export class SessionServer {
       open: async (ttl) => this.#open(ttl, telling),
       attempt: async (claim, session, waiter) =>
         this.#in(session, claim, (hung) =>
-          this.#hanging(session, claim, hung, table.attempt(hung, waiter), waiter !== undefined),
+          this.#attached(session, claim, hung, table.attempt(hung, waiter), waiter !== undefined),
         ),
       release: async (claim, session, keepMs) =>
         this.#in(session, claim, (hung) => {
@@ -78,7 +78,7 @@ export class SessionServer {
       ...backend,
       attemptAll: async (claims, session) => {
         const entry = this.#entry(session);
-        const hung = claims.map((claim) => hanging(claim, session));
+        const hung = claims.map((claim) => attached(claim, session));
         const answer = table.attemptAll(hung);
         if (!('granted' in answer))
           for (const [index, claim] of claims.entries()) entry.claims.set(claim.owner, hung[index] as Claim);
@@ -123,7 +123,7 @@ export class SessionServer {
         this.#end(session);
       },
       ...(telling && {
-        hanging: async () => [...this.#entry(session).claims].map(([owner, { key }]) => ({ key, owner })),
+        attached: async () => [...this.#entry(session).claims].map(([owner, { key }]) => ({ key, owner })),
       }),
     };
     this.#sessions.set(session, { ttl: granted, ends: this.now() + granted, claims: new Map() });
@@ -150,16 +150,16 @@ export class SessionServer {
 
   #in<T>(session: Session, claim: Claim, verb: (hung: Claim) => T): T {
     this.#entry(session);
-    return verb(hanging(claim, session));
+    return verb(attached(claim, session));
   }
 
-  #hanging(session: Session, claim: Claim, hung: Claim, answer: Attempt, joined: boolean): Attempt {
+  #attached(session: Session, claim: Claim, hung: Claim, answer: Attempt, joined: boolean): Attempt {
     if (answer.granted || (joined && !('limit' in answer))) this.#entry(session).claims.set(claim.owner, hung);
     return answer;
   }
 }
 
-const hanging = (claim: Claim, session: Session): Claim => ({
+const attached = (claim: Claim, session: Session): Claim => ({
   ...claim,
   owner: `${claim.owner}@${session.id}`,
   ttl: Infinity,

@@ -1,7 +1,7 @@
 import type { LockBackend } from '../../lib/backends/backend.js';
 import { memoryOn } from '../../lib/backends/memory/index.js';
 import { networkQualities } from '../../lib/testing/faulty-network.js';
-import { VirtualClock } from '../../lib/testing/virtual-clock.js';
+import { VirtualClock } from './virtual-clock.js';
 import { Beliefs } from './beliefs.js';
 import { Dice } from './dice.js';
 import { lineless } from './lineless.js';
@@ -126,8 +126,8 @@ class Run implements Stage {
   }
 
   #backend(): LockBackend {
-    const { shape, attemptAll, hanging } = this.scenario;
-    if (shape === 'session') return this.#sessions.backend({ attemptAll, hanging });
+    const { shape, attemptAll, attached } = this.scenario;
+    if (shape === 'session') return this.#sessions.backend({ attemptAll, attached });
     const backend = shape === 'key' ? memoryOn(this.#table) : lineless(this.#table, { watch: shape === 'watched' });
     if (attemptAll) return backend;
     const { attemptAll: _, ...without } = backend;

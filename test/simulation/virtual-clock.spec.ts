@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { VirtualClock } from '../../lib/testing/virtual-clock.js';
+import { VirtualClock } from './virtual-clock.js';
 
 describe('the virtual clock', () => {
   it('runs timers in their order, at their time, and those of one time as they were set', async () => {

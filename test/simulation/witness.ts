@@ -2,7 +2,7 @@ import {
   type Attempt,
   type Busy,
   type Claim,
-  type Clash,
+  type Conflict,
   type Grant,
   MOST_UNCONFIRMED,
   type TakenOver,
@@ -60,7 +60,7 @@ export class WitnessedTable extends LockTable {
     return answer;
   }
 
-  override attemptAll(claims: readonly Claim[]): readonly Grant[] | Busy | Clash {
+  override attemptAll(claims: readonly Claim[]): readonly Grant[] | Busy | Conflict {
     const answer = super.attemptAll(claims);
     for (const claim of claims) this.#note('attemptAll', claim, 'granted' in answer ? 'refused' : 'granted');
     if (!('granted' in answer))

@@ -1,5 +1,5 @@
-import { LockBackendError, LockClosedError, LockLostError, LockTimeoutError } from '../../lib/engine/errors.js';
-import type { AcquireOptions, Lock } from '../../lib/engine/lock.js';
+import { LockBackendError, LockClosedError, LockLostError, LockTimeoutError } from '../../lib/lock/errors.js';
+import type { AcquireOptions, Lock } from '../../lib/lock/lock.js';
 import type { Belief, Beliefs } from './beliefs.js';
 import type { Dice } from './dice.js';
 import { shortOwner, type SimulatedProcess } from './process.js';

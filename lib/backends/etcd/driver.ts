@@ -1,4 +1,4 @@
-import type { Busy, Claim, Clash, Traits } from '../backend.js';
+import type { Busy, Claim, Conflict, Traits } from '../backend.js';
 import type { JoinHints, LineDriver, ObstacleListener, Unchanged, View, ViewHints } from '../line/driver.js';
 import type { Compare, KeyValue, TransactionResponse } from './client.js';
 import type { Members } from './members.js';
@@ -183,7 +183,7 @@ export class EtcdDriver implements LineDriver<EtcdPlace, EtcdSession> {
   async tryAll(
     claims: readonly Claim[],
     session: EtcdSession,
-  ): Promise<readonly EtcdPlace[] | Busy | Clash | undefined> {
+  ): Promise<readonly EtcdPlace[] | Busy | Conflict | undefined> {
     return tryAll(this.#store, claims, session);
   }
 

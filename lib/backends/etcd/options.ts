@@ -1,6 +1,6 @@
-import { type Duration, toMilliseconds } from '../../engine/duration.js';
-import { LockConfigurationError } from '../../engine/errors.js';
-import { checkOptionNames } from '../../engine/option-names.js';
+import { type Duration, toMilliseconds } from '../../lock/duration.js';
+import { LockConfigurationError } from '../../lock/errors.js';
+import { checkOptionNames } from '../../lock/option-names.js';
 import type { LockBackend } from '../backend.js';
 import { LineBackend } from '../line/line-backend.js';
 import type { Etcd, EtcdClient } from './client.js';

@@ -1,5 +1,5 @@
-import { LockConfigurationError } from '../../engine/errors.js';
-import type { Lock } from '../../engine/lock.js';
+import { LockConfigurationError } from '../../lock/errors.js';
+import type { Lock } from '../../lock/lock.js';
 
 /** A comparison for the first arguments of etcd3's `client.if(…)` or `.and(…)`. */
 export type OwnershipComparison = [key: string, column: 'Create', operator: '==', revision: string];

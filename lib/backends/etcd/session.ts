@@ -42,7 +42,7 @@ export class EtcdSession implements Session {
     );
   }
 
-  async hanging(): Promise<readonly Pick<Claim, 'key' | 'owner'>[]> {
+  async attached(): Promise<readonly Pick<Claim, 'key' | 'owner'>[]> {
     const { keys } = await this.members.call((etcd, options) =>
       etcd.leaseClient.leaseTimeToLive({ ID: this.lease, keys: true }, options),
     );

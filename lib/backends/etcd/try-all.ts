@@ -1,4 +1,4 @@
-import type { Busy, Claim, Clash } from '../backend.js';
+import type { Busy, Claim, Conflict } from '../backend.js';
 import { busy, clashOf, obstacleOf } from '../line/judge.js';
 import type { Operation, TransactionResponse } from './client.js';
 import { createdAt, type EtcdPlace, keyOf, placesIn, taken } from './places.js';
@@ -14,7 +14,7 @@ export async function tryAll(
   store: Store,
   claims: readonly Claim[],
   session: EtcdSession,
-): Promise<readonly EtcdPlace[] | Busy | Clash | undefined> {
+): Promise<readonly EtcdPlace[] | Busy | Conflict | undefined> {
   if (claims.length > MOST_AT_ONCE) return undefined;
   const { lease } = session;
   // Nearly always the lines are empty, and nothing has to be read.
@@ -57,7 +57,7 @@ function judge(
   answer: TransactionResponse,
   reads: readonly (readonly Operation[])[],
   from = 0,
-): readonly EtcdPlace[] | Busy | Clash {
+): readonly EtcdPlace[] | Busy | Conflict {
   const places: EtcdPlace[] = [];
   let next = from;
   for (const [index, claim] of claims.entries()) {

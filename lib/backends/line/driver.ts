@@ -1,4 +1,4 @@
-import type { Busy, Claim, Clash, LockMode, Session, Traits } from '../backend.js';
+import type { Busy, Claim, Conflict, LockMode, Session, Traits } from '../backend.js';
 
 /**
  * The port of servers that keep a line of places: etcd (create revisions), ZooKeeper (sequence numbers), Consul (create indexes).
@@ -152,7 +152,7 @@ export interface LineDriver<P extends Place, S extends Session> {
    * Takes all keys in one step or none of them, and waits in no line: the places in the order of the claims, or why not. `undefined`
    * when these keys cannot be taken in one step. Without this method a single claim joins and leaves again when it is not foremost.
    */
-  tryAll?(claims: readonly Claim[], session: S): Promise<readonly P[] | Busy | Clash | undefined>;
+  tryAll?(claims: readonly Claim[], session: S): Promise<readonly P[] | Busy | Conflict | undefined>;
   /** Makes an exclusive place a shared one. Its watchers hear `changed`. Resolves to whether the place was there. */
   downgrade?(claim: Claim, place: P | undefined, session: S): Promise<boolean>;
 }

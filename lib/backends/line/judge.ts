@@ -1,4 +1,4 @@
-import type { Busy, Claim, Clash } from '../backend.js';
+import type { Busy, Claim, Conflict } from '../backend.js';
 import type { Place, Point } from './driver.js';
 
 /** The rules of a line: who holds, and what is in a claim's way. */
@@ -47,7 +47,7 @@ function obstacleOfPermit<P extends Place>(limit: number, ahead: readonly P[]): 
 }
 
 /** The foremost place decides what the key is used as. */
-export function clashOf({ limit }: Claim, [first]: readonly Place[]): Clash | undefined {
+export function clashOf({ limit }: Claim, [first]: readonly Place[]): Conflict | undefined {
   return first && first.limit !== limit ? { granted: false, limit: first.limit } : undefined;
 }
 

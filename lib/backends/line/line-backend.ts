@@ -2,7 +2,7 @@ import type {
   Attempt,
   Busy,
   Claim,
-  Clash,
+  Conflict,
   Grant,
   KeyState,
   Session,
@@ -133,7 +133,7 @@ export class LineBackend<P extends Place, S extends Session> implements SessionB
     return answer;
   }
 
-  async #tryAll(claims: readonly Claim[], session: S): Promise<readonly Grant[] | Busy | Clash | undefined> {
+  async #tryAll(claims: readonly Claim[], session: S): Promise<readonly Grant[] | Busy | Conflict | undefined> {
     const answer = await this.driver.tryAll?.(claims, session);
     if (answer === undefined || 'granted' in answer) return answer;
     return claims.map((claim, index) => {

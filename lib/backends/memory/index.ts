@@ -8,6 +8,7 @@ export const memoryTraits = {
   modes: ['exclusive', 'shared'],
   semaphores: true,
   minTtl: 10,
+  minHold: true,
   survivesFailover: false,
 } as const satisfies Traits;
 

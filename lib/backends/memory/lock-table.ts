@@ -2,7 +2,7 @@ import {
   type Attempt,
   type Busy,
   type Claim,
-  type Clash,
+  type Conflict,
   type Grant,
   type KeyState,
   MOST_UNCONFIRMED,
@@ -75,7 +75,7 @@ export class LockTable {
       : this.#tidied(claim.key, this.#busy(entry));
   }
 
-  attemptAll(claims: readonly Claim[]): readonly Grant[] | Busy | Clash {
+  attemptAll(claims: readonly Claim[]): readonly Grant[] | Busy | Conflict {
     for (const claim of claims) {
       const entry = this.#entry(claim.key);
       if (entry.holds.has(claim.owner)) continue;

@@ -10,7 +10,7 @@ const BUCKETS = 1_024;
 
 /**
  * What is there for each owner: a small hash table. A `Map` does the same, but entries that come and go by the ten thousand a second
- * make it the garbage collector's main customer; `Roster` has why.
+ * make it the garbage collector's main customer; `UnorderedList` has why.
  */
 export class ByOwner<T extends Owned> implements Iterable<T> {
   readonly #buckets: (T | undefined)[] = Array.from({ length: BUCKETS }, () => undefined);

@@ -1,6 +1,6 @@
-import { type Duration, toMilliseconds } from '../../engine/duration.js';
-import { LockConfigurationError } from '../../engine/errors.js';
-import { checkOptionNames } from '../../engine/option-names.js';
+import { type Duration, toMilliseconds } from '../../lock/duration.js';
+import { LockConfigurationError } from '../../lock/errors.js';
+import { checkOptionNames } from '../../lock/option-names.js';
 import type { LockBackend } from '../backend.js';
 import { connectCluster, ioredisClusterLink, isIoredisCluster, ownCluster } from './cluster.js';
 import type { IoredisCluster } from './cluster-map.js';

@@ -2,7 +2,7 @@ import type {
   Attempt,
   Busy,
   Claim,
-  Clash,
+  Conflict,
   Grant,
   KeyBackend,
   KeyState,
@@ -25,6 +25,7 @@ export const redisTraits = {
   modes: ['exclusive', 'shared'],
   semaphores: true,
   minTtl: 100,
+  minHold: true,
   // Replication is asynchronous: the lock of a master that died before its replica had it is gone.
   survivesFailover: false,
 } as const satisfies Traits;
@@ -95,7 +96,7 @@ export class RedisBackend implements KeyBackend {
     return this.#attempt(claim, true);
   }
 
-  async attemptAll(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Clash | undefined> {
+  async attemptAll(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Conflict | undefined> {
     const { slotOf } = this.link;
     if (slotOf && new Set(claims.map(({ key }) => slotOf(hashTag(key)))).size > 1) return undefined;
     const answer = await this.#run(

@@ -1,4 +1,4 @@
-import { LockConfigurationError, LockKeyError } from '../../engine/errors.js';
+import { LockConfigurationError, LockKeyError } from '../../lock/errors.js';
 import { encodeKeyValue } from './key-value.js';
 
 /** `<order.id>`: a value of the call, and the way into it. */

@@ -1,4 +1,4 @@
-import { LockKeyError } from '../../engine/errors.js';
+import { LockKeyError } from '../../lock/errors.js';
 
 /**
  * A value as a part of a key. Strings, numbers, bigints and booleans have a text of their own; `7`, `7n` and `'7'` are the same

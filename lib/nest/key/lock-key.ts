@@ -1,4 +1,4 @@
-import { LockConfigurationError, LockKeyError } from '../../engine/errors.js';
+import { LockConfigurationError, LockKeyError } from '../../lock/errors.js';
 import { compileTemplate, type ResolveArgument } from './key-template.js';
 
 /** `'order:<id>'`, several of them to lock all, or a function of whatever the values come from. */

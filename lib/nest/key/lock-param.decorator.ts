@@ -1,4 +1,4 @@
-import { LockConfigurationError } from '../../engine/errors.js';
+import { LockConfigurationError } from '../../lock/errors.js';
 
 /**
  * Names a parameter for the lock's key, where its own name cannot be trusted: in minified builds, in builds below ES2017, and

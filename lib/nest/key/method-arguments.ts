@@ -1,4 +1,4 @@
-import { LockConfigurationError } from '../../engine/errors.js';
+import { LockConfigurationError } from '../../lock/errors.js';
 import type { ResolveArgument } from './key-template.js';
 import { lockParams } from './lock-param.decorator.js';
 import { type Parameters, parametersOf } from './parameter-names.js';

@@ -1,11 +1,11 @@
 import { Logger } from '@nestjs/common';
-import { ask } from '../../engine/call.js';
-import { SystemClock } from '../../engine/clock.js';
-import { toMilliseconds } from '../../engine/duration.js';
+import { ask } from '../../engine/asking/ask.js';
+import { SystemClock } from '../../engine/time/clock.js';
+import { toMilliseconds } from '../../lock/duration.js';
 import type { LockEngine } from '../../engine/engine.js';
-import { LockConfigurationError, LockLostError } from '../../engine/errors.js';
-import { checkOptionNames } from '../../engine/option-names.js';
-import { Election, type LeaderOptions } from '../../engine/leader-election.js';
+import { LockConfigurationError, LockLostError } from '../../lock/errors.js';
+import { checkOptionNames } from '../../lock/option-names.js';
+import { Election, type LeaderOptions } from '../../engine/election/leader-election.js';
 import { LeaderElection } from './leader-election.js';
 
 interface Standing {

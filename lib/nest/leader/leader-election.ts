@@ -1,6 +1,6 @@
 import { Observable } from 'rxjs';
-import type { Election } from '../../engine/leader-election.js';
-import type { Leadership, LeaderWork } from '../../engine/leader-term.js';
+import type { Election } from '../../engine/election/leader-election.js';
+import type { Leadership, LeaderWork } from '../../engine/election/leader-term.js';
 
 /**
  * Leader election: of all processes that stand for `name`, one leads. `LockService.leader(name)` gives it, one for each name and

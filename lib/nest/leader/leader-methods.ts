@@ -1,7 +1,7 @@
 import { Inject, type OnApplicationBootstrap } from '@nestjs/common';
 import { DiscoveryService, ModulesContainer } from '@nestjs/core';
-import { LockConfigurationError } from '../../engine/errors.js';
-import type { Leadership } from '../../engine/leader-term.js';
+import { LockConfigurationError } from '../../lock/errors.js';
+import type { Leadership } from '../../engine/election/leader-term.js';
 import { lockServiceOf } from '../application.js';
 import { DEFAULT_BACKEND } from '../lock.tokens.js';
 import { leaderMethodsOf, type NotedLeaderMethod } from './leader.decorator.js';

@@ -1,5 +1,5 @@
-import type { LeaderOptions } from '../../engine/leader-election.js';
-import type { Leadership } from '../../engine/leader-term.js';
+import type { LeaderOptions } from '../../engine/election/leader-election.js';
+import type { Leadership } from '../../engine/election/leader-term.js';
 import { decoratedMethod } from '../locked/decorated-method.js';
 
 export interface LeaderMethodOptions extends LeaderOptions {

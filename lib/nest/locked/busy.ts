@@ -1,4 +1,4 @@
-import { LockConfigurationError, type LockTimeoutError } from '../../engine/errors.js';
+import { LockConfigurationError, type LockTimeoutError } from '../../lock/errors.js';
 import type { BusyInfo, OnBusy } from './locked.options.js';
 
 /** What the caller gets instead: no value or one. */

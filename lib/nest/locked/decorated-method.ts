@@ -1,4 +1,4 @@
-import { LockConfigurationError } from '../../engine/errors.js';
+import { LockConfigurationError } from '../../lock/errors.js';
 
 type Method = (this: unknown, ...args: unknown[]) => unknown;
 

@@ -1,6 +1,6 @@
-import type { LockTimeoutError } from '../../engine/errors.js';
+import type { LockTimeoutError } from '../../lock/errors.js';
 import type { WithLockOptions } from '../../engine/engine.js';
-import type { Lock } from '../../engine/lock.js';
+import type { Lock } from '../../lock/lock.js';
 import type { LockService } from '../lock.service.js';
 import type { BusyInfo } from './locked.options.js';
 

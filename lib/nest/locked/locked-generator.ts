@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
-import type { Lock } from '../../engine/lock.js';
+import type { Lock } from '../../lock/lock.js';
 import type { BusyAnswer } from './busy.js';
 import { type LockedCall, type Outcome, underLock } from './guard.js';
 

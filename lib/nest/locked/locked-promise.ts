@@ -1,5 +1,5 @@
 import { isObservable } from 'rxjs';
-import { LockConfigurationError } from '../../engine/errors.js';
+import { LockConfigurationError } from '../../lock/errors.js';
 import type { BusyAnswer } from './busy.js';
 import { type LockedCall, underLock } from './guard.js';
 

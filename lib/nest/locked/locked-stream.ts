@@ -1,5 +1,5 @@
 import { defer, merge, Observable, type ObservableInput, Subject, takeUntil } from 'rxjs';
-import type { Lock } from '../../engine/lock.js';
+import type { Lock } from '../../lock/lock.js';
 import type { BusyAnswer } from './busy.js';
 import { type LockedCall, underLock } from './guard.js';
 

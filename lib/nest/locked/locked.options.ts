@@ -1,5 +1,5 @@
 import type { WithLockOptions } from '../../engine/engine.js';
-import type { AcquireOptions } from '../../engine/lock.js';
+import type { AcquireOptions } from '../../lock/lock.js';
 
 /** What a busy key is told to `onBusy`. */
 export interface BusyInfo {

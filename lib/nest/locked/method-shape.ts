@@ -1,4 +1,4 @@
-import { LockConfigurationError } from '../../engine/errors.js';
+import { LockConfigurationError } from '../../lock/errors.js';
 
 /** How a method gives its result, and so how long it needs its lock. */
 export type MethodShape = 'promise' | 'observable' | 'generator';

@@ -1,6 +1,6 @@
 import { Inject } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { LockConfigurationError } from '../../engine/errors.js';
+import { LockConfigurationError } from '../../lock/errors.js';
 import type { Application } from '../application.js';
 
 /** By global symbol, for two copies of this package in one process. */

@@ -1,8 +1,8 @@
 import { type CallHandler, type ExecutionContext, Logger, type Type } from '@nestjs/common';
 import { defer, finalize, type Observable } from 'rxjs';
-import { onAbort } from '../../engine/abort.js';
-import { LockConfigurationError } from '../../engine/errors.js';
-import type { Lock } from '../../engine/lock.js';
+import { onAbort } from '../../engine/time/abort.js';
+import { LockConfigurationError } from '../../lock/errors.js';
+import type { Lock } from '../../lock/lock.js';
 import { type Application, lockServiceOf } from '../application.js';
 import { compileKey, type LockKey, readableKey } from '../key/lock-key.js';
 import { argumentResolver } from '../key/method-arguments.js';

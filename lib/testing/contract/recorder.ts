@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { LockEngine } from '../../engine/engine.js';
-import type { AcquireOptions, Lock } from '../../engine/lock.js';
+import type { AcquireOptions, Lock } from '../../lock/lock.js';
 import type { Hold } from '../history.js';
 
 type Open = { -readonly [Name in keyof Hold]: Hold[Name] } & { readonly lock: Lock };

@@ -80,9 +80,9 @@ export class Wire {
     const end = session.end.bind(session);
     session.renew = async () => (await this.ask('renew', renew)) === true;
     session.end = async () => void (await this.ask('end', end));
-    const hanging = session.hanging?.bind(session);
+    const hanging = session.attached?.bind(session);
     if (hanging)
-      session.hanging = async () => (await this.ask('hanging', hanging)) as Awaited<ReturnType<typeof hanging>>;
+      session.attached = async () => (await this.ask('hanging', hanging)) as Awaited<ReturnType<typeof hanging>>;
   }
 }
 

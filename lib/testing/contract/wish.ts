@@ -2,14 +2,14 @@ import type {
   Attempt,
   Busy,
   Claim,
-  Clash,
+  Conflict,
   Grant,
   LockBackend,
   Session,
   TakenOver,
   Waiter,
 } from '../../backends/backend.js';
-import { canTakeOver } from '../../engine/local-hand-over.js';
+import { canTakeOver } from '../../engine/leases/local-hand-over.js';
 import { deferred, sleep } from './patience.js';
 
 /** One process at the port itself, with no engine above it. */
@@ -51,7 +51,7 @@ export class Port {
       return { key, owner, mode: 'exclusive', limit: 1, ttl, claimTtl: ttl };
     });
     const session = backend.family === 'session' ? await backend.open(ttl) : undefined;
-    const attempt = async (): Promise<readonly Grant[] | Busy | Clash> => {
+    const attempt = async (): Promise<readonly Grant[] | Busy | Conflict> => {
       const all =
         backend.family === 'session'
           ? await backend.attemptAll?.(claims, over(session))

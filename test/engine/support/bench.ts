@@ -3,9 +3,9 @@ import type { LockBackend } from '../../../lib/backends/backend.js';
 import { memoryOn } from '../../../lib/backends/memory/index.js';
 import { LockTable } from '../../../lib/backends/memory/lock-table.js';
 import { type EngineOptions, LockEngine } from '../../../lib/engine/engine.js';
-import type { LockEvent } from '../../../lib/engine/events.js';
+import type { LockEvent } from '../../../lib/lock/events.js';
 import { type Question, Wire } from '../../../lib/testing/contract/wire.js';
-import { VirtualClock } from '../../../lib/testing/virtual-clock.js';
+import { VirtualClock } from '../../simulation/virtual-clock.js';
 
 /** One engine as a process of the bench. */
 export interface Process {

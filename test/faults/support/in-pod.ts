@@ -1,5 +1,5 @@
 import type { LockEngine } from '../../../lib/engine/engine.js';
-import type { AcquireOptions, Lock } from '../../../lib/engine/lock.js';
+import type { AcquireOptions, Lock } from '../../../lib/lock/lock.js';
 import { eventually } from '../../servers/eventually.js';
 import type { Pod } from './pod.js';
 

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Redis } from 'ioredis';
-import type { Duration } from '../../../lib/engine/duration.js';
+import type { Duration } from '../../../lib/lock/duration.js';
 import type { LockEngine } from '../../../lib/engine/engine.js';
 import { freeze } from '../../servers/freeze.js';
 import { dyingWithUs } from '../../servers/process.js';

@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { LockConfigurationError } from '../../../engine/errors.js';
+import { LockConfigurationError } from '../../../lock/errors.js';
 import type { Case } from '../case.js';
 import { sleep, within } from '../patience.js';
 import { Recorder } from '../recorder.js';

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { getEventListeners } from 'node:events';
-import { LockBackendError, LockClosedError, LockKeyError, LockLostError } from '../../../engine/errors.js';
+import { LockBackendError, LockClosedError, LockKeyError, LockLostError } from '../../../lock/errors.js';
 import type { Case } from '../case.js';
 import { deferred, SLACK, together, within } from '../patience.js';
 import { LONG, loss, nextEvent, standInLine } from '../stage.js';

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
-import { LockTimeoutError } from '../../../engine/errors.js';
-import type { LockEvent } from '../../../engine/events.js';
+import { LockTimeoutError } from '../../../lock/errors.js';
+import type { LockEvent } from '../../../lock/events.js';
 import type { Case } from '../case.js';
 import { within } from '../patience.js';
 import { LONG, loss, nextEvent, type Stage, standInLine } from '../stage.js';

@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { LockLostError } from '../../../engine/errors.js';
+import { LockLostError } from '../../../lock/errors.js';
 import type { Case } from '../case.js';
 import { eventually, sleep, SLACK, within } from '../patience.js';
 import { assertRefused, LONG, loss, standInLine } from '../stage.js';

@@ -1,4 +1,4 @@
-import type { AcquireOptions } from '../../../engine/lock.js';
+import type { AcquireOptions } from '../../../lock/lock.js';
 import type { Case } from '../case.js';
 import { sleep, together, within } from '../patience.js';
 import { Recorder } from '../recorder.js';

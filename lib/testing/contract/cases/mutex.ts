@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
-import { LockTimeoutError } from '../../../engine/errors.js';
-import type { AcquireOptions, Lock } from '../../../engine/lock.js';
+import { LockTimeoutError } from '../../../lock/errors.js';
+import type { AcquireOptions, Lock } from '../../../lock/lock.js';
 import type { Case } from '../case.js';
 import { eventually, sleep, SLACK, together, within } from '../patience.js';
 import { Recorder } from '../recorder.js';

@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { LockKeyError } from '../../../engine/errors.js';
+import { LockKeyError } from '../../../lock/errors.js';
 import type { Case } from '../case.js';
 import { within } from '../patience.js';
 import { LONG } from '../stage.js';

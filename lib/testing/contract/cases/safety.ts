@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
-import { LockBackendError, LockError, LockLostError } from '../../../engine/errors.js';
-import type { Lock } from '../../../engine/lock.js';
+import { LockBackendError, LockError, LockLostError } from '../../../lock/errors.js';
+import type { Lock } from '../../../lock/lock.js';
 import type { Case } from '../case.js';
 import { deferred, eventually, sleep, SLACK, stall, together, within } from '../patience.js';
 import { Recorder } from '../recorder.js';
@@ -286,11 +286,11 @@ export const safetyCases: readonly Case[] = [
       for (let i = 0; i < 3; i++) await (await next()).release();
       const early = await next(dying, stage.ttl);
       wire.freeze();
-      const heir = await next();
+      const successor = await next();
       assert.equal(early.fencingToken, tokens.at(-2), 'on the handle for good');
       await engine.forceRelease(key);
       await (await next()).release();
-      assert.equal(await heir.release(), false);
+      assert.equal(await successor.release(), false);
       await engine.withLock(
         key,
         (outer) => {

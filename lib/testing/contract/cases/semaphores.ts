@@ -66,11 +66,11 @@ const cases: readonly Case[] = [
       const dead = await dying.acquire(key, { limit: 2, ttl: stage.ttl });
       const next = await standInLine(engine, key, { limit: 2, ttl: LONG });
       wire.freeze();
-      const heir = await within(stage.ttl + SLACK, 'the permit is back', next.lock);
+      const successor = await within(stage.ttl + SLACK, 'the permit is back', next.lock);
       assert.equal(dead.held, false);
       assert.equal(alive.held, true);
       assert.equal(await engine.tryAcquire(key, { limit: 2 }), null);
-      for (const lock of [alive, heir]) assert.equal(await lock.release(), true);
+      for (const lock of [alive, successor]) assert.equal(await lock.release(), true);
     },
   },
   {

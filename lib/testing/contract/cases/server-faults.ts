@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { LockBackendError, LockError, LockLostError } from '../../../engine/errors.js';
+import { LockBackendError, LockError, LockLostError } from '../../../lock/errors.js';
 import type { Case } from '../case.js';
 import { eventually, sleep, SLACK, together, within } from '../patience.js';
 import { Recorder } from '../recorder.js';

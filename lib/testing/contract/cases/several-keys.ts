@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { LockLostError, LockTimeoutError } from '../../../engine/errors.js';
+import { LockLostError, LockTimeoutError } from '../../../lock/errors.js';
 import type { Case } from '../case.js';
 import { sleep, SLACK, together, within } from '../patience.js';
 import { Recorder } from '../recorder.js';

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { MOST_UNCONFIRMED } from '../../../backends/backend.js';
-import { canTakeOver } from '../../../engine/local-hand-over.js';
+import { canTakeOver } from '../../../engine/leases/local-hand-over.js';
 import type { LockEngine } from '../../../engine/engine.js';
 import type { Case } from '../case.js';
 import { eventually, within } from '../patience.js';

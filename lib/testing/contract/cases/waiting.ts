@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { LockLostError, LockTimeoutError } from '../../../engine/errors.js';
+import { LockLostError, LockTimeoutError } from '../../../lock/errors.js';
 import type { Case } from '../case.js';
 import { deferred, eventually, sleep, SLACK, together, within } from '../patience.js';
 import { Recorder } from '../recorder.js';
@@ -113,13 +113,13 @@ export const waitingCases: readonly Case[] = [
   {
     name: '7 no residue: a grant that meets its cancellation is handed on at once',
     async run(stage) {
-      const [engine, leaver, heir] = [await stage.engine(), await stage.engine(), await stage.engine()];
+      const [engine, leaver, successor] = [await stage.engine(), await stage.engine(), await stage.engine()];
       await together(20, async (round) => {
         const key = stage.key();
         const lock = await engine.acquire(key, { ttl: LONG });
         const abort = new AbortController();
         const torn = leaver.acquire(key, { ttl: LONG, wait: LONG, signal: abort.signal });
-        const next = heir.acquire(key, { ttl: LONG, wait: LONG });
+        const next = successor.acquire(key, { ttl: LONG, wait: LONG });
         await eventually('both wait', async () => {
           return !stage.traits.fifo || (await stage.observer.backend.inspect(stage.fullKey(key))).waiting === 2;
         });

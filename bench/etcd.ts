@@ -1,0 +1,183 @@
+/**
+ * What our locks cost on etcd, beside the least that etcd can do: a raw transaction and a raw watch by the same client library on
+ * the same member, taken in turns within one run. `npm run bench -- --backend etcd`, or this file by itself.
+ */
+import { once } from 'node:events';
+import { loadavg } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Etcd3 } from 'etcd3';
+import type { etcd as etcdBackend } from '../lib/backends/etcd/index.js';
+import type { LockEngine as Engine } from '../lib/engine/engine.js';
+import { startEtcd, startEtcdCluster } from '../test/servers/etcd.js';
+import { buildIfStale, importBuilt } from './built.js';
+import { median, percentile } from './report/statistics.js';
+import { markdown, round } from './report/table.js';
+
+interface EtcdBenchOptions {
+  readonly effort?: 'quick' | 'full' | 'long';
+  readonly rounds?: number | undefined;
+}
+
+/** How often one kind is measured before it is the turn of the other: short, so that a noisy second falls on both. */
+const BURST = 20;
+/** Bursts until everybody's code is compiled as well as it will be. */
+const WARM_UP = 20;
+/** The first ones of a burst find the processor's caches full of the other kind's code, and do not count. */
+const COLD = 3;
+const LIMITS = { pair: 1.15, handOver: 1.2 };
+
+interface Track {
+  readonly floor: () => Promise<number>;
+  readonly ours: () => Promise<number>;
+}
+
+/** Milliseconds of each, measured in turns after a warm-up. */
+async function compete({ floor, ours }: Track, bursts: number): Promise<{ floor: number[]; ours: number[] }> {
+  const taken = { floor: [] as number[], ours: [] as number[] };
+  for (let burst = -WARM_UP; burst < bursts; burst++) {
+    for (const [name, measure] of burst % 2
+      ? ([
+          ['floor', floor],
+          ['ours', ours],
+        ] as const)
+      : ([
+          ['ours', ours],
+          ['floor', floor],
+        ] as const)) {
+      for (let i = 0; i < BURST; i++) {
+        const milliseconds = await measure();
+        if (burst >= 0 && i >= COLD) taken[name].push(milliseconds);
+      }
+    }
+  }
+  return taken;
+}
+
+/** Everybody's watch stands, and nobody's caches are warmer than the other's. */
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 4));
+
+async function time(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+export async function run(options: EtcdBenchOptions = {}): Promise<void> {
+  buildIfStale();
+  const { etcd } = await importBuilt<{ etcd: typeof etcdBackend }>('backends/etcd/index.js');
+  const { LockEngine } = await importBuilt<{ LockEngine: typeof Engine }>('engine/engine.js');
+  const bursts = options.rounds ?? (options.effort === 'quick' ? 10 : 50);
+  const rows: string[][] = [];
+
+  for (const [title, start] of [
+    ['one server', async () => ({ members: [await startEtcd({ own: true })] })],
+    ['cluster of three', () => startEtcdCluster(3)],
+  ] as const) {
+    const { members } = await start();
+    const pairs = { floor: [] as number[], ours: [] as number[] };
+    const handOvers = { floor: [] as number[], ours: [] as number[] };
+    for (const { host } of members) {
+      const raw = new Etcd3({ hosts: host });
+      const engine = new LockEngine(etcd({ hosts: host }));
+      const other = new LockEngine(etcd({ hosts: host }));
+      const { ID: lease } = await raw.leaseClient.leaseGrant({ TTL: 60 });
+      let count = 0;
+
+      const pair = await compete(
+        {
+          floor: () =>
+            time(async () => {
+              const key = Buffer.from(`raw:${++count}/owner`);
+              await raw.kv.txn({
+                compare: [{ key, target: 'Create', result: 'Equal', create_revision: '0' }],
+                success: [{ request_put: { key, value: Buffer.from('exclusive'), lease } }],
+                failure: [],
+              });
+              await raw.kv.deleteRange({ key });
+            }),
+          ours: () => {
+            const key = `ours:${++count}`;
+            return time(async () => (await engine.acquire(key)).release());
+          },
+        },
+        Math.ceil(bursts / members.length),
+      );
+      pairs.floor.push(...pair.floor);
+      pairs.ours.push(...pair.ours);
+
+      const handOver = await compete(
+        {
+          async floor() {
+            const key = `raw:${++count}`;
+            await raw.put(key).value('');
+            const watcher = await raw.watch().key(key).create();
+            const deleted = once(watcher, 'delete');
+            await pause();
+            const taken = await time(() =>
+              Promise.all([raw.kv.deleteRange({ key: Buffer.from(key) }), deleted]).then(() => undefined),
+            );
+            await watcher.cancel();
+            return taken;
+          },
+          async ours() {
+            const key = `ours:${++count}`;
+            const lock = await engine.acquire(key);
+            const waiting = new Promise<void>((resolve) => {
+              const stop = other.listen(({ type }) => {
+                if (type === 'waiting') resolve(stop());
+              });
+            });
+            const next = other.acquire(key);
+            await waiting;
+            await pause();
+            let released: Promise<boolean> | undefined;
+            const taken = await time(async () => {
+              released = lock.release();
+              await next;
+            });
+            await released;
+            await (await next).release();
+            return taken;
+          },
+        },
+        Math.ceil(bursts / members.length),
+      );
+      handOvers.floor.push(...handOver.floor);
+      handOvers.ours.push(...handOver.ours);
+      await engine.close(0);
+      await other.close(0);
+      raw.close();
+    }
+    rows.push(
+      row(`acquire + release, ${title}`, pairs, LIMITS.pair),
+      row(`hand-over, ${title}`, handOvers, LIMITS.handOver),
+    );
+    await Promise.all(members.map((member) => member.stop()));
+  }
+
+  console.log(
+    `Node ${process.version}, load ${loadavg()
+      .map((load) => load.toFixed(1))
+      .join(' ')}\n`,
+  );
+  console.log(
+    markdown(['milliseconds', 'n', 'raw p50', 'ours p50', 'ratio', 'at most', 'raw p99', 'ours p99', ''], rows),
+  );
+}
+
+function row(title: string, { floor, ours }: { floor: number[]; ours: number[] }, limit: number): string[] {
+  const ratio = median(ours) / median(floor);
+  return [
+    title,
+    `${ours.length}`,
+    round(median(floor), 3),
+    round(median(ours), 3),
+    `×${round(ratio, 2)}`,
+    `×${round(limit, 2)}`,
+    round(percentile(floor, 0.99), 2),
+    round(percentile(ours, 0.99), 2),
+    ratio <= limit ? 'met' : 'missed',
+  ];
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await run();

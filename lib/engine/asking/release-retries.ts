@@ -1,0 +1,146 @@
+import type { Claim } from '../../backends/backend.js';
+import { ask } from './ask.js';
+import type { Clock } from '../time/clock.js';
+import type { Lease } from '../leases/lease.js';
+import type { EngineParts } from '../parts.js';
+
+/** How soon, and how slowly at most, an unconfirmed release is tried again, in milliseconds. */
+const FIRST_RETRY_MS = 50;
+const SLOWEST_RETRY_MS = 2_000;
+
+/** How long an acquisition that failed waits for its withdrawal, in milliseconds; after that it goes on in the background. */
+const WITHDRAWAL_MS = 250;
+
+/** The longest that a server keeps a silent waiter's place in line, in milliseconds. */
+const PLACE_FORGOTTEN_MS = 20_000;
+
+/** What came of a release: what the server said, or that it did not say. */
+export type Released = boolean | 'unknown';
+
+/**
+ * Takes back what the server may still hold for us: a release that was not confirmed, an attempt whose answer never came. It
+ * is tried again in the background until it is confirmed, or until the server must have forgotten it by itself.
+ */
+export class ReleaseRetries {
+  readonly #pending = new Set<Promise<void>>();
+  readonly #stops = new Set<() => void>();
+  #over = false;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly callTimeout: number,
+  ) {}
+
+  /** Tries once and waits for that; goes on in the background if it was not confirmed. */
+  release(
+    release: () => Promise<boolean>,
+    forgottenAfterMs: number,
+    onUnknown: (error: unknown) => void,
+  ): Promise<Released> {
+    return ask<Released>(this.clock, this.callTimeout, release).catch((error: unknown) => {
+      onUnknown(error);
+      this.#retry(release, this.clock.now() + forgottenAfterMs);
+      return 'unknown';
+    });
+  }
+
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  /** Something that is on its way and ends by itself, within the time limit of a call: closing waits for it. */
+  expect(onItsWay: Promise<unknown>): void {
+    const over = ask(this.clock, this.callTimeout, () => onItsWay)
+      .then(noop, noop)
+      .finally(() => this.#pending.delete(over));
+    this.#pending.add(over);
+  }
+
+  /** Waits until nothing is left to take back, or that long; after that nothing is tried any more. */
+  async settle(milliseconds: number): Promise<void> {
+    const until = this.clock.now() + milliseconds;
+    while (this.#pending.size > 0 && this.clock.now() < until) {
+      await ask(this.clock, until - this.clock.now(), () => Promise.all(this.#pending)).catch(noop);
+    }
+    this.#over = true;
+    for (const stop of this.#stops) stop();
+  }
+
+  #retry(release: () => Promise<boolean>, until: number): void {
+    const retrying = this.#tryUntil(release, until).finally(() => this.#pending.delete(retrying));
+    this.#pending.add(retrying);
+  }
+
+  async #tryUntil(release: () => Promise<boolean>, until: number): Promise<void> {
+    for (
+      let pause = FIRST_RETRY_MS;
+      !this.#over && this.clock.now() < until;
+      pause = Math.min(pause * 2, SLOWEST_RETRY_MS)
+    ) {
+      if (!(await this.#pause(pause))) return;
+      try {
+        await ask(this.clock, this.callTimeout, release);
+        return;
+      } catch {
+        // Still unknown.
+      }
+    }
+  }
+
+  /** Background work: it does not keep the process alive. Resolves to whether to go on. */
+  #pause(milliseconds: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (goOn: boolean): void => {
+        this.#stops.delete(stop);
+        resolve(goOn);
+      };
+      const cancel = this.clock.after(milliseconds, () => end(true), true);
+      const stop = (): void => {
+        cancel();
+        end(false);
+      };
+      this.#stops.add(stop);
+    });
+  }
+}
+
+/**
+ * Takes back whatever the server may have for the claim, a hold or a place in line. With `keepMs` the server keeps the key
+ * closed for that long.
+ * @param before those it took the key over from inside of this process, where the server may not know of that
+ */
+export function withdraw(
+  { undo, family, emit, backendName, prefix }: EngineParts,
+  claim: Claim,
+  keepMs = 0,
+  before: readonly Claim[] = NONE,
+): Promise<Released> {
+  return undo.release(
+    () => family.release(claim, keepMs, before),
+    before.reduce((longest, { ttl }) => Math.max(longest, ttl), claim.ttl) + keepMs + PLACE_FORGOTTEN_MS,
+    (error) =>
+      emit(() => ({
+        type: 'release-unknown',
+        key: claim.key.slice(prefix.length),
+        backend: backendName,
+        owner: claim.owner,
+        error,
+      })),
+  );
+}
+
+/** As `withdraw`, but a silent server is not waited for: who gave up wants out. Only closing goes on waiting. */
+export function withdrawSoon(parts: EngineParts, claim: Claim, before?: readonly Claim[]): Promise<Released> {
+  const withdrawn = withdraw(parts, claim, 0, before);
+  return ask(parts.clock, WITHDRAWAL_MS, () => withdrawn).catch(() => {
+    parts.undo.expect(withdrawn);
+    return 'unknown';
+  });
+}
+
+/** The claim of this lease, for as long as the server may keep it. */
+export const forItsLongest = (claim: Claim, { longest }: Lease): Claim =>
+  longest > claim.ttl ? { ...claim, ttl: longest } : claim;
+
+const NONE: readonly Claim[] = [];
+const noop = (): void => undefined;

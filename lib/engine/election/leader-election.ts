@@ -1,0 +1,194 @@
+import { onAbort } from '../time/abort.js';
+import { type Clock, SystemClock } from '../time/clock.js';
+import type { Duration } from '../../lock/duration.js';
+import type { LockEngine } from '../engine.js';
+import { LockClosedError, LockKeyError } from '../../lock/errors.js';
+import { type Leadership, type LeaderWork, Term } from './leader-term.js';
+import type { AcquireOptions } from '../../lock/lock.js';
+import { orWarn } from '../asking/or-warn.js';
+
+export interface LeaderOptions {
+  /**
+   * The lease: how long nobody leads after a leader fell silent (killed, frozen, cut off). A leader that shuts down or resigns hands over
+   * at once, whatever this is.
+   *
+   * @default the module's `defaults.ttl`, or '15s'
+   */
+  readonly ttl?: Duration;
+}
+
+export interface ElectionListener {
+  /** This process leads. */
+  elected?(leadership: Leadership): void;
+  /** It leads no more. Comes before the lease can end on the server. */
+  ended?(leadership: Leadership, reason: unknown): void;
+  /** The leader's work failed, or standing for election did; tried again after a pause. */
+  failed?(error: unknown): void;
+}
+
+export interface ElectionSetting {
+  /** Nobody is elected before this resolves. @default at once */
+  readonly opened?: Promise<void>;
+  readonly clock?: Clock;
+}
+
+/** After a failure, in milliseconds, so that another process may have its try; doubled each time. */
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 30_000;
+
+interface Candidacy {
+  readonly stop: AbortController;
+  readonly over: Promise<void>;
+}
+
+/**
+ * Leader election: whoever holds the lock `leader:<name>` leads, and who does not stands in its line. A thin layer: all that it
+ * promises, and all that it cannot, is the lock's.
+ */
+export class Election {
+  /** What is locked. */
+  readonly key: string;
+  readonly #options: AcquireOptions;
+  readonly #clock: Clock;
+  readonly #opened: Promise<void>;
+  readonly #works = new Set<LeaderWork>();
+  readonly #listeners = new Set<ElectionListener>();
+  #candidacy: Candidacy | undefined;
+  #term: Term | undefined;
+  #failures = 0;
+  #closed = false;
+
+  /** @throws LockConfigurationError when the options can never work with this backend */
+  constructor(
+    private readonly engine: LockEngine,
+    readonly name: string,
+    { ttl }: LeaderOptions = {},
+    { opened = Promise.resolve(), clock = new SystemClock() }: ElectionSetting = {},
+  ) {
+    if (typeof name !== 'string' || name === '') {
+      throw new LockKeyError('An election needs a name: what there is to lead, such as "reports".');
+    }
+    this.key = `leader:${name}`;
+    // An office has one holder for an open end, whatever the defaults of other locks are.
+    const office = { mode: 'exclusive', limit: 1, wait: Infinity, renew: true, maxHold: Infinity, minHold: 0 } as const;
+    this.#options = ttl === undefined ? office : { ...office, ttl };
+    engine.validate(this.#options);
+    this.#opened = opened;
+    this.#clock = clock;
+  }
+
+  /** The present term, if this process leads. */
+  get leadership(): Leadership | undefined {
+    return this.#term?.held === true ? this.#term : undefined;
+  }
+
+  /** Stands for election from now on: in line, and again at its end after each term that was lost. Not again after `close`. */
+  campaign(): void {
+    if (this.#closed || this.#candidacy?.stop.signal.aborted === false) return;
+    const before = this.#candidacy?.over;
+    const stop = new AbortController();
+    this.#candidacy = { stop, over: this.#stand(stop.signal, before) };
+  }
+
+  /** Leads no more and stands no more, until `campaign`. Resolves when the leader's work has settled and the office is handed over. */
+  resign(): Promise<void> {
+    return this.#end(new DOMException(`This process resigned from leading "${this.name}".`, 'AbortError'));
+  }
+
+  /** Resigns for good. */
+  close(): Promise<void> {
+    this.#closed = true;
+    return this.#end(
+      new LockClosedError(`This process leads "${this.name}" no more: the application is shutting down.`, {
+        key: this.key,
+        backend: this.engine.name,
+      }),
+    );
+  }
+
+  /** Has the work done in every term, the present one included; returns how to have it left out of the terms to come. */
+  lead(work: LeaderWork): () => void {
+    this.#works.add(work);
+    if (this.#term?.held === true) this.#term.start(work);
+    return () => this.#works.delete(work);
+  }
+
+  listen(listener: ElectionListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #end(reason: unknown): Promise<void> {
+    const candidacy = this.#candidacy;
+    candidacy?.stop.abort(reason);
+    return candidacy?.over ?? Promise.resolve();
+  }
+
+  async #stand(stop: AbortSignal, before: Promise<void> | undefined): Promise<void> {
+    await before;
+    if (!stop.aborted) await Promise.race([this.#opened, new Promise<void>((resolve) => onAbort(stop, resolve))]);
+    while (!stop.aborted) {
+      const startedAt = this.#clock.now();
+      try {
+        const failed = await this.#serve(stop);
+        if (!failed || this.#clock.now() - startedAt > LONGEST_PAUSE_MS) this.#failures = 0;
+        if (!failed) continue;
+      } catch (error) {
+        if (stop.aborted || error instanceof LockClosedError) return;
+        this.#tell((listener) => listener.failed?.(error));
+      }
+      await this.#pause(Math.min(FIRST_PAUSE_MS * 2 ** this.#failures++, LONGEST_PAUSE_MS), stop);
+    }
+  }
+
+  /** One term, from standing in line to handing over. Resolves to whether it ended because the work failed. */
+  async #serve(stop: AbortSignal): Promise<boolean> {
+    const lock = await this.engine.acquire(this.key, { ...this.#options, signal: stop });
+    if (stop.aborted) {
+      await lock.release();
+      return false;
+    }
+    let failed = false;
+    let forget: (() => void) | undefined;
+    const term = await new Promise<Term>((over) => {
+      const elected: Term = new Term(this.name, lock, {
+        ended: (reason) => {
+          this.#term = undefined;
+          this.#tell((listener) => listener.ended?.(elected, reason));
+          over(elected);
+        },
+        failed: (error) => {
+          failed = true;
+          this.#tell((listener) => listener.failed?.(error));
+          elected.end(error);
+        },
+      });
+      this.#term = elected;
+      forget = onAbort(stop, () => elected.end(stop.reason));
+      this.#tell((listener) => listener.elected?.(elected));
+      for (const work of this.#works) elected.start(work);
+      // Lost before anybody listened.
+      if (lock.signal.aborted) elected.end(lock.signal.reason);
+    });
+    forget?.();
+    await term.handOver();
+    return failed;
+  }
+
+  #tell(what: (listener: ElectionListener) => void): void {
+    for (const listener of [...this.#listeners]) orWarn('ElectionListener', () => what(listener));
+  }
+
+  #pause(milliseconds: number, stop: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        cancel();
+        forget();
+        resolve();
+      };
+      const cancel = this.#clock.after(milliseconds, end);
+      const forget = onAbort(stop, end);
+      if (stop.aborted) end();
+    });
+  }
+}

@@ -1,0 +1,99 @@
+import { lookFirst, onAbort } from '../time/abort.js';
+import { LockLostError } from '../../lock/errors.js';
+import type { Lock } from '../../lock/lock.js';
+
+/** One term of office: from being elected to losing, resigning or shutting down. */
+export interface Leadership {
+  /** What was stood for. */
+  readonly name: string;
+  /** Grows with each leader. Give it to whatever the leader writes to, which refuses anything below the highest it has seen. */
+  readonly fencingToken: bigint | undefined;
+  /**
+   * Aborts when the term ends: with `LockLostError` before the lease can end on the server, with `LockClosedError` at shutdown, with an
+   * `AbortError` on resignation. Hand it to whatever the leader's work awaits.
+   */
+  readonly signal: AbortSignal;
+  /** Whether this process surely leads at this moment. Asks the clock, so it is right even when no timer could run. */
+  readonly held: boolean;
+  /** @throws the reason of `signal` when the term is over */
+  assertHeld(): void;
+}
+
+/** What a leader does. The next leader is not elected before it has settled, unless the lock was lost. */
+export type LeaderWork = (leadership: Leadership) => unknown;
+
+export interface TermListener {
+  /** Comes once, in the moment of the end and before the work hears of it. */
+  ended(reason: unknown): void;
+  /** The work failed by itself, not because the term was over. */
+  failed(error: unknown): void;
+}
+
+/** A lock and the work under it. */
+export class Term implements Leadership {
+  readonly #controller = new AbortController();
+  readonly #works = new Set<Promise<void>>();
+  #over = false;
+
+  constructor(
+    readonly name: string,
+    private readonly lock: Lock,
+    private readonly listener: TermListener,
+  ) {
+    lookFirst(this.#controller.signal, () => void this.held);
+    onAbort(lock.signal, () => this.end(lock.signal.reason));
+  }
+
+  get fencingToken(): bigint | undefined {
+    return this.lock.fencingToken;
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get held(): boolean {
+    return this.lock.held && !this.#over;
+  }
+
+  assertHeld(): void {
+    if (!this.#over) this.lock.assertHeld();
+    this.signal.throwIfAborted();
+  }
+
+  /** Begins a piece of the leader's work, unless the term is over. */
+  start(work: LeaderWork): void {
+    if (!this.held) return;
+    const running = (async () => work(this))().then(
+      () => undefined,
+      (error: unknown) => {
+        if (!this.#isTheEnd(error)) this.listener.failed(error);
+      },
+    );
+    this.#works.add(running);
+    void running.then(() => this.#works.delete(running));
+  }
+
+  end(reason: unknown): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.listener.ended(reason);
+    this.#controller.abort(reason);
+  }
+
+  /** Hands the office over: after the work has settled, so that two leaders are never at work side by side. */
+  async handOver(): Promise<void> {
+    while (this.#works.size > 0) await Promise.all(this.#works);
+    await this.lock.release();
+  }
+
+  /** Work that stops on `signal` rejects with its reason, or with an `AbortError` of whatever it awaited. */
+  #isTheEnd(error: unknown): boolean {
+    if (!this.#over) return false;
+    return (
+      error === this.signal.reason ||
+      error instanceof LockLostError ||
+      (error instanceof Error && error.name === 'AbortError')
+    );
+  }
+}

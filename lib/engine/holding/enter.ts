@@ -1,0 +1,141 @@
+import type { Clock } from '../time/clock.js';
+import { coveringFrame, Frame, runIn, surroundingFrame } from './context.js';
+import type { LockEngine, WithLockOptions } from '../engine.js';
+import { LockConfigurationError, LockLostError, LockTimeoutError } from '../../lock/errors.js';
+import type { Hold } from './hold.js';
+import type { Lock } from '../../lock/lock.js';
+import type { ResolvedOptions } from '../options/options.js';
+
+/** Work that is under a lock: newly acquired, or that of the work around it. */
+export interface Entered {
+  readonly lock: Lock;
+  /** Runs a function in the async context of the lock, where `currentLock()` and re-entry find it. */
+  run<T>(work: () => T): T;
+  /**
+   * Ends the work: releases the lock, or steps back out of that of the work around it.
+   * @throws LockLostError when the work did not fail but the lock was lost meanwhile
+   */
+  leave(failed: boolean): Promise<void>;
+}
+
+/**
+ * Puts work under the keys. Those that the work around this call holds already are entered again: under the same lock, with the
+ * same token, and one such call at a time, so that siblings do not meet. The others are locked.
+ */
+export async function enter(
+  engine: LockEngine,
+  clock: Clock,
+  resolved: ResolvedOptions,
+  keys: readonly string[],
+  options: WithLockOptions,
+): Promise<Entered> {
+  const covered = options.reentrant === false ? [] : keys.map((key) => coveringFrame(engine, key));
+  // Outer before inner, always: two calls that both enter two of them do not wait for each other in a circle.
+  const around = [...new Set(covered)].filter((frame) => frame !== undefined).sort((a, b) => a.depth - b.depth);
+  for (const { hold } of around) checkReentry(engine, hold, resolved);
+  const missing = around.length > 0 ? keys.filter((_, index) => covered[index] === undefined) : keys;
+  // Before anything is awaited: from here on none of these locks ends under this call.
+  for (const frame of around) frame.joinNested();
+  const entered = new Set<Frame>();
+  const stepOut = async (): Promise<boolean> => {
+    const ends = around.flatMap((frame) => {
+      if (entered.has(frame)) frame.nested.leave();
+      return frame.leaveNested() ?? [];
+    });
+    return (await Promise.all(ends)).every(Boolean);
+  };
+  const startedAt = clock.now();
+  try {
+    for (const frame of around) {
+      await enterNested(engine, clock, frame, startedAt, resolved);
+      entered.add(frame);
+      // Again, after the wait: a sibling may have downgraded the lock, or it was lost.
+      checkReentry(engine, frame.hold, resolved);
+    }
+    const [innermost] = around.slice(-1);
+    let hold = innermost?.hold;
+    if (!hold) {
+      hold = await engine.hold(missing, options);
+    } else if (missing.length > 0) {
+      // What other nested work took of the wait is gone.
+      const wait = Math.max(0, startedAt + resolved.wait - clock.now());
+      hold = await engine.hold(missing, { ...options, wait });
+    }
+    return new UnderLock(engine, hold, missing.length > 0, stepOut);
+  } catch (error) {
+    void stepOut();
+    throw error;
+  }
+}
+
+class UnderLock implements Entered {
+  readonly #frame: Frame;
+
+  constructor(
+    private readonly engine: LockEngine,
+    hold: Hold,
+    /** Whether the lock was taken for this work, and so ends with it. */
+    private readonly owned: boolean,
+    stepOut: () => Promise<boolean>,
+  ) {
+    this.#frame = new Frame(engine, hold, surroundingFrame(), async () => {
+      const stillHeld = owned ? await hold.release() : hold.held;
+      return (await stepOut()) && stillHeld;
+    });
+  }
+
+  get lock(): Lock {
+    return this.#frame.hold;
+  }
+
+  run<T>(work: () => T): T {
+    return runIn(this.#frame, work);
+  }
+
+  async leave(failed: boolean): Promise<void> {
+    const { hold } = this.#frame;
+    // Work that let go of its own lock by hand did so on purpose; that of somebody else was taken from it.
+    const stillHeld = await (this.#frame.finish() ?? (this.owned && hold.released ? hold.release() : hold.held));
+    if (!stillHeld && !failed) throw lostMeanwhile(this.engine, hold);
+  }
+}
+
+async function enterNested(
+  engine: LockEngine,
+  clock: Clock,
+  { hold, nested }: Frame,
+  startedAt: number,
+  { wait, signal }: ResolvedOptions,
+): Promise<void> {
+  if (await nested.enter(clock, startedAt + wait, signal)) return;
+  throw new LockTimeoutError(
+    `'${hold.key}' is held by the work around this call, and other work nested in it did not end within ${wait} ms.`,
+    { key: hold.key, backend: engine.name, waitedMs: Math.round(clock.now() - startedAt), holder: hold.owner },
+  );
+}
+
+function checkReentry(engine: LockEngine, hold: Hold, { mode, limit }: ResolvedOptions): void {
+  hold.assertHeld();
+  if (hold.limit !== limit) {
+    throw new LockConfigurationError(
+      `'${hold.key}' is held with \`limit: ${hold.limit}\` by the work around this call, which now asks for it with \`limit: ${limit}\`. ` +
+        'All who use a key must name the same `limit`; give one of them another key.',
+      { key: hold.key, backend: engine.name },
+    );
+  }
+  if (hold.mode === 'shared' && mode === 'exclusive') {
+    throw new LockConfigurationError(
+      `'${hold.key}' is held as a shared lock by the work around this call, which now asks for it as an exclusive one. ` +
+        'Two readers that both did so would wait for each other for ever. Take the exclusive lock from the start, or end the shared one first.',
+      { key: hold.key, backend: engine.name },
+    );
+  }
+}
+
+function lostMeanwhile(engine: LockEngine, hold: Hold): LockLostError {
+  if (hold.signal.reason instanceof LockLostError) return hold.signal.reason;
+  return new LockLostError(
+    `The work under '${hold.key}' ended, but the lock was lost meanwhile: the server no longer had it at the release. Somebody else may have worked at the same time.`,
+    { key: hold.key, backend: engine.name },
+  );
+}

@@ -1,0 +1,101 @@
+import type { Claim, Session } from '../../backends/backend.js';
+import type { Clock } from '../time/clock.js';
+import type { WatchedLease } from './watchdog.js';
+import type { Succession } from './local-hand-over.js';
+import { believedUntil } from './validity.js';
+
+/** What a lease is on the server: a claim's own (key family), or a session that many claims hang from. */
+export type Subject = { readonly claim: Claim } | { readonly session: Session };
+
+/** What the owner of a lease wants to know of it. */
+export interface LeaseListener {
+  /** It has ended, or cannot be surely held any more. Comes once. */
+  lost(reason: string): void;
+  /** A renewal was not confirmed. It is tried again while the lease lasts. */
+  renewalFailed?(error: unknown, remainingMs: number): void;
+}
+
+/** One lease on a server, as far as this process may believe in it. The unit of liveness: locks hang from leases. */
+export class Lease {
+  #validUntil: number;
+  #ended = false;
+  #lost = false;
+  readonly #listeners = new Set<LeaseListener>();
+  /** What the watchdog has on it. */
+  watched: WatchedLease | undefined;
+  /** The renewals in flight, awaited before the lease is let go. More than one when it is extended several times at once. */
+  renewing: Promise<void> | undefined;
+  renewals = 0;
+  /** How it came from another owner of this process, while the server may not know of that. */
+  succession: Succession | undefined;
+  /** The lease of whoever took the key over, while the server may not know of that. */
+  successor: Lease | undefined;
+  /** Others have been overtaken: they are next, and only the server can serve them. */
+  overtaking = false;
+  /** How often in a row it went to somebody of this process who was not the next, for all that is known here. */
+  outOfTurn = 0;
+  /** The longest that the server was ever asked to keep it for, which it does though it was asked for less since. */
+  longest: number;
+
+  constructor(
+    private readonly clock: Clock,
+    readonly subject: Subject,
+    validUntil: number,
+    /** What renewals ask for, in milliseconds; longer than the first lease when the grant was pushed. */
+    public renewTo: number,
+  ) {
+    this.#validUntil = validUntil;
+    this.longest = renewTo;
+  }
+
+  /** Asks the clock, so it is true also when no timer has run since the lease ended. */
+  get live(): boolean {
+    return !this.#ended && this.clock.now() < this.#validUntil;
+  }
+
+  /** Whether it ended against its owner's will. */
+  get wasLost(): boolean {
+    return this.#lost;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get validUntil(): number {
+    return this.#validUntil;
+  }
+
+  get remainingMs(): number {
+    return this.#ended ? 0 : Math.max(0, this.#validUntil - this.clock.now());
+  }
+
+  /** A renewal sent at `sentAt` was confirmed. A lease that has already ended stays so: its holder was told. */
+  confirm(sentAt: number, ttl: number): void {
+    this.#validUntil = Math.max(this.#validUntil, believedUntil(sentAt, ttl));
+  }
+
+  listen(listener: LeaseListener): void {
+    this.#listeners.add(listener);
+  }
+
+  unlisten(listener: LeaseListener): void {
+    this.#listeners.delete(listener);
+  }
+
+  /** Ends the belief and tells so. */
+  lose(reason: string): void {
+    if (this.#ended) return;
+    this.#ended = this.#lost = true;
+    for (const listener of [...this.#listeners]) listener.lost(reason);
+  }
+
+  /** Ends the belief in silence: it was let go on purpose. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  renewalFailed(error: unknown): void {
+    for (const listener of [...this.#listeners]) listener.renewalFailed?.(error, this.remainingMs);
+  }
+}

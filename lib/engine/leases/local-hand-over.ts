@@ -1,0 +1,184 @@
+import { type Claim, type KeyBackend, type LockBackend, MOST_UNCONFIRMED } from '../../backends/backend.js';
+import type { HeldKey } from '../holding/hold.js';
+import { Lease } from './lease.js';
+import type { EngineParts } from '../parts.js';
+import { forItsLongest, type Released } from '../asking/release-retries.js';
+
+/** How a lease came from another owner of its process. */
+export interface Succession {
+  /** The lease of the one before. */
+  readonly from: Lease;
+  readonly claim: Claim;
+  /** The token of the new owner. */
+  readonly fencingToken: bigint;
+}
+
+/** A waiter that may be given the key by another owner of its process. */
+export interface Successor {
+  readonly claim: Claim;
+  /** Who stands directly ahead of it; only `LocalHandOver` touches it. */
+  ahead: string | undefined;
+  /** Whether it does nothing but wait, for no answer either. */
+  readonly waiting: boolean;
+  /** Whether it is to be served in turn only. */
+  readonly fair: boolean;
+  takeOver(lease: Lease, fencingToken: bigint): void;
+}
+
+/** How often in a row a key goes to somebody of its process out of turn, before it is the server's to give again. */
+export const MOST_OUT_OF_TURN = 32;
+
+/**
+ * From one owner to the next inside of a process, the lock goes without waiting for the server, as it does among the threads of one
+ * node in a cohort lock (Dice, Marathe, Shavit: Lock Cohorting, 2012).
+ *
+ * Nobody is overtaken: the server told each waiter who stands directly ahead of it, and later ones come behind. Nobody else gets in:
+ * the server has the old owner, whose lease is what the new one believes in until the server has confirmed it. That takes one
+ * call, which is on its way while the new owner works, and is repeated like a renewal while it is not answered.
+ *
+ * Those who asked for `fair: false` may go ahead of others that came before, `MOST_OUT_OF_TURN` times in a row.
+ */
+export class LocalHandOver {
+  readonly #behind = new Map<string, Successor>();
+  /** Those who may be served out of turn, by their key, as they came. */
+  readonly #unfair = new Map<string, Set<Successor>>();
+  readonly #inside: string;
+
+  /** @param instance names this process in owners */
+  constructor(
+    instance: string,
+    private readonly possible: boolean,
+  ) {
+    this.#inside = `${instance}:`;
+  }
+
+  /** It waits in line, and the server says who stands directly ahead of it. */
+  stand(successor: Successor, ahead: string | undefined): void {
+    if (!this.possible) return;
+    if (!successor.fair) this.#unfairFor(successor.claim.key).add(successor);
+    if (successor.ahead === ahead) return;
+    this.#stepOut(successor);
+    if (!ahead?.startsWith(this.#inside)) return;
+    successor.ahead = ahead;
+    this.#behind.set(ahead, successor);
+  }
+
+  /** It waits no more. */
+  leave(successor: Successor): void {
+    this.#stepOut(successor);
+    if (successor.fair) return;
+    const { key } = successor.claim;
+    const others = this.#unfair.get(key);
+    others?.delete(successor);
+    if (others?.size === 0) this.#unfair.delete(key);
+  }
+
+  #stepOut(successor: Successor): void {
+    if (successor.ahead === undefined) return;
+    if (this.#behind.get(successor.ahead) === successor) this.#behind.delete(successor.ahead);
+    successor.ahead = undefined;
+  }
+
+  #unfairFor(key: string): Set<Successor> {
+    let some = this.#unfair.get(key);
+    if (!some) this.#unfair.set(key, (some = new Set()));
+    return some;
+  }
+
+  /**
+   * Gives the key to the next in line, if that waits in this process, or to one of it who need not be next; otherwise `undefined`, and
+   * it is to be released. Resolves to whether it was held until then, or to `undefined` if it has to be released after all.
+   */
+  handOn(held: HeldKey, parts: EngineParts): Promise<Released | undefined> | undefined {
+    const { claim, lease, fencingToken } = held;
+    const next = this.#nextOf(claim, lease);
+    const successor = next ?? this.#anyOf(claim, lease);
+    if (!successor || fencingToken === undefined || !lease.live) return undefined;
+    // What the server keeps for longer than the successor asked for would outlive it by that much.
+    if (lease.longest > successor.claim.ttl) return undefined;
+    // A renewal that arrived after this would find another owner.
+    if (lease.renewing && !lease.succession) return undefined;
+    if (depth(lease) >= MOST_UNCONFIRMED) return lease.renewing?.then(() => this.#handOnSoon(held, parts));
+    // The successor needs time to have its own lease confirmed.
+    if (lease.remainingMs < successor.claim.claimTtl / 2) return undefined;
+    return this.#give(successor, held, fencingToken + 1n, next ? 0 : lease.outOfTurn + 1, parts);
+  }
+
+  /** Who stands directly behind, unless somebody was overtaken on the way here: then that is no longer the next. */
+  #nextOf({ owner }: Claim, { overtaking, outOfTurn }: Lease): Successor | undefined {
+    const next = this.#behind.get(owner);
+    return next?.waiting && !overtaking && outOfTurn === 0 ? next : undefined;
+  }
+
+  #anyOf({ key }: Claim, { outOfTurn }: Lease): Successor | undefined {
+    if (outOfTurn >= MOST_OUT_OF_TURN) return undefined;
+    for (const successor of this.#unfair.get(key) ?? []) if (successor.waiting) return successor;
+    return undefined;
+  }
+
+  /** Once an earlier one is confirmed. */
+  #handOnSoon(held: HeldKey, parts: EngineParts): Promise<Released | undefined> | undefined {
+    return depth(held.lease) < MOST_UNCONFIRMED ? this.handOn(held, parts) : undefined;
+  }
+
+  async #give(
+    successor: Successor,
+    { key, claim, lease }: HeldKey,
+    fencingToken: bigint,
+    outOfTurn: number,
+    { clock, watchdog, family, emit, backendName }: EngineParts,
+  ): Promise<Released> {
+    const next = new Lease(clock, { claim: successor.claim }, lease.validUntil, successor.claim.ttl);
+    lease.successor = next;
+    next.succession = { from: lease, claim: forItsLongest(claim, lease), fencingToken };
+    next.outOfTurn = outOfTurn;
+    this.leave(successor);
+    void family.detach(claim, lease);
+    const answered = watchdog.keepAndRenew(next);
+    successor.takeOver(next, fencingToken);
+    try {
+      const held = await answered;
+      // The successor may have let go meanwhile, or handed on, and what it said counted for both before this could arrive.
+      return held || next.wasLost ? held : 'unknown';
+    } catch (error) {
+      // From here on it is the successor who tries again, and who takes back what is left of both.
+      emit(() => ({ type: 'release-unknown', key, backend: backendName, owner: claim.owner, error }));
+      return 'unknown';
+    }
+  }
+}
+
+/** Whom the server may still have as the holder instead of the owner of this lease: the claims before it, the earliest first. */
+export function unconfirmed(lease: Lease): Claim[] {
+  const claims: Claim[] = [];
+  for (let { succession } = lease; succession; { succession } = succession.from) claims.push(succession.claim);
+  return claims.reverse();
+}
+
+/** How many of them. */
+function depth(lease: Lease): number {
+  let count = 0;
+  for (let { succession } = lease; succession; { succession } = succession.from) count++;
+  return count;
+}
+
+/** The server has the owner of this lease as the holder. */
+export function confirmed(lease: Lease): void {
+  for (let successor: Lease | undefined = lease; successor?.succession;) {
+    const { from }: Succession = successor.succession;
+    successor.succession = undefined;
+    from.successor = undefined;
+    successor = from;
+  }
+}
+
+/** Whether the server may still have its owner as the holder for the sake of one who took the key over. */
+export function isStandIn(lease: Lease): boolean {
+  for (let { successor } = lease; successor; { successor } = successor) if (!successor.ended) return true;
+  return false;
+}
+
+/** Whether a key can go from one owner to another inside of a process. */
+export function canTakeOver(backend: LockBackend): backend is KeyBackend & Required<Pick<KeyBackend, 'takeOver'>> {
+  return 'takeOver' in backend && backend.takeOver !== undefined;
+}

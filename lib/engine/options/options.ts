@@ -1,0 +1,136 @@
+import type { LockMode, Traits } from '../../backends/backend.js';
+import { type Duration, toMilliseconds } from '../../lock/duration.js';
+import { LockConfigurationError } from '../../lock/errors.js';
+import type { AcquireOptions } from '../../lock/lock.js';
+import { checkOptionNames } from '../../lock/option-names.js';
+
+/** Acquire options with every default filled in, in milliseconds. */
+export interface ResolvedOptions {
+  readonly wait: number;
+  readonly ttl: number;
+  readonly claimTtl: number;
+  readonly renew: boolean;
+  readonly maxHold: number;
+  readonly minHold: number;
+  readonly mode: LockMode;
+  readonly limit: number;
+  readonly fair: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+export const DEFAULTS = { wait: 10_000, ttl: 15_000, renew: true, minHold: 0, mode: 'exclusive', limit: 1 } as const;
+
+/** Of `AcquireOptions`. */
+const NAMES: ReadonlySet<string> = new Set([
+  'wait',
+  'ttl',
+  'renew',
+  'maxHold',
+  'minHold',
+  'mode',
+  'limit',
+  'fair',
+  'signal',
+]);
+/** Of those of work under a lock. */
+const NAMES_WITH_WORK: ReadonlySet<string> = new Set([...NAMES, 'reentrant']);
+
+/** @throws LockConfigurationError for an option that not all locks have */
+export function checkDefaultNames(defaults: AcquireOptions): void {
+  checkOptionNames('`defaults`', defaults, NAMES);
+}
+
+/**
+ * Puts in what applies where a call names nothing; `undefined` is nothing.
+ * @throws LockConfigurationError for an option that a lock does not have
+ */
+export function withDefaults(options: AcquireOptions, defaults: AcquireOptions): AcquireOptions {
+  checkOptionNames('a lock', options, NAMES_WITH_WORK);
+  const all: Record<string, unknown> = { ...defaults };
+  for (const [name, value] of Object.entries(options)) if (value !== undefined) all[name] = value;
+  return all;
+}
+
+/** The lease of a pushed grant: what a waiter that froze before its turn can cost those behind it. */
+const CLAIM_TTL_MS = 3_000;
+
+/** What a timer of Node can wait for; also the servers count to some end. */
+const LONGEST_TTL_MS = 2 ** 31 - 1;
+
+/**
+ * Fills in the defaults and checks everything that can be known before a server is asked.
+ * @throws LockConfigurationError naming the option, the value and what would work
+ */
+export function resolveOptions(options: AcquireOptions, traits: Traits, kind: string): ResolvedOptions {
+  const ttl = toMilliseconds('ttl', options.ttl ?? DEFAULTS.ttl);
+  const wait = toMilliseconds('wait', options.wait ?? DEFAULTS.wait, true);
+  const minHold = toMilliseconds('minHold', options.minHold ?? DEFAULTS.minHold);
+  const maxHold = options.maxHold === undefined ? Infinity : toMilliseconds('maxHold', options.maxHold, true);
+  const { renew = DEFAULTS.renew, mode = DEFAULTS.mode, limit = DEFAULTS.limit, fair, signal } = options;
+
+  if (ttl < traits.minTtl) {
+    fail(
+      `\`ttl\` is ${ttl} ms, but ${kind} keeps no lease shorter than ${traits.minTtl} ms. Give at least that; 15 s is the default.`,
+    );
+  }
+  if (ttl > LONGEST_TTL_MS) {
+    fail(
+      `\`ttl\` is ${ttl} ms, and a lease may last 24 days at most. Give how long a dead holder may block the others; the watch-dog renews it for as long as it is held.`,
+    );
+  }
+  if (mode !== 'exclusive' && mode !== 'shared')
+    fail(`\`mode\` is ${JSON.stringify(mode)}; it is 'exclusive' or 'shared'.`);
+  if (!traits.modes.includes(mode)) fail(`${kind} has no ${mode} locks. Take an exclusive one, or another backend.`);
+  if (!Number.isSafeInteger(limit) || limit < 1) {
+    fail(
+      `\`limit\` is ${typeof limit === 'string' ? JSON.stringify(limit) : String(limit)}; it is how many may hold the key together, a whole number from 1 up.`,
+    );
+  }
+  if (limit > 1 && !traits.semaphores)
+    fail(`${kind} has no semaphores (\`limit\` above 1). Take another backend for this key.`);
+  if (limit > 1 && mode === 'shared') {
+    fail(
+      "`mode: 'shared'` and `limit` do not go together: a shared lock has no limit, and holders of a semaphore are all alike.",
+    );
+  }
+  if (fair === true && !traits.fifo) {
+    fail(
+      `\`fair: true\` needs a backend that keeps a line of waiters, and ${kind} does not. Leave it out, or take another backend.`,
+    );
+  }
+  if (minHold > 0 && traits.minHold === false) {
+    fail(
+      `\`minHold\` needs a backend that keeps a key closed after its release, and ${kind} does not. Leave it out, or take another backend.`,
+    );
+  }
+  if (typeof renew !== 'boolean') fail(`\`renew\` is ${JSON.stringify(renew)}; it is true or false.`);
+  if (fair !== undefined && typeof fair !== 'boolean') {
+    fail(`\`fair\` is ${JSON.stringify(fair)}; it is true or false.`);
+  }
+  if (signal !== undefined && typeof signal.throwIfAborted !== 'function') {
+    fail('`signal` is not an AbortSignal. Give the `signal` of an AbortController, or `AbortSignal.timeout(…)`.');
+  }
+  if (maxHold <= 0) fail('`maxHold` is 0, so the lock could never be held. Give the longest time the work may take.');
+  if (minHold > maxHold) fail(`\`minHold\` (${minHold} ms) is longer than \`maxHold\` (${maxHold} ms).`);
+  return {
+    wait,
+    ttl,
+    claimTtl: renew ? Math.min(ttl, CLAIM_TTL_MS) : ttl,
+    renew,
+    maxHold,
+    minHold,
+    mode,
+    limit,
+    fair: fair ?? true,
+    signal,
+  };
+}
+
+/** The ttl given to `Lock.extend`, checked like the option. */
+export function resolveTtl(ttl: Duration, traits: Traits, kind: string): number {
+  return resolveOptions({ ttl }, traits, kind).ttl;
+}
+
+function fail(message: string): never {
+  throw new LockConfigurationError(message);
+}

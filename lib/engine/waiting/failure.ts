@@ -1,0 +1,60 @@
+import { LockBackendError, LockConfigurationError, LockTimeoutError } from '../../lock/errors.js';
+import { CHECK_THE_SERVER, messageOf } from '../../lock/messages.js';
+
+/** Why a call of `acquire` came to nothing. */
+export type Failure =
+  /** To the end of the wait; who held it, if that is known. */
+  | { readonly busy: string | undefined }
+  /** In use as another sort of lock. */
+  | { readonly clash: number }
+  /** The server did not say. */
+  | { readonly unknown: unknown }
+  /** Called off, by the caller's signal or by closing. */
+  | { readonly cancelled: unknown };
+
+/** What its error tells of the call. */
+export interface Failed {
+  /** The key, or all keys joined. */
+  readonly key: string;
+  readonly backendName: string;
+  readonly kind: string;
+  readonly limit: number;
+  /** In milliseconds, as `waitedMs`. */
+  readonly wait: number;
+  readonly waitedMs: number;
+}
+
+/** The error that the caller gets; his own reason, where he called it off. */
+export function errorOf(failure: Failure, call: Failed): unknown {
+  if ('cancelled' in failure) return failure.cancelled;
+  if ('busy' in failure) return timeout(failure.busy, call);
+  return 'clash' in failure ? clash(failure.clash, call) : noAnswer(failure.unknown, call);
+}
+
+function timeout(holder: string | undefined, call: Failed): LockTimeoutError {
+  const { key, backendName, wait, waitedMs } = call;
+  return new LockTimeoutError(
+    `Could not lock ${where(call)} within ${wait} ms: it is held${holder ? ` by ${holder}` : ''}. ` +
+      'Wait longer, shorten the work under the lock, or say what to do instead (`tryAcquire`, `onBusy`).',
+    { key, backend: backendName, waitedMs, holder },
+  );
+}
+
+function clash(limitInForce: number, call: Failed): LockConfigurationError {
+  const sort = (limit: number): string => (limit > 1 ? `a semaphore of ${limit}` : 'a lock for one holder (limit 1)');
+  return new LockConfigurationError(
+    `${where(call)} was asked for as ${sort(call.limit)}, but is in use as ${sort(limitInForce)}. ` +
+      'All who use a key must name the same `limit`; give one of them another key.',
+    { key: call.key, backend: call.backendName },
+  );
+}
+
+function noAnswer(cause: unknown, call: Failed): LockBackendError {
+  return new LockBackendError(
+    `Could not lock ${where(call)}: ${messageOf(cause)}. It was tried for ${call.waitedMs} ms, and nothing ran under the lock. ` +
+      CHECK_THE_SERVER,
+    { key: call.key, backend: call.backendName, cause },
+  );
+}
+
+const where = ({ key, backendName, kind }: Failed): string => `'${key}' on '${backendName}' (${kind})`;

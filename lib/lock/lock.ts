@@ -1,0 +1,87 @@
+import type { LockMode } from './lock-mode.js';
+import type { Duration } from './duration.js';
+
+/** A lock that was acquired. Release it, or let `withLock`, `@Locked` or `await using` do so. */
+export interface Lock extends AsyncDisposable {
+  /** The key as it was asked for, without the module's prefix; several keys are joined by ` + `. */
+  readonly key: string;
+  /** All keys, in the order in which they were locked. */
+  readonly keys: readonly string[];
+  /** Names this acquisition on the server: `<host>-<pid>-<random>:<number>`. */
+  readonly owner: string;
+  readonly mode: LockMode;
+  /**
+   * Give it to whatever the lock protects, which refuses anything below the highest it has seen: that is what makes a holder
+   * that was paused past its lease harmless. With several keys the highest of theirs; see `fencingTokens`.
+   */
+  readonly fencingToken: bigint | undefined;
+  /** The token of each key. */
+  readonly fencingTokens: ReadonlyMap<string, bigint>;
+  /** Aborts with a `LockLostError` before the lease can end on the server. Hand it to whatever the work awaits. */
+  readonly signal: AbortSignal;
+  /** Whether the lock is surely held at this moment. Asks the clock, so it is right even when no timer could run. */
+  readonly held: boolean;
+  /** Milliseconds for which the lock is surely held unless renewed; 0 when it is not held. */
+  readonly remainingMs: number;
+  /** @throws LockLostError when the lock is not surely held any more */
+  assertHeld(): void;
+  /**
+   * Renews now, to `ttl` from now, and renews to that from here on; without one, to the length it has. A session's length is fixed.
+   * @throws LockLostError when it was not held any more
+   * @throws LockBackendError when the server did not answer (the lock is then held on until its lease ends)
+   */
+  extend(ttl?: Duration): Promise<void>;
+  /**
+   * Turns an exclusive lock into a shared one without letting a writer in between; waiting readers wake at once.
+   * @throws LockLostError when it was not held any more
+   */
+  downgrade(): Promise<void>;
+  /**
+   * Lets go, once; later calls give the same promise. Never throws: when the server does not answer, the release is retried in
+   * the background until the lease has ended by itself.
+   * @returns whether the lock was still held, so `false` says that somebody else may have been at work
+   */
+  release(): Promise<boolean>;
+}
+
+/** How to acquire. Durations are milliseconds or strings such as `'30s'`. */
+export interface AcquireOptions {
+  /** How long to wait for the key, over all keys and retries. 0 asks once; `Infinity` is allowed. @default '10s' */
+  readonly wait?: Duration;
+  /** The lease: how long the server keeps the lock of a holder that fell silent; 24 days at most. @default '15s' */
+  readonly ttl?: Duration;
+  /** The watch-dog: renew the lease while the lock is held. @default true */
+  readonly renew?: boolean;
+  /** The longest the lock may be held: then renewing stops, `signal` aborts and the lock is let go. @default none */
+  readonly maxHold?: Duration;
+  /** Keep others out for this long from acquisition, even after an earlier release; the server does it. @default 0 */
+  readonly minHold?: Duration;
+  /** `'shared'`: together with other readers, never beside a writer. @default 'exclusive' */
+  readonly mode?: LockMode;
+  /** How many may hold the key together: a semaphore. All holders must name the same number. @default 1 */
+  readonly limit?: number;
+  /**
+   * Strict arrival order; `true` on a backend without a line is a configuration error. With `false` the lock may be handed to this call
+   * out of turn by another one of the same process, without a round trip and up to 32 times in a row before the first in line has it. All
+   * who use a key should ask for the same.
+   * @default where the backend has a line
+   */
+  readonly fair?: boolean;
+  /** Ends the wait; the promise then rejects with the signal's own reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What the server knows of a key. */
+export interface LockInfo {
+  readonly key: string;
+  readonly held: boolean;
+  readonly mode: LockMode;
+  readonly limit: number;
+  readonly holders: readonly {
+    readonly owner: string;
+    readonly fencingToken: bigint | undefined;
+    readonly remainingMs: number;
+  }[];
+  /** How many stand in the server's line. */
+  readonly waiting: number;
+}
