@@ -1,0 +1,166 @@
+import { ConnectionError, Connections, type ConsulTls, type HttpAnswer } from './http.js';
+
+/** A token, or a function that gives the present one. It is called for each request, so tokens may rotate. */
+export type ConsulToken = string | (() => string | Promise<string>);
+
+export interface ClientOptions {
+  readonly urls: readonly URL[];
+  readonly token: ConsulToken | undefined;
+  readonly datacenter: string | undefined;
+  readonly tls: ConsulTls | undefined;
+  /** How long one agent may be silent before the next is asked, in milliseconds. */
+  readonly patience: number;
+  readonly connections: number;
+  readonly watches: number;
+}
+
+export interface Question {
+  readonly method: 'GET' | 'PUT';
+  /** Below `/v1`, percent-encoded, such as `/session/create`. */
+  readonly path: string;
+  /** A flag such as `consistent` is the empty string. */
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+  /** Less than the client's own patience, in milliseconds. */
+  readonly patience?: number;
+}
+
+/** A blocking query: it is answered when something changed, or after this many milliseconds. */
+export interface WaitingQuestion extends Question {
+  readonly waitMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** The server's limit on blocking queries adds up to a sixteenth, and a busy server takes its time. */
+const LATE = 1.1;
+const LATE_MS = 1_000;
+
+/** Consul's HTTP API, at one agent or at several that stand for each other. */
+export class ConsulClient {
+  readonly #requests: Connections;
+  readonly #waiting: Connections;
+  #current: number;
+  #closed = false;
+
+  constructor(private readonly options: ClientOptions) {
+    this.#requests = new Connections(options.connections, options.tls);
+    // Blocking queries would otherwise take all connections, and a release could not be sent.
+    this.#waiting = new Connections(options.watches + 1, options.tls);
+    // Anywhere, so that many processes spread over the agents.
+    this.#current = Math.floor(Math.random() * options.urls.length);
+  }
+
+  /** How long one agent may be silent, in milliseconds. */
+  get patience(): number {
+    return this.options.patience;
+  }
+
+  /** How many blocking queries may be open. One more is for the watch over everything. */
+  get watches(): number {
+    return this.options.watches;
+  }
+
+  /**
+   * Asks the agent in use, and the next one when that fails. `build` hears whether an earlier request of this call may have reached a
+   * server, so that the question can be written to be harmless the second time.
+   *
+   * @returns an answer with one of these statuses
+   * @throws ConsulError for any other status
+   * @throws ConnectionError when no agent answered
+   */
+  async ask(build: (again: boolean) => Question, statuses: readonly number[] = [200]): Promise<HttpAnswer> {
+    const { urls } = this.options;
+    let again = false;
+    let resent = false;
+    for (let asked = 1; ; asked++) {
+      const used = this.#current;
+      try {
+        return await this.#send(this.#requests, used, build(again), statuses);
+      } catch (error) {
+        if (!isTrouble(error) || this.#closed) throw error;
+        again = true;
+        // An agent closed a connection that nobody used: that says nothing of the agent.
+        if (error instanceof ConnectionError && error.closed && !resent) {
+          resent = true;
+          asked--;
+          continue;
+        }
+        this.#leave(used);
+        if (asked >= urls.length) throw error;
+      }
+    }
+  }
+
+  /** Asks a blocking query of the agent in use, once. It has connections of its own. */
+  async wait(question: WaitingQuestion): Promise<HttpAnswer> {
+    const used = this.#current;
+    const { waitMs, signal } = question;
+    const query = { ...question.query, wait: `${waitMs}ms` };
+    const patience = Math.ceil(waitMs * LATE) + LATE_MS;
+    try {
+      return await this.#send(this.#waiting, used, { ...question, query, patience }, [200, 404], signal);
+    } catch (error) {
+      if (isTrouble(error) && !signal.aborted) this.#leave(used);
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#requests.close();
+    this.#waiting.close();
+  }
+
+  async #send(
+    connections: Connections,
+    number: number,
+    { method, path, query, body, patience = this.options.patience }: Question,
+    statuses: readonly number[],
+    signal?: AbortSignal,
+  ): Promise<HttpAnswer> {
+    const { urls, token, datacenter } = this.options;
+    const [url] = urls.slice(number);
+    if (!url) throw new Error('no Consul agent is known');
+    const names = Object.entries({ ...query, ...(datacenter !== undefined && { dc: datacenter }) });
+    const search = names
+      .map(([name, value]) => (value === '' ? name : `${name}=${encodeURIComponent(value)}`))
+      .join('&');
+    const answer = await connections.ask(url, {
+      method,
+      path: `${url.pathname.replace(/\/$/, '')}/v1${path}${search && `?${search}`}`,
+      token: typeof token === 'function' ? await token() : token,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      patience,
+      signal,
+    });
+    if (!statuses.includes(answer.status)) throw new ConsulError(answer.status, answer.text, url.host);
+    return answer;
+  }
+
+  /** That agent failed: what comes next asks the next one. */
+  #leave(number: number): void {
+    if (number === this.#current) this.#current = (number + 1) % this.options.urls.length;
+  }
+}
+
+/** The agent answered, but not with what was asked for. */
+export class ConsulError extends Error {
+  constructor(
+    readonly status: number,
+    readonly text: string,
+    host: string,
+  ) {
+    const denied = status === 403 || text.includes('Permission denied') || text.includes('ACL not found');
+    super(
+      denied
+        ? `Consul at ${host} refused the token (${status}: ${text.trim().slice(0, 200)}): give it the rights that the backend needs.`
+        : `Consul at ${host} answered ${status}: ${text.trim().slice(0, 200)}`,
+    );
+    this.name = 'ConsulError';
+  }
+}
+
+/** The agent, or the server behind it, could not do it. Anything else is the cluster's answer. */
+function isTrouble(error: unknown): boolean {
+  return error instanceof ConnectionError || (error instanceof ConsulError && error.status >= 500);
+}
