@@ -53,7 +53,9 @@ export function consulFixture<M extends Members>(
       async restart(options) {
         await each((member) => member.kill());
         await each((member) => member.restart(options));
-        await eventually('the cluster answers', () => admin('PUT', '/v1/kv/ready').then(() => true), { within: 30_000 });
+        await eventually('the cluster answers', () => admin('PUT', '/v1/kv/ready').then(() => true), {
+          within: 30_000,
+        });
         await admin('DELETE', '/v1/kv/ready');
       },
       async cutConnections() {

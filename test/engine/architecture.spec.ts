@@ -107,6 +107,7 @@ const OWN_TIME = [
   // A stream of events is opened anew by nobody else, and hung up when it is not used.
   /^backends\/line\/contender\.ts: else this\.#confirmation = setTimeout\(confirm, CONFIRM_MS\)\.unref\(\);$/,
   /^backends\/etcd\/watches\.ts: this\.#(linger|reconnect) = setTimeout\(.*\.unref\(\);$/,
+  /^backends\/consul\/pause\.ts: setTimeout\(resolve, milliseconds\)\.unref\(\);$/,
 ];
 
 describe('what belongs to one place only', () => {

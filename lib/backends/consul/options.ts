@@ -1,6 +1,6 @@
-import { type Duration, toMilliseconds } from '../../engine/duration.js';
-import { LockConfigurationError } from '../../engine/errors.js';
-import { checkOptionNames } from '../../engine/option-names.js';
+import { type Duration, toMilliseconds } from '../../lock/duration.js';
+import { LockConfigurationError } from '../../lock/errors.js';
+import { checkOptionNames } from '../../lock/option-names.js';
 import type { LockBackend, Traits } from '../backend.js';
 import { LineBackend } from '../line/line-backend.js';
 import { ConsulClient, type ConsulToken } from './client.js';
@@ -52,6 +52,8 @@ export const consulTraits = {
   modes: ['exclusive', 'shared'],
   semaphores: true,
   minTtl: 10_000,
+  // The end of a session is too rough for it: at least 10 s, and up to twice its time.
+  minHold: false,
   survivesFailover: true,
 } as const satisfies Traits;
 
@@ -74,18 +76,21 @@ export function consul(options: ConsulOptions): LockBackend {
   if (!Number.isSafeInteger(maxWatches) || maxWatches < 1) {
     throw new LockConfigurationError('`consul({ maxWatches })` is a whole number from 1 up.');
   }
-  const client = new ConsulClient({
-    urls,
-    token,
-    datacenter,
-    tls,
-    patience,
-    connections: CONNECTIONS,
-    watches: maxWatches,
-  });
+  const traits = { ...consulTraits, minTtl };
   const address = urls.map(({ origin }) => origin).join(', ');
-  return new LineBackend(new ConsulDriver(client, root, { ...consulTraits, minTtl }, address));
+  // Connections, sessions and watches are of one application.
+  const make = (): LockBackend => {
+    const settings = { urls, token, datacenter, tls, patience, connections: CONNECTIONS, watches: maxWatches };
+    const driver = new ConsulDriver(new ConsulClient(settings), root, traits, address);
+    return Object.assign(new LineBackend(driver), { address, forApplication: make, warnings });
+  };
+  return make();
 }
+
+/** What nobody would expect of a `ttl`. */
+const warnings = async (): Promise<readonly string[]> => [
+  'Consul ends the session of a holder that died after up to twice the `ttl` of its locks. Until then nobody else gets them.',
+];
 
 function urlsOf(url: ConsulOptions['url']): readonly URL[] {
   const needs = '`consul({ url })` needs the address of an agent, such as `http://127.0.0.1:8500`';

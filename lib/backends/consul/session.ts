@@ -80,7 +80,7 @@ export class ConsulSession implements Session {
   }
 
   /** Consul has no list of what hangs from a session, so the server is asked for each place that it may have. */
-  async hanging(): Promise<readonly Pick<Claim, 'key' | 'owner'>[]> {
+  async attached(): Promise<readonly Pick<Claim, 'key' | 'owner'>[]> {
     const places = [...this.#places.values()];
     const there = await Promise.all(
       places.map(async (claim) => {

@@ -72,6 +72,7 @@ export const holdingCases: readonly Case[] = [
       const [engine, other] = [await stage.engine(), await stage.engine()];
       const key = stage.key();
       const minHold = stage.ttl * 1.5;
+      if (stage.traits.minHold === false) return assertRefused(engine.acquire(key, { minHold }), 'minHold');
       const started = performance.now();
       const lock = await engine.acquire(key, { ttl: LONG, minHold });
       const next = await standInLine(other, key, { ttl: LONG });
