@@ -39,15 +39,17 @@ export interface Described {
 }
 
 export function stateOf(described: Described | null): KeyState {
-  if (described === null) return { mode: 'exclusive', limit: 1, holders: [], waiting: 0 };
+  if (described === null) return { mode: 'exclusive', limit: 1, holders: [], waiting: 0, waiters: [] };
   return {
     mode: described.shared ? 'shared' : 'exclusive',
     limit: described.limit,
-    holders: described.holders.map(({ owner, token, remainingUs }) => ({
+    holders: described.holders.map(({ owner, token, remainingUs, heldUs }) => ({
       owner,
       fencingToken: BigInt(token),
       remainingMs: remainingUs / 1000,
+      heldMs: heldUs / 1000,
     })),
     waiting: described.waiting,
+    waiters: described.waiters.map(({ owner, waitingUs }) => ({ owner, waitingMs: waitingUs / 1000 })),
   };
 }

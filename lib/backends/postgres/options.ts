@@ -1,7 +1,7 @@
 import type { LockBackend } from '../backend.js';
-import { type Duration, toMilliseconds } from '../../engine/duration.js';
-import { LockConfigurationError } from '../../engine/errors.js';
-import { checkOptionNames } from '../../engine/option-names.js';
+import { type Duration, toMilliseconds } from '../../lock/duration.js';
+import { LockConfigurationError } from '../../lock/errors.js';
+import { checkOptionNames } from '../../lock/option-names.js';
 import { Installation } from './installation.js';
 import { connectionTo, OwnPool } from './own-pool.js';
 import { addressOf, clientOf, isPool, type ListeningClient, makeQuiet, type PostgresPool } from './pool.js';

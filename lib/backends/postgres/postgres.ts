@@ -3,17 +3,19 @@ import type {
   Attempt,
   Busy,
   Claim,
-  Clash,
+  Conflict,
   Grant,
   KeyBackend,
   KeyState,
+  ListPage,
+  ListQuery,
   TakenOver,
   Traits,
   Waiter,
 } from '../backend.js';
 import { type Described, outcomeOf, stateOf, toStamp, wordsOf } from './answers.js';
 import { Inbox } from './inbox.js';
-import { stored } from './keys.js';
+import { escaped, nameOf, stored } from './keys.js';
 import { Listener } from './listener.js';
 import type { ListeningClient } from './pool.js';
 import type { Statements } from './statements.js';
@@ -109,7 +111,7 @@ export class PostgresBackend implements KeyBackend {
     return this.#attempt(claim, true);
   }
 
-  async attemptAll(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Clash> {
+  async attemptAll(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Conflict> {
     const keys = claims.map(({ key }) => stored(key));
     const answer = wordsOf(
       await this.#statements.call('attempt_all_v1', [
@@ -179,6 +181,14 @@ export class PostgresBackend implements KeyBackend {
 
   async inspect(key: string): Promise<KeyState> {
     return stateOf((await this.#statements.call('inspect_v1', [stored(key).key])) as Described | null);
+  }
+
+  /** Looks at as many keys as the page has, whether they are held or only remembered: a page may be empty and not the last. */
+  async list({ prefix, limit, cursor }: ListQuery): Promise<ListPage> {
+    const answer = await this.#statements.call('list_v1', [escaped(prefix), cursor ?? null, Math.max(limit, 1)]);
+    const [found, next] = answer as readonly [readonly Described[], string | null];
+    const keys = found.map((described) => ({ key: nameOf(described.key), ...stateOf(described) }));
+    return next === null ? { keys } : { keys, cursor: next };
   }
 
   onLost(listener: (owner: string) => void): () => void {
