@@ -84,8 +84,8 @@ export class LockEngine {
     this.#prefix = checkedPrefix(options.prefix ?? 'lock:');
     this.#clock = options.clock ?? new SystemClock();
     this.#callTimeout = toMilliseconds('callTimeout', options.callTimeout ?? '2s');
-    this.#defaults = options.defaults ?? {};
-    checkDefaultNames(this.#defaults);
+    checkDefaultNames(options.defaults ?? NONE);
+    this.#defaults = Object.freeze({ ...options.defaults });
     this.validate(NONE);
     const clock = this.#clock;
     const random = options.random ?? Math.random;
@@ -165,7 +165,7 @@ export class LockEngine {
   }
 
   /** The two halves of `withLock`, for work that is not one promise. */
-  enter(key: string | readonly string[], options: WithLockOptions = {}): Promise<Entered> {
+  enter(key: string | readonly string[], options: WithLockOptions = NONE): Promise<Entered> {
     return enter(this, this.#clock, this.resolve(options), canonicalKeys(key), options);
   }
 
@@ -218,8 +218,9 @@ export class LockEngine {
     });
   }
 
-  /** The options with defaults filled in; the same object is only looked at once. */
+  /** The options with defaults filled in. Only a frozen object is looked at once: any other may say something else the next time. */
   resolve(options: AcquireOptions): ResolvedOptions {
+    if (!Object.isFrozen(options)) return this.#filledIn(options);
     let resolved = this.#resolved.get(options);
     if (!resolved) {
       resolved = this.#filledIn(options);
@@ -315,4 +316,4 @@ export class LockEngine {
   }
 }
 
-const NONE: AcquireOptions = {};
+const NONE: AcquireOptions = Object.freeze({});

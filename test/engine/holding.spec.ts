@@ -382,7 +382,9 @@ describe('extend and downgrade', () => {
     wire.ask = (question, send) => (question === 'downgrade' ? silence() : send());
     const failed = bench.clock.run(lock.downgrade(), TTL);
     await expect(failed).rejects.toThrow(LockBackendError);
-    await expect(failed).rejects.toThrow(/It may be either; call downgrade\(\) again, or release\./);
+    await expect(failed).rejects.toThrow(
+      /It may be either, and counts as shared from now on; call downgrade\(\) again, or release\./,
+    );
     expect(lock.held).toBe(true);
   });
 });

@@ -36,6 +36,8 @@ export async function enter(
   const missing = around.length > 0 ? keys.filter((_, index) => covered[index] === undefined) : keys;
   // Before anything is awaited: from here on none of these locks ends under this call.
   for (const frame of around) frame.joinNested();
+  // As they are now: the caller may change them while this waits.
+  const own = around.length > 0 ? { ...options } : options;
   const entered = new Set<Frame>();
   const stepOut = async (): Promise<boolean> => {
     const ends = around.flatMap((frame) => {
@@ -55,11 +57,12 @@ export async function enter(
     const [innermost] = around.slice(-1);
     let hold = innermost?.hold;
     if (!hold) {
-      hold = await engine.hold(missing, options);
+      hold = await engine.hold(missing, own);
     } else if (missing.length > 0) {
       // What other nested work took of the wait is gone.
       const wait = Math.max(0, startedAt + resolved.wait - clock.now());
-      hold = await engine.hold(missing, { ...options, wait });
+      hold = await engine.hold(missing, { ...own, wait });
+      await checkAfterWait(engine, around, hold, resolved);
     }
     return new UnderLock(engine, hold, missing.length > 0, stepOut);
   } catch (error) {
@@ -112,6 +115,21 @@ async function enterNested(
     `'${hold.key}' is held by the work around this call, and other work nested in it did not end within ${wait} ms.`,
     { key: hold.key, backend: engine.name, waitedMs: Math.round(clock.now() - startedAt), holder: hold.owner },
   );
+}
+
+/** The locks around it once more, after the wait for another one: they may have been downgraded or lost meanwhile. */
+async function checkAfterWait(
+  engine: LockEngine,
+  around: readonly Frame[],
+  acquired: Hold,
+  resolved: ResolvedOptions,
+): Promise<void> {
+  try {
+    for (const frame of around) checkReentry(engine, frame.hold, resolved);
+  } catch (error) {
+    await acquired.release();
+    throw error;
+  }
 }
 
 function checkReentry(engine: LockEngine, hold: Hold, { mode, limit }: ResolvedOptions): void {

@@ -167,17 +167,18 @@ export class Hold implements Lock, LeaseListener, Listed {
         // The server may not know yet that it came from another owner of this process.
         await lease.renewing;
         if (lease.succession) await this.parts.watchdog.renewNow(lease);
+        // From the question on, not from the answer: readers may be in before it comes, and it may never come.
+        this.#mode = 'shared';
         const kept = await ask(clock, callTimeout, async () => family.downgrade?.(claim));
         if (!kept) this.lost('the server no longer has it');
       } catch (cause) {
         throw new LockBackendError(
-          `The lock on '${this.key}' could not be downgraded: ${messageOf(cause)}. It may be either; call downgrade() again, or release.`,
+          `The lock on '${this.key}' could not be downgraded: ${messageOf(cause)}. It may be either, and counts as shared from now on; call downgrade() again, or release.`,
           { ...this.#details(), cause },
         );
       }
     }
     this.assertHeld();
-    this.#mode = 'shared';
   }
 
   release(): Promise<boolean> {

@@ -23,9 +23,8 @@ export class Lease {
   readonly #listeners = new Set<LeaseListener>();
   /** What the watchdog has on it. */
   watched: WatchedLease | undefined;
-  /** The renewals in flight, awaited before the lease is let go. More than one when it is extended several times at once. */
+  /** The renewal in flight, awaited before the lease is let go. There is one at a time. */
   renewing: Promise<void> | undefined;
-  renewals = 0;
   /** How it came from another owner of this process, while the server may not know of that. */
   succession: Succession | undefined;
   /** The lease of whoever took the key over, while the server may not know of that. */

@@ -61,7 +61,8 @@ export class Watchdog {
 
   /** Renews now. Resolves to what the server said; rejects when it did not. */
   async renewNow(lease: Lease, ttl = lease.renewTo): Promise<boolean> {
-    await lease.renewing;
+    // One at a time: a server that is asked twice at once may answer both with what it did for one.
+    while (lease.renewing) await lease.renewing;
     if (lease.ended) return false;
     lease.renewTo = ttl;
     lease.longest = Math.max(lease.longest, ttl);
@@ -172,9 +173,7 @@ export class Watchdog {
     );
     for (const kept of batch) {
       const { lease } = kept;
-      const before = lease.renewing;
-      lease.renewing = before ? before.then(() => done) : done;
-      lease.renewals++;
+      lease.renewing = done;
       // The end is told in time also where that comes before any answer.
       if (limit >= shortest) this.#atOrBeforeEnd(kept, Infinity);
     }
@@ -183,7 +182,7 @@ export class Watchdog {
 
   #settled(kept: WatchedLease, held: boolean | undefined, sentAt: number, ttl: number, error: unknown): void {
     const { lease } = kept;
-    if (--lease.renewals === 0) lease.renewing = undefined;
+    lease.renewing = undefined;
     if (lease.ended) return;
     if (held === false) {
       this.#lose(lease, 'the server no longer has it: it expired, was taken away, or the server lost its data');

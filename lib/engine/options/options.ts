@@ -47,7 +47,11 @@ export function checkDefaultNames(defaults: AcquireOptions): void {
 export function withDefaults(options: AcquireOptions, defaults: AcquireOptions): AcquireOptions {
   checkOptionNames('a lock', options, NAMES_WITH_WORK);
   const all: Record<string, unknown> = { ...defaults };
-  for (const [name, value] of Object.entries(options)) if (value !== undefined) all[name] = value;
+  // By name, so that what an object inherits counts as well.
+  for (const name of NAMES) {
+    const value: unknown = Reflect.get(options, name);
+    if (value !== undefined) all[name] = value;
+  }
   return all;
 }
 

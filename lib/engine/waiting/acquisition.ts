@@ -193,9 +193,9 @@ export class Acquisition implements WaitListener, Listed {
         outcome = undefined;
         continue;
       }
-      if (outcome.outcome === 'clash') return { clash: outcome.limit };
-      // Asked once and refused, nothing of ours is on the server; in all other cases there may be.
+      // Asked once and busy, nothing of ours is on the server. In all other cases there may be: an earlier question may still arrive.
       if (this.#patient || outcome.outcome !== 'busy') await this.#withdraw(claim);
+      if (outcome.outcome === 'clash') return { clash: outcome.limit };
       if (outcome.outcome === 'busy') return { busy: outcome.holder };
       if (outcome.outcome === 'cancelled') return { cancelled: outcome.reason };
       return { unknown: outcome.outcome === 'unknown' ? outcome.error : OVER_BEFORE_IT_BEGAN };
