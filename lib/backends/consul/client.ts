@@ -23,6 +23,8 @@ export interface Question {
   readonly body?: unknown;
   /** Less than the client's own patience, in milliseconds. */
   readonly patience?: number;
+  /** It must not wait behind other requests. */
+  readonly urgent?: boolean;
 }
 
 /** A blocking query: it is answered when something changed, or after this many milliseconds. */
@@ -39,6 +41,7 @@ const LATE_MS = 1_000;
 export class ConsulClient {
   readonly #requests: Connections;
   readonly #waiting: Connections;
+  readonly #urgent: Connections;
   #current: number;
   #closed = false;
 
@@ -46,6 +49,8 @@ export class ConsulClient {
     this.#requests = new Connections(options.connections, options.tls);
     // Blocking queries would otherwise take all connections, and a release could not be sent.
     this.#waiting = new Connections(options.watches + 1, options.tls);
+    // Nor may a renewal wait behind thousands of other requests.
+    this.#urgent = new Connections(1, options.tls);
     // Anywhere, so that many processes spread over the agents.
     this.#current = Math.floor(Math.random() * options.urls.length);
   }
@@ -75,7 +80,8 @@ export class ConsulClient {
     for (let asked = 1; ; asked++) {
       const used = this.#current;
       try {
-        return await this.#send(this.#requests, used, build(again), statuses);
+        const question = build(again);
+        return await this.#send(question.urgent ? this.#urgent : this.#requests, used, question, statuses);
       } catch (error) {
         if (!isTrouble(error) || this.#closed) throw error;
         again = true;
@@ -109,6 +115,7 @@ export class ConsulClient {
     this.#closed = true;
     this.#requests.close();
     this.#waiting.close();
+    this.#urgent.close();
   }
 
   async #send(

@@ -72,7 +72,7 @@ export class ConsulDriver implements LineDriver<ConsulPlace, ConsulSession> {
         { Verb: 'lock', Key: path, Value: valueOf(claim, this.#server.nonce()), Session: session.id },
         { Verb: 'get-tree', Key: layout.folder(key) },
       ];
-      const outcome = session.learn(await writes.run({ key, build }));
+      const outcome = session.learn(await writes.run({ key, build, wanted }));
       if (outcome.done) {
         const line = layout.line(key, outcome.entries);
         const mine = line.findIndex(({ owner }) => owner === claim.owner);

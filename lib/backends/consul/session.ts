@@ -73,7 +73,7 @@ export class ConsulSession implements Session {
   async renew(): Promise<boolean> {
     const patience = Math.min(this.server.client.patience, Math.ceil(Math.max(this.ttl / 6, 100)));
     const { status } = await this.server.client.ask(
-      () => ({ method: 'PUT', path: `/session/renew/${this.id}`, patience }),
+      () => ({ method: 'PUT', path: `/session/renew/${this.id}`, patience, urgent: true }),
       [200, 404],
     );
     return status === 200;

@@ -25,6 +25,8 @@ export interface Part {
   readonly key: string;
   /** `again`: an earlier request with this part may have reached the server. */
   build(again: boolean): readonly Operation[];
+  /** Whether the answer still matters, asked when the part could be sent. @default always */
+  wanted?(): boolean;
 }
 
 export type Outcome =
@@ -40,6 +42,8 @@ interface Waiting {
 
 /** The server takes 64 operations in one transaction. So many are gathered, with room for one more part and for what a repetition adds. */
 const FULL = 56;
+/** So many are on their way at once. What waits meanwhile goes together: the server writes them one after another anyway. */
+const MOST_ON_THE_WAY = 4;
 /** The server takes 512 KiB. So many characters of keys are gathered, with room for what UTF-8 and JSON add. */
 const LARGEST = 100_000;
 
@@ -66,12 +70,10 @@ export class Transactions {
   }
 
   #sendGathered(): void {
-    let rest = this.#gathered;
-    this.#gathered = [];
-    while (rest.length > 0) {
-      const [batch, others] = firstBatch(rest);
-      rest = others;
-      void this.#send(batch);
+    while (this.#gathered.length > 0 && this.#onTheWay < MOST_ON_THE_WAY) {
+      const [batch, rest] = firstBatch(this.#gathered);
+      this.#gathered = rest;
+      if (batch.length > 0) void this.#send(batch);
     }
   }
 
@@ -108,6 +110,8 @@ export class Transactions {
       for (const { reject } of batch) reject(error);
     } finally {
       this.#onTheWay--;
+      // Those who were answered may ask for more, which goes together with what has waited.
+      if (this.#gathered.length > 0) process.nextTick(() => this.#sendGathered());
     }
   }
 
@@ -148,6 +152,10 @@ function firstBatch(all: readonly Waiting[]): readonly [batch: Waiting[], rest: 
   let size = 0;
   for (const [index, waiting] of all.entries()) {
     if (known.size >= FULL || size >= LARGEST) return [batch, [...rest, ...all.slice(index)]];
+    if (waiting.part.wanted?.() === false) {
+      waiting.reject(new Error('it was given up before it was sent'));
+      continue;
+    }
     // Another part of a key that waits must not overtake it, so the key counts either way.
     if (keys.has(waiting.part.key)) {
       rest.push(waiting);

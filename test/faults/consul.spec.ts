@@ -1,0 +1,253 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { consul, type ConsulOptions } from '../../lib/backends/consul/index.js';
+import { LockEngine } from '../../lib/engine/engine.js';
+import { LockBackendError, LockConfigurationError } from '../../lib/lock/errors.js';
+import { ask, type ConsulServer, newCertificate, startConsul, startConsulCluster } from '../servers/consul.js';
+import { eventually } from '../servers/eventually.js';
+
+const ROOT = 'nestjs-distributed-lock';
+
+function engineOn(options: ConsulOptions, callTimeout = 2_000): LockEngine & AsyncDisposable {
+  const engine = new LockEngine(consul({ sessionTtlMin: '1s', ...options }), { callTimeout });
+  return Object.assign(engine, { [Symbol.asyncDispose]: () => engine.close(0) });
+}
+
+/** All entries of locks on the server. */
+async function entries({ url }: ConsulServer): Promise<string[]> {
+  const found = await ask(url, 'GET', `/v1/kv/${ROOT}/?keys`).catch(() => []);
+  return (found as string[]).filter((key) => !key.startsWith(`${ROOT}/.sessions/`));
+}
+
+/** Everything a lock does. */
+async function exercise(engine: LockEngine, other: LockEngine): Promise<void> {
+  await engine.ping();
+  const lock = await engine.acquire('order', { ttl: '3s' });
+  const waiting = other.acquire('order', { wait: '20s' });
+  await eventually('it waits', async () => (await engine.inspect('order')).waiting === 1);
+  expect(await lock.release()).toBe(true);
+  const next = await waiting;
+  expect(next.fencingToken).toBeGreaterThan(lock.fencingToken!);
+  await next.release();
+  const reader = await engine.acquire('file');
+  await reader.downgrade();
+  expect(await other.forceRelease('file')).toBe(true);
+  await eventually('the reader is told', () => !reader.held, { within: 20_000 });
+  await reader.release();
+}
+
+describe('Consul that asks for tokens, by TLS', () => {
+  const master = 'master-token';
+  let folder: string;
+  let tls: ReturnType<typeof newCertificate>;
+  let server: ConsulServer;
+  const trust = (): ConsulOptions => ({ url: server.url, tls: { ca: readFileSync(tls.ca) } });
+
+  async function newToken(rules: string): Promise<string> {
+    const { Name } = (await ask(server.url, 'PUT', '/v1/acl/policy', {
+      master,
+      tls,
+      body: { Name: `policy-${Math.random().toString(36).slice(2)}`, Rules: rules },
+    })) as { Name: string };
+    const token = { Policies: [{ Name }] };
+    return ((await ask(server.url, 'PUT', '/v1/acl/token', { master, tls, body: token })) as { SecretID: string })
+      .SecretID;
+  }
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'certificate-'));
+    tls = newCertificate(folder);
+    server = await startConsul({ own: true, master, tls });
+  });
+  afterAll(async () => {
+    await server?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('is used with the least rights that the page names', async () => {
+    const page = readFileSync(new URL('../../lib/backends/consul/README.md', import.meta.url), 'utf8');
+    const token = await newToken(/```hcl\n([^`]+)```/.exec(page)?.[1] ?? '');
+    await using engine = engineOn({ ...trust(), token });
+    await using other = engineOn({ ...trust(), token });
+    await exercise(engine, other);
+  });
+
+  it('says at boot which token has no rights', async () => {
+    const poor = await newToken(`key_prefix "${ROOT}/" { policy = "read" } session_prefix "" { policy = "write" }`);
+    for (const token of [poor, 'unknown-token', '']) {
+      await using engine = engineOn({ ...trust(), token });
+      await expect(engine.ping()).rejects.toThrow(/refused the token/);
+    }
+  });
+
+  it('is asked with the present token each time, so that tokens may rotate', async () => {
+    const rules = `key_prefix "${ROOT}/" { policy = "write" } session_prefix "" { policy = "write" }`;
+    let token = await newToken(rules);
+    const first = token;
+    await using engine = engineOn({ ...trust(), token: async () => token });
+    const lock = await engine.acquire('rotated', { ttl: '1s' });
+    token = await newToken(rules);
+    const { AccessorID } = (await ask(server.url, 'GET', '/v1/acl/token/self', { master: first, tls })) as {
+      AccessorID: string;
+    };
+    await ask(server.url, 'DELETE', `/v1/acl/token/${AccessorID}`, { master, tls });
+    await lock.extend('1s');
+    expect(await lock.release()).toBe(true);
+  });
+
+  it('is not trusted without its certificate', async () => {
+    await using engine = engineOn({ url: server.url, token: master });
+    await expect(engine.ping()).rejects.toThrow(/certificate/);
+  });
+});
+
+describe('One Consul server', () => {
+  let server: ConsulServer;
+  beforeAll(async () => {
+    server = await startConsul({ own: true });
+  });
+  afterAll(() => server?.stop());
+
+  it('leaves no place of a join that was given up while the server was frozen', async () => {
+    await using engine = engineOn({ url: server.url, agentTimeout: '300ms' }, 300);
+    // The session lives on, so nothing else would clear the orphan away.
+    const lives = await engine.acquire('lives', { ttl: '30s' });
+    for (let round = 0; round < 5; round++) {
+      server.pause();
+      const given = Promise.allSettled(
+        Array.from({ length: 5 }, (_, number) => engine.acquire(`late-${round}-${number}`, { wait: 0, ttl: '30s' })),
+      );
+      expect((await given).map(({ status }) => status)).toEqual(Array(5).fill('rejected'));
+      server.resume();
+      await eventually('nothing of them is left', async () =>
+        (await entries(server)).every((key) => key.startsWith(`${ROOT}/lock:lives/`)),
+      );
+    }
+    // What came late came by now: a write that goes through the same log is done.
+    await (await engine.acquire('after')).release();
+    expect(await entries(server)).toHaveLength(1);
+    expect(await lives.release()).toBe(true);
+  });
+
+  it('that is frozen costs a holder its lock before the session ends, and all is well afterwards', async () => {
+    await using engine = engineOn({ url: server.url, agentTimeout: '500ms' }, 500);
+    await using other = engineOn({ url: server.url });
+    const lock = await engine.acquire('frozen', { ttl: '2s' });
+    const frozenAt = performance.now();
+    server.pause();
+    await new Promise((resolve) => lock.signal.addEventListener('abort', resolve, { once: true }));
+    // The last renewal was sent before the freeze, and the server keeps the session for at least 2 s from then on.
+    expect(performance.now() - frozenAt).toBeLessThan(2_000);
+    expect(lock.held).toBe(false);
+    server.resume();
+    await lock.release();
+    await (await other.acquire('frozen', { wait: '20s' })).release();
+    await eventually('nothing is left', async () => (await entries(server)).length === 0);
+  });
+
+  it('tells a holder whose session was destroyed by hand', async () => {
+    await using engine = engineOn({ url: server.url });
+    const lock = await engine.acquire('destroyed', { ttl: '1s' });
+    const [place] = (await ask(server.url, 'GET', `/v1/kv/${ROOT}/lock:destroyed/?recurse`)) as { Session: string }[];
+    await ask(server.url, 'PUT', `/v1/session/destroy/${place?.Session}`);
+    await eventually('it is told', () => lock.signal.aborted);
+    // The next one has a session of its own.
+    await (await engine.acquire('destroyed')).release();
+  });
+
+  it('serves 2,000 keys at once from one process, which keeps what it holds', async () => {
+    await using engine = engineOn({ url: server.url });
+    const standing = await engine.acquire('standing', { ttl: '2s' });
+    const locks = await Promise.all(Array.from({ length: 2_000 }, (_, number) => engine.acquire(`many-${number}`)));
+    expect(standing.held).toBe(true);
+    const released = await Promise.all(locks.map((lock) => lock.release()));
+    expect(released.every(Boolean)).toBe(true);
+    expect(await standing.release()).toBe(true);
+  });
+
+  it('serves 200 waiters of four processes in a line, one after another', async () => {
+    const engines = Array.from({ length: 4 }, () => engineOn({ url: server.url }));
+    const first = await engines[0]!.acquire('line');
+    let inside = 0;
+    const order: bigint[] = [];
+    const waiters = Array.from({ length: 200 }, async (_, number) => {
+      const lock = await engines[number % 4]!.acquire('line', { wait: '60s' });
+      expect(++inside).toBe(1);
+      order.push(lock.fencingToken!);
+      inside--;
+      await lock.release();
+    });
+    await eventually('all wait', async () => (await engines[1]!.inspect('line')).waiting === 200);
+    await first.release();
+    await Promise.all(waiters);
+    expect(order).toEqual([...order].sort((one, other) => Number(one - other)));
+    await Promise.all(engines.map((engine) => engine.close(0)));
+  });
+
+  it('serves waiters of more keys than there are blocking queries', async () => {
+    await using engine = engineOn({ url: server.url, maxWatches: 2 });
+    await using other = engineOn({ url: server.url });
+    const keys = Array.from({ length: 10 }, (_, number) => `watched-${number}`);
+    const locks = await Promise.all(keys.map((key) => other.acquire(key)));
+    const waiting = keys.map((key) => engine.acquire(key, { wait: '20s' }));
+    for (const key of keys) await eventually('it waits', async () => (await other.inspect(key)).waiting === 1);
+    const releasedAt = performance.now();
+    await Promise.all(locks.map((lock) => lock.release()));
+    for (const lock of await Promise.all(waiting)) await lock.release();
+    // Without a push they would look again after 5 s.
+    expect(performance.now() - releasedAt).toBeLessThan(4_000);
+  });
+});
+
+describe('Several Consul agents', () => {
+  it('stand for each other: one that is frozen costs nobody his lock', async () => {
+    await using cluster = await startConsulCluster(3);
+    await using engine = engineOn({ url: [...cluster.urls] });
+    const leader = await cluster.leader();
+    const frozen = cluster.members.find((member) => member !== leader)!;
+    const lock = await engine.acquire('kept', { ttl: '3s' });
+    frozen.pause();
+    for (let round = 0; round < 20; round++) await (await engine.acquire('other')).release();
+    await lock.extend('3s');
+    expect(lock.held).toBe(true);
+    expect(await lock.release()).toBe(true);
+    frozen.resume();
+  });
+
+  it('keep what was granted when the leader is killed', async () => {
+    await using cluster = await startConsulCluster(3);
+    await using engine = engineOn({ url: [...cluster.urls] });
+    const lock = await engine.acquire('kept', { ttl: '20s' });
+    await (await cluster.leader()).kill();
+    await cluster.leader();
+    const next = await engine.acquire('next', { wait: '20s' });
+    expect(next.fencingToken).toBeGreaterThan(lock.fencingToken!);
+    expect(lock.held).toBe(true);
+    for (const one of [next, lock]) await one.release();
+  });
+});
+
+describe('consul()', () => {
+  it('says what is wrong with its options', () => {
+    for (const options of [
+      { url: '' },
+      { url: [] },
+      { url: 'consul:8500' },
+      { url: 'http://user:secret@consul:8500' },
+      { url: 'http://consul:8500', root: '/slash' },
+      { url: 'http://consul:8500', maxWatches: 0 },
+      { url: 'http://consul:8500', tokn: 'x' },
+    ]) {
+      expect(() => consul(options as ConsulOptions), JSON.stringify(options)).toThrow(LockConfigurationError);
+    }
+  });
+
+  it('refuses a lease that the servers would not take, and a lock that has to stay closed', async () => {
+    await using engine = engineOn({ url: 'http://127.0.0.1:1', sessionTtlMin: '10s' });
+    await expect(engine.acquire('short', { ttl: '5s' })).rejects.toThrow(LockConfigurationError);
+    await expect(engine.acquire('kept', { minHold: '1s' })).rejects.toThrow(/minHold/);
+    await expect(engine.ping()).rejects.toThrow(LockBackendError);
+  });
+});
