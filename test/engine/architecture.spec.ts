@@ -35,7 +35,6 @@ const rings: readonly { readonly ring: RegExp; readonly may: RegExp }[] = [
     ring: /^backends\/([a-z]+)\//,
     may: /^backends\/backend\.ts$|^backends\/(line|sql)\/|^lock\/|^(ioredis|@redis\/client|etcd3|pg|mysql2(\/.*)?)$/,
   },
-  { ring: /^cli\//, may: /^backends\/[a-z]+\/schema\/index\.ts$/ },
   { ring: /^engine\//, may: /^backends\/backend\.ts$|^lock\// },
   { ring: /^testing\//, may: /^backends\/(backend\.ts|memory\/)|^engine\/|^lock\// },
   {
@@ -98,6 +97,8 @@ const TIME = /\bset(Timeout|Interval|Immediate)\b|\bDate\.now\b|\bnew Date\b|\bp
 
 /** The few that a backend may have. */
 const OWN_TIME = [
+  // Two connections are kept up by nobody else: when to try again, when a silent one is given up, and how long goodbye may take.
+  /^backends\/mysql\/(listener|options)\.ts: .*setTimeout\(/,
   // It is the server.
   /^backends\/memory\/index\.ts: .*new LockTable\(\(\) => performance\.now\(\)\)/,
   // Handed to the client, which has no other way to name a time limit.
@@ -105,8 +106,6 @@ const OWN_TIME = [
   // A subscription is kept up by nobody else: when to try again, and when a silent node is given up.
   /^backends\/redis\/(node-redis|cluster-inbox)\.ts: .*setTimeout\(/,
   /^backends\/redis\/cluster-map\.ts: .*#silentSince/,
-  // The listening connection is kept up by nobody else: when to try again, and when one that does not open or hears nothing is given up.
-  /^backends\/postgres\/listener\.ts: .*setTimeout\(/,
   // A stream of events is opened anew by nobody else, and hung up when it is not used.
   /^backends\/line\/contender\.ts: else this\.#confirmation = setTimeout\(confirm, CONFIRM_MS\)\.unref\(\);$/,
   /^backends\/etcd\/watches\.ts: this\.#(linger|reconnect) = setTimeout\(.*\.unref\(\);$/,

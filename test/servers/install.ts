@@ -24,6 +24,8 @@ const programs: readonly Program[] = [
   { command: 'postgres', debian: 'postgresql', elsewhere: 'POSTGRES_URL' },
   { command: 'initdb', debian: 'postgresql' },
   { command: 'pgbouncer', debian: 'pgbouncer' },
+  { command: 'mariadbd', debian: 'mariadb-server', elsewhere: 'MYSQL_URL' },
+  { command: 'mariadb-install-db', debian: 'mariadb-server', elsewhere: 'MYSQL_URL' },
   { command: 'openssl', debian: 'openssl' },
   { command: 'java', debian: 'default-jre-headless', elsewhere: 'ZOOKEEPER_HOSTS' },
   { command: '/usr/share/java/zookeeper.jar', debian: 'libzookeeper-java', elsewhere: 'ZOOKEEPER_HOSTS' },
@@ -76,7 +78,7 @@ export function install(commands: readonly string[]): void {
 
 function onPath(command: string): boolean {
   if (command.startsWith('/')) return existsSync(command);
-  return [...(process.env['PATH'] ?? '').split(delimiter), ...postgresFolders()].some((folder) => {
+  return [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', ...postgresFolders()].some((folder) => {
     try {
       accessSync(join(folder, command), constants.X_OK);
       return true;

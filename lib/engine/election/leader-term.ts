@@ -33,7 +33,6 @@ export interface TermListener {
 export class Term implements Leadership {
   readonly #controller = new AbortController();
   readonly #works = new Set<Promise<void>>();
-  readonly #started = new Set<LeaderWork>();
   #over = false;
 
   constructor(
@@ -62,11 +61,9 @@ export class Term implements Leadership {
     this.signal.throwIfAborted();
   }
 
-  /** Begins a piece of the leader's work, once in a term, unless that is over. */
+  /** Begins a piece of the leader's work, unless the term is over. */
   start(work: LeaderWork): void {
-    if (!this.held || this.#started.has(work)) return;
-    // First: the work itself, or whoever hears of the election, may hand it in again.
-    this.#started.add(work);
+    if (!this.held) return;
     const running = (async () => work(this))().then(
       () => undefined,
       (error: unknown) => {
