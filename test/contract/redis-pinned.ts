@@ -13,7 +13,7 @@ const PINNED = lua`
 local server = redis
 local pinned = server.call('HMGET', 'clock', 's', 'us')
 local pinned_ms = pinned[1] * 1000 + math.floor(pinned[2] / 1000)
-local redis = { pcall = server.pcall, error_reply = server.error_reply }
+local redis = { error_reply = server.error_reply }
 function redis.call(name, key, ...)
   if name == 'TIME' then return pinned end
   if name == 'PTTL' then
@@ -21,12 +21,14 @@ function redis.call(name, key, ...)
     return ends < 0 and ends or ends - pinned_ms
   end
   if name == 'PEXPIRE' then return server.call('PEXPIREAT', key, string.format('%d', pinned_ms + (...))) end
-  if name == 'PUBLISH' then
-    if server.call('SISMEMBER', 'reachable', key) == 0 then return 0 end
-    server.call('RPUSH', 'said', key .. ' ' .. (...))
-    return 1
-  end
   return server.call(name, key, ...)
+end
+function redis.pcall(name, key, ...)
+  if name == 'PUBSUB' then return { ..., server.call('SISMEMBER', 'reachable', ...) } end
+  if name ~= 'PUBLISH' then return server.pcall(name, key, ...) end
+  if server.call('SISMEMBER', 'reachable', key) == 0 then return 0 end
+  server.call('RPUSH', 'said', key .. ' ' .. (...))
+  return 1
 end
 `;
 

@@ -3,7 +3,10 @@ import { ATTEMPT } from '../../lib/backends/redis/protocol/attempt.js';
 import { clusterProtocol, protocol, RELEASES } from '../../lib/backends/redis/protocol/index.js';
 import { RELEASE, RELEASE_READ } from '../../lib/backends/redis/protocol/release.js';
 import { lua, type Script, script } from '../../lib/backends/redis/protocol/script.js';
-import { CLOCK, PUSH, STATE } from '../../lib/backends/redis/protocol/state.js';
+import { LINE } from '../../lib/backends/redis/protocol/line.js';
+import { LOCK } from '../../lib/backends/redis/protocol/lock.js';
+import { PUSH } from '../../lib/backends/redis/protocol/push.js';
+import { CLOCK } from '../../lib/backends/redis/protocol/state.js';
 import { RELEASED_FOR } from '../../lib/backends/redis/protocol/take-over.js';
 import { attemptOf, type Call, type Claim, Life, takeOverOf, World } from './redis-life.js';
 import { PinnedRedis, pinned, type Question, type Result, type Stored } from './redis-pinned.js';
@@ -18,7 +21,7 @@ function ways(counterTtl: number) {
   const { attempt, attemptAll, release, renew, takeOver, downgrade, force, together } = protocol(counterTtl);
   const narrow = clusterProtocol(counterTtl);
   const keep = lua`local KEEP = ${counterTtl}`;
-  const whole = (verb: string): Script => pinned(script(keep, ALONE, CLOCK, PUSH, STATE, verb));
+  const whole = (verb: string): Script => pinned(script(keep, ALONE, CLOCK, PUSH, LOCK, LINE, verb));
   const narrowed = ({ narrow }: Script): Script => pinned(narrow ?? script("error('there is none')"));
   return {
     usual: {
@@ -147,7 +150,8 @@ describe('the short ways through the scripts on Redis', () => {
     expect(closed!.stored.ends).toEqual({ lock: redis.now + 60_000, line: -2, shared: redis.now + 60_000 });
     await later(59_000);
     const [busy] = await ask(0, attemptOf(claim('pod-a:2')));
-    expect(busy!.answer).toEqual([0, 1_001, redis.us, 'pod-a:1~', 'pod-a:1~']);
+    // The first: it joined the line, and nobody listens for it.
+    expect(busy!.answer).toEqual([2, 1_001, redis.us, 'pod-a:1~', 'pod-a:1~']);
   });
 
   it('a lock that goes from hand to hand in a process keeps the life of its counter, and of the line only what is not its', async () => {

@@ -103,8 +103,8 @@ const OWN_TIME = [
   /^backends\/memory\/index\.ts: .*new LockTable\(\(\) => performance\.now\(\)\)/,
   // Handed to the client, which has no other way to name a time limit.
   /^backends\/etcd\/\w+\.ts: .*deadline: Date\.now\(\) \+ patience/,
-  // A subscription is kept up by nobody else: when to try again, and when a silent node is given up.
-  /^backends\/redis\/(node-redis|cluster-inbox)\.ts: .*setTimeout\(/,
+  // A connection has one owner, who dials it again and asks it for a sign of life: no question of the engine's tells of a silent inbox.
+  /^backends\/redis\/(own-connection|pulse|commands|cluster-inbox)\.ts: /,
   /^backends\/redis\/cluster-map\.ts: .*#silentSince/,
   // A stream of events is opened anew by nobody else, and hung up when it is not used.
   /^backends\/line\/contender\.ts: else this\.#confirmation = setTimeout\(confirm, CONFIRM_MS\)\.unref\(\);$/,

@@ -193,7 +193,7 @@ describe.each(Object.entries(versions))("A user's own client, %s,", (_, create) 
       const cancel = new AbortController();
       const turn = engine.acquire('k', { signal: cancel.signal }).catch(() => undefined);
       await sleep(delay);
-      await backend.close();
+      await engine.backend.close();
       cancel.abort();
       await turn;
       expect(held.key).toBe('k');

@@ -8,8 +8,8 @@ function answering(answer: unknown): RedisBackend {
   const link: RedisLink = {
     run: async () => answer,
     onReplicas: () => link.run,
-    ping: async () => {},
-    listen: () => {},
+    call: async () => 'PONG',
+    listen: () => ({ renew() {}, close() {} }),
     close: async () => {},
   };
   return new RedisBackend(link, 600_000);

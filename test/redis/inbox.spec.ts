@@ -13,10 +13,11 @@ function busyServer() {
   const link: RedisLink = {
     run: async (script) => (script.sha === release.sha ? [0, 1_000_000] : [0, 5_000, 1_000_000, 'somebody:1']),
     onReplicas: () => link.run,
-    ping: async () => {},
-    listen(name, say, up) {
+    call: async () => 'PONG',
+    listen(name, { message: say, up }) {
       channels.push({ name, say, up });
       up();
+      return { renew() {}, close() {} };
     },
     close: async () => {},
   };

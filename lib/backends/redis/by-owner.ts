@@ -14,6 +14,11 @@ const BUCKETS = 1_024;
  */
 export class ByOwner<T extends Owned> implements Iterable<T> {
   readonly #buckets: (T | undefined)[] = Array.from({ length: BUCKETS }, () => undefined);
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
 
   get(owner: string): T | undefined {
     for (let one = this.#buckets[bucketOf(owner)]; one; one = one.next) if (one.owner === owner) return one;
@@ -26,6 +31,7 @@ export class ByOwner<T extends Owned> implements Iterable<T> {
     const bucket = bucketOf(thing.owner);
     thing.next = this.#buckets[bucket];
     this.#buckets[bucket] = thing;
+    this.#size++;
   }
 
   delete(owner: string): void {
@@ -36,6 +42,7 @@ export class ByOwner<T extends Owned> implements Iterable<T> {
       if (before) before.next = one.next;
       else this.#buckets[bucket] = one.next;
       one.next = undefined;
+      this.#size--;
       return;
     }
   }

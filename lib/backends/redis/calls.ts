@@ -1,5 +1,7 @@
-import { isRefusal, type Run, strangeAnswer } from './link.js';
+import { strangeAnswer } from './answers.js';
+import type { Run } from './link.js';
 import { type Protocol, RELEASES, type Script } from './protocol/index.js';
+import { isRefusal } from './refusals.js';
 
 interface Call {
   readonly script: Script;
@@ -158,7 +160,7 @@ export class Calls {
   }
 
   #deliver(calls: readonly Call[], answers: unknown): void {
-    if (!Array.isArray(answers) || answers.length === 0) {
+    if (!Array.isArray(answers) || answers.length === 0 || answers.length > calls.length) {
       for (const call of calls) call.reject(strangeAnswer(answers));
       return;
     }

@@ -1,15 +1,14 @@
 import type { ClusterMap, IoredisNode, ShardConnection } from './cluster-map.js';
 import { ownConnection } from './ioredis.js';
+import type { Listener, Listening } from './link.js';
+import { DIAL_MS } from './own-connection.js';
+import { BEAT_MS, Pulse } from './pulse.js';
+import { isDenied, isUnknownCommand } from './refusals.js';
 import { slotOf } from './slots.js';
 
-export interface ChannelListener {
-  readonly onMessage: (message: string) => void;
-  readonly onUp: () => void;
-  readonly onDown: (refusal?: Error) => void;
-}
-
-interface Channel extends ChannelListener {
+interface Channel {
   readonly name: string;
+  readonly on: Listener;
   readonly slot: number;
   /** Where it is subscribed to, or about to be. */
   at: Subscriber | undefined;
@@ -21,6 +20,8 @@ interface Channel extends ChannelListener {
 interface Subscriber {
   readonly node: string;
   readonly connection: ShardConnection;
+  readonly pulse: Pulse;
+  readonly since: number;
   ready: boolean;
 }
 
@@ -39,30 +40,43 @@ export class ClusterInbox {
   readonly #channels = new Map<string, Channel>();
   readonly #subscribers = new Map<string, Subscriber>();
   readonly #onRefresh = (): void => this.#checkPlaces();
-  #watching = false;
+  #beat: NodeJS.Timeout | undefined;
   #placing: NodeJS.Timeout | undefined;
   #pause = 0;
   #closed = false;
 
   constructor(private readonly map: ClusterMap) {}
 
-  listen(name: string, listener: ChannelListener): void {
-    const channel: Channel = { name, slot: slotOf(name), at: undefined, plain: false, ...listener };
+  listen(name: string, on: Listener): Listening {
+    const channel: Channel = { name, slot: slotOf(name), at: undefined, plain: false, on };
     this.#channels.set(name, channel);
-    if (!this.#watching) this.map.cluster.on('refresh', this.#onRefresh);
-    this.#watching = true;
+    if (!this.#beat) {
+      this.map.cluster.on('refresh', this.#onRefresh);
+      this.#beat = setInterval(() => this.#look(), BEAT_MS).unref();
+    }
     this.#place(channel);
+    return {
+      renew: () => channel.at && this.#gone(channel.at),
+      close: () => {
+        this.#channels.delete(name);
+        this.#leave(channel);
+      },
+    };
   }
 
-  hush(name: string): void {
-    const channel = this.#channels.get(name);
-    this.#channels.delete(name);
-    if (channel) this.#leave(channel);
+  /** Each connection is asked for a sign of life, and given up when there is none, or when it does not come to stand. */
+  #look(): void {
+    const used = [...this.#channels.values()].some(({ on }) => on.used());
+    for (const subscriber of this.#subscribers.values()) {
+      if (subscriber.ready) subscriber.pulse.beat(used);
+      else if (performance.now() - subscriber.since > DIAL_MS) this.#gone(subscriber);
+    }
   }
 
   close(): void {
     this.#closed = true;
     clearTimeout(this.#placing);
+    clearInterval(this.#beat);
     this.map.cluster.off('refresh', this.#onRefresh);
     for (const { connection } of this.#subscribers.values()) connection.disconnect();
     this.#subscribers.clear();
@@ -84,15 +98,15 @@ export class ClusterInbox {
   #connect(node: string, pattern: IoredisNode): Subscriber {
     // It is not reconnected: when it is gone, the slot may be elsewhere. A channel's name has no prefix, and it listens at a master.
     const options = {
+      ...this.map.credentials,
       ...ownConnection,
-      retryStrategy: () => null,
       keyPrefix: '',
-      autoResubscribe: false,
       readOnly: false,
     };
     const connection = pattern.duplicate(options);
-    const subscriber: Subscriber = { node, connection, ready: false };
     const gone = (): void => this.#gone(subscriber);
+    const pulse = new Pulse(() => connection.call('ping'), gone);
+    const subscriber: Subscriber = { node, connection, pulse, since: performance.now(), ready: false };
     connection.on('connect', () => connection.stream?.unref?.());
     connection.on('ready', () => {
       subscriber.ready = true;
@@ -103,8 +117,8 @@ export class ClusterInbox {
     // A slot that moved away ends its subscriptions unasked, which the client tells as `moved` or, not expecting it, as an error.
     connection.on('moved', gone);
     connection.on('error', gone);
-    connection.on('close', gone);
-    const hear = (name: string, message: string): void => this.#channels.get(name)?.onMessage(message);
+    connection.on('end', gone);
+    const hear = (name: string, message: string): void => this.#channels.get(name)?.on.message(message);
     connection.on('message', hear);
     connection.on('smessage', hear);
     connection.connect().catch(() => undefined);
@@ -118,12 +132,12 @@ export class ClusterInbox {
       (plain) => {
         if (!still()) return;
         channel.plain = plain;
-        channel.onUp();
+        channel.on.up();
       },
       (error: unknown) => {
         if (!still()) return;
         channel.at = undefined;
-        channel.onDown(isRefusal(error) ? error : undefined);
+        channel.on.down(isDenied(error) ? error : undefined);
         this.#placeSoon();
       },
     );
@@ -137,7 +151,7 @@ export class ClusterInbox {
     for (const channel of this.#channels.values()) {
       if (channel.at !== subscriber) continue;
       channel.at = undefined;
-      channel.onDown();
+      channel.on.down();
     }
     this.#placeSoon();
   }
@@ -160,7 +174,7 @@ export class ClusterInbox {
       const master = this.map.masterOf(channel.slot);
       if (!channel.at || master === undefined || channel.at.node === master) continue;
       this.#leave(channel);
-      channel.onDown();
+      channel.on.down();
       this.#place(channel);
     }
     const used = new Set([...this.#channels.values()].map(({ at }) => at));
@@ -192,10 +206,3 @@ async function subscribe(connection: ShardConnection, channel: string): Promise<
     return true;
   }
 }
-
-const isUnknownCommand = (error: unknown): boolean =>
-  error instanceof Error && /^ERR unknown command/i.test(error.message);
-
-/** The server says no to this user, and will do so again. */
-const isRefusal = (error: unknown): error is Error =>
-  error instanceof Error && /^(NOPERM|NOAUTH|WRONGPASS) /.test(error.message);

@@ -1,5 +1,15 @@
-import { type IoredisClient, type IoredisConnection, ownConnection, runnerOn, waitingConnection } from './ioredis.js';
-import type { Replicas, Run } from './link.js';
+import { type Commands, givenCommands } from './commands.js';
+import {
+  commandsOf,
+  dialed,
+  givenIoredis,
+  type IoredisClient,
+  type IoredisConnection,
+  ownConnection,
+  runnerOn,
+} from './ioredis.js';
+import type { Listening, Replicas, Run } from './link.js';
+import { type Connection, DIAL_MS, OwnConnection } from './own-connection.js';
 import type { Script } from './protocol/index.js';
 import { replicatedRunner } from './replicated.js';
 
@@ -7,8 +17,15 @@ import { replicatedRunner } from './replicated.js';
 export interface IoredisCluster {
   /** The nodes of each slot, its master first, as `host:port`. */
   readonly slots: readonly (readonly string[] | undefined)[];
-  readonly options: { readonly keyPrefix?: string | undefined };
-  nodes(role: 'all'): IoredisNode[];
+  readonly status: string;
+  readonly options: {
+    readonly keyPrefix?: string | undefined;
+    readonly natMap?: NatMap | undefined;
+    readonly redisOptions?:
+      | { readonly username?: string | undefined; readonly password?: string | undefined }
+      | undefined;
+  };
+  nodes(role: 'all' | 'master'): IoredisNode[];
   refreshSlotsCache(callback: (error?: Error | null) => void): void;
   ping(): Promise<unknown>;
   on(event: 'refresh', listener: () => void): unknown;
@@ -17,16 +34,22 @@ export interface IoredisCluster {
   off(event: 'error', listener: (error: ClusterError) => void): unknown;
 }
 
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** How nodes that are known to each other by one address are reached at another. */
+type NatMap = Readonly<Record<string, Address>> | ((key: string) => Address | null);
+
 interface ClusterError extends Error {
   /** What one of the nodes said, where that is why. */
   readonly lastNodeError?: Error;
 }
 
 /** A connection of the cluster client to one of the nodes. */
-export interface IoredisNode extends IoredisClient {
+export interface IoredisNode extends Omit<IoredisClient, 'duplicate'> {
   duplicate(override?: object): ShardConnection;
-  readonly status: string;
-  on(event: 'connect', listener: () => void): unknown;
   readonly options: {
     readonly host?: string | undefined;
     readonly port?: number | undefined;
@@ -40,7 +63,7 @@ export interface ShardConnection extends IoredisConnection {
   sunsubscribe(channel: string): Promise<unknown>;
   unsubscribe(channel: string): Promise<unknown>;
   on(event: 'message' | 'smessage', listener: (channel: string, message: string) => void): unknown;
-  on(event: 'ready' | 'connect' | 'close' | 'moved', listener: () => void): unknown;
+  on(event: 'ready' | 'connect' | 'end' | 'moved', listener: () => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
@@ -49,25 +72,38 @@ const SILENT_MS = 500;
 
 /** A node and what is on its way to it. */
 export class Node {
-  readonly run: Run;
   readonly keyPrefix: string;
-  #replicated: Run | undefined;
-  #waiting: IoredisConnection | undefined;
+  readonly #commands: Commands;
+  readonly #duplicate: () => ShardConnection;
+  #replicated: (Listening & { readonly run: Run }) | undefined;
   #unanswered = 0;
   #silentSince = 0;
 
+  /** @param fresh options that the cluster client has by now, such as another password */
   constructor(
     readonly name: string,
     readonly connection: IoredisNode,
     clusterPrefix: string,
+    fresh: () => object,
   ) {
-    this.run = runnerOn(connection);
+    this.#duplicate = () => connection.duplicate({ ...fresh(), ...ownConnection });
+    const same = (error: unknown): unknown => error;
+    const client = { ...givenIoredis(connection, same) };
+    this.#commands = givenCommands(client, commandsOf(this.#duplicate, same), () => undefined);
     // A prefix that was given for the nodes is put on by their connections; one given for the cluster only by the cluster client.
     this.keyPrefix = connection.options.keyPrefix ? '' : clusterPrefix;
   }
 
+  get run(): Run {
+    return this.#commands.run;
+  }
+
   get silent(): boolean {
     return this.#unanswered > 0 && performance.now() - this.#silentSince > SILENT_MS;
+  }
+
+  call(...words: readonly string[]): Promise<unknown> {
+    return this.#commands.call(...words);
   }
 
   async ask(question: () => Promise<unknown>): Promise<unknown> {
@@ -81,34 +117,72 @@ export class Node {
   }
 
   /** As `run`, on a node that a slot is on its way to. */
-  asking({ text }: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
-    const asked = this.connection.call('asking');
-    const answer = this.connection.eval(text, keys.length, ...keys, ...args);
-    return Promise.all([answer, asked]).then(([answer]) => answer);
+  asking(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    return asking(this.connection, script, keys, args);
   }
 
   /** See `RedisLink.onReplicas`. */
   replicated(replicas: Replicas): Run {
-    return (this.#replicated ??= replicatedRunner(
-      () => waitingConnection((this.#waiting = this.connection.duplicate(ownConnection))),
+    this.#replicated ??= replicatedRunner(
+      (told) =>
+        dialed(
+          this.#duplicate(),
+          told,
+          async () => undefined,
+          (own, base) => ({
+            ...base,
+            run: runnerOn(own),
+            wait: async (count, timeoutMs) => Number(await own.call('wait', count, timeoutMs)),
+          }),
+        ),
       replicas,
-    ));
+    );
+    return this.#replicated.run;
   }
 
   close(): void {
-    this.#waiting?.disconnect();
+    this.#commands.close();
+    this.#replicated?.close();
   }
+}
+
+interface AskingConnection extends Connection {
+  asking(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+}
+
+/** A node that the cluster client does not know, as a master without slots yet is: only a slot on its way leads there. */
+export interface Stranger {
+  readonly keyPrefix: string;
+  asking: AskingConnection['asking'];
+}
+
+function asking(
+  on: Pick<IoredisConnection, 'call' | 'eval'>,
+  { text }: Script,
+  keys: readonly string[],
+  args: readonly (string | number)[],
+): Promise<unknown> {
+  const asked = on.call('asking');
+  const answer = on.eval(text, keys.length, ...keys, ...args);
+  return Promise.all([answer, asked]).then(([answer]) => answer);
 }
 
 /** The map of the cluster: which node has which slot. It is the client's own, looked at anew whenever it turned out to be wrong. */
 export class ClusterMap {
   readonly #nodes = new Map<string, Node>();
-  #asked: Promise<unknown> | undefined;
+  readonly #strangers = new Map<string, OwnConnection<AskingConnection>>();
+  #asked: Promise<void> | undefined;
 
   constructor(readonly cluster: IoredisCluster) {}
 
   get keyPrefix(): string {
     return this.cluster.options.keyPrefix ?? '';
+  }
+
+  /** Those of now: the client's connections have those of when they were made. */
+  get credentials(): object {
+    const { username, password } = this.cluster.options.redisOptions ?? {};
+    return { ...(username !== undefined && { username }), ...(password !== undefined && { password }) };
   }
 
   /** The name of the slot's master. */
@@ -124,9 +198,42 @@ export class ClusterMap {
     if (known) this.#drop(name, known);
     const connection = this.cluster.nodes('all').find(({ options }) => `${options.host}:${options.port}` === name);
     if (!connection || connection.status === 'end') return undefined;
-    const node = new Node(name, connection, this.keyPrefix);
+    const node = new Node(name, connection, this.keyPrefix, () => this.credentials);
     this.#nodes.set(name, node);
     return node;
+  }
+
+  /** The node at an address as the other nodes know it. */
+  nodeAt(address: string): Node | undefined {
+    const { host, port } = this.#reached(address);
+    return this.node(`${host}:${port}`) ?? this.node(address);
+  }
+
+  /** As `nodeAt`, for one that the cluster client has no connection to. */
+  stranger(address: string): Stranger | undefined {
+    const [pattern] = this.cluster.nodes('all');
+    if (!pattern) return undefined;
+    let connection = this.#strangers.get(address);
+    if (!connection) {
+      const where = { ...this.#reached(address), ...ownConnection };
+      connection = new OwnConnection<AskingConnection>((told) =>
+        dialed(
+          pattern.duplicate({ ...this.credentials, ...where }),
+          told,
+          async () => undefined,
+          (own, base) => ({
+            ...base,
+            asking: (script, keys, args) => asking(own, script, keys, args),
+          }),
+        ),
+      );
+      this.#strangers.set(address, connection);
+    }
+    const own = connection;
+    return {
+      keyPrefix: pattern.options.keyPrefix ? '' : this.keyPrefix,
+      asking: async (script, keys, args) => (await own.standing(DIAL_MS)).asking(script, keys, args),
+    };
   }
 
   /** Asks the cluster for its map. Resolves when there is an answer, or none to be had. */
@@ -143,14 +250,20 @@ export class ClusterMap {
    * Asks any node. A client that has no map yet, as when it has just been made, keeps the question until it has one; what is in
    * the way it tells in events only. @throws what a node said, where there is no map because of that
    */
-  async ping(): Promise<void> {
+  ping(): Promise<void> {
+    return (this.#asked ??= this.#ping().finally(() => (this.#asked = undefined)));
+  }
+
+  async #ping(): Promise<void> {
     const { cluster } = this;
-    this.#asked ??= cluster.ping().finally(() => (this.#asked = undefined));
+    if (cluster.status === 'end') {
+      throw new Error('the client that `redis({ client })` was given is closed. Close it after the application');
+    }
     let told: (error: ClusterError) => void = () => undefined;
     const failed = new Promise<never>((_, reject) => (told = (error) => reject(error.lastNodeError ?? error)));
     cluster.once('error', told);
     try {
-      await Promise.race([this.#asked, failed]);
+      await Promise.race([cluster.ping(), failed]);
     } finally {
       cluster.off('error', told);
     }
@@ -161,6 +274,7 @@ export class ClusterMap {
     if (this.cluster.slots.length === 0) await this.ping();
     let node = this.node(this.masterOf(slot));
     if (!node) {
+      if (this.cluster.status === 'end') await this.ping();
       await this.refresh();
       node = this.node(this.masterOf(slot));
     }
@@ -168,8 +282,23 @@ export class ClusterMap {
     throw new Error(`no master is known for slot ${slot}; is the cluster down, or in the middle of a failover?`);
   }
 
+  /** All masters that have slots. */
+  masters(): readonly Node[] {
+    const names = new Set(this.cluster.slots.map((nodes) => nodes?.[0]));
+    return [...names].map((name) => this.node(name)).filter((node) => node !== undefined);
+  }
+
   close(): void {
     for (const [name, node] of this.#nodes) this.#drop(name, node);
+    for (const connection of this.#strangers.values()) connection.close();
+  }
+
+  #reached(address: string): Address {
+    const { natMap } = this.cluster.options;
+    const mapped = typeof natMap === 'function' ? natMap(address) : natMap?.[address];
+    if (mapped) return mapped;
+    const colon = address.lastIndexOf(':');
+    return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
   }
 
   #drop(name: string, node: Node): void {

@@ -1,7 +1,8 @@
 import { ClusterInbox } from './cluster-inbox.js';
-import { ClusterMap, type IoredisCluster, type IoredisNode, type Node } from './cluster-map.js';
-import { isTryAgain, offers, type RedisLink } from './link.js';
+import { ClusterMap, type IoredisCluster, type Node, type Stranger } from './cluster-map.js';
+import { offers, type RedisLink } from './link.js';
 import { KEYS_OF_A_LOCK, type Script } from './protocol/index.js';
+import { isTryAgain, wordOf } from './refusals.js';
 import { slotOf } from './slots.js';
 
 export const isIoredisCluster = (client: unknown): client is IoredisCluster =>
@@ -16,10 +17,15 @@ export const ownCluster = {
 
 interface OwnCluster extends IoredisCluster {
   on(event: 'refresh', listener: () => void): unknown;
-  on(event: '+node', listener: (node: IoredisNode) => void): unknown;
+  on(event: '+node', listener: (node: OwnNode) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   connect(): Promise<unknown>;
   disconnect(): void;
+}
+
+interface OwnNode {
+  readonly stream?: { unref?(): unknown } | undefined;
+  on(event: 'connect', listener: () => void): unknown;
 }
 
 /** Idle connections do not keep the process alive; errors are what the questions' promises are for. */
@@ -41,31 +47,40 @@ export function ioredisClusterLink(cluster: IoredisCluster, closeClient: () => v
   const map = new ClusterMap(cluster);
   const inbox = new ClusterInbox(map);
 
+  /** @param ask asks the slot's master; `askThere` a node that the slot is on its way to */
   async function route(
     keys: readonly string[],
-    question: (node: Node, keys: readonly string[], asking: boolean) => Promise<unknown>,
+    ask: (node: Node, keys: readonly string[]) => Promise<unknown>,
+    askThere: (node: Node | Stranger, keys: readonly string[]) => Promise<unknown>,
   ): Promise<unknown> {
     const slot = slotOf(map.keyPrefix + keys[0]);
     let node = map.node(map.masterOf(slot)) ?? (await map.find(slot));
     if (node.silent) void map.refresh();
-    let asking = false;
+    let there: Node | Stranger | undefined;
     for (let redirections = 0; ; redirections++) {
-      const { keyPrefix } = node;
+      const { keyPrefix } = there ?? node;
+      const named = keyPrefix ? keys.map((key) => keyPrefix + key) : keys;
       const target = node;
       try {
-        return await target.ask(() => question(target, keyPrefix ? keys.map((key) => keyPrefix + key) : keys, asking));
+        if (there) return await askThere(there, named);
+        return await target.ask(() => ask(target, named));
       } catch (error) {
         const { verb, address } = redirection(error);
-        if (verb === undefined) {
+        if (verb === undefined || address === undefined) {
           // The connection broke, or the node has no majority: who has the slot now?
           if (!isAnswer(error)) void map.refresh();
           throw error;
         }
         if (redirections === MAX_REDIRECTIONS) throw error;
-        asking = verb === 'ASK';
+        there = undefined;
+        if (verb === 'ASK') {
+          there = map.nodeAt(address) ?? map.stranger(address);
+          if (!there) throw error;
+          continue;
+        }
         // After a failover the whole map has changed, after a migration one slot of it.
-        if (!asking) await map.refresh();
-        const next = map.node(asking ? address : map.masterOf(slot)) ?? map.node(address);
+        await map.refresh();
+        const next = map.node(map.masterOf(slot)) ?? map.nodeAt(address);
         if (!next) throw error;
         node = next;
       }
@@ -75,7 +90,11 @@ export function ioredisClusterLink(cluster: IoredisCluster, closeClient: () => v
   return {
     async run(script, keys, args) {
       const run = (script: Script, keys: readonly string[]): Promise<unknown> =>
-        route(keys, (node, keys, asking) => (asking ? node.asking(script, keys, args) : node.run(script, keys, args)));
+        route(
+          keys,
+          (node, keys) => node.run(script, keys, args),
+          (node, keys) => node.asking(script, keys, args),
+        );
       try {
         return await run(script, keys);
       } catch (error) {
@@ -86,13 +105,31 @@ export function ioredisClusterLink(cluster: IoredisCluster, closeClient: () => v
       }
     },
     onReplicas: (replicas) => (script, keys, args) =>
-      route(keys, async (node, keys, asking) => {
-        if (asking) throw new Error('the slot is on its way to another node, whose replicas cannot be waited for yet');
-        return node.replicated(replicas)(script, keys, args);
-      }),
-    ping: () => map.ping(),
-    listen: (channel, onMessage, onUp, onDown) => inbox.listen(channel, { onMessage, onUp, onDown }),
-    hush: (channel) => inbox.hush(channel),
+      route(
+        keys,
+        (node, keys) => node.replicated(replicas)(script, keys, args),
+        async () => {
+          throw new Error('the slot is on its way to another node, whose replicas cannot be waited for yet');
+        },
+      ),
+    async call(...words) {
+      if (cluster.slots.length === 0) await map.ping();
+      const [any] = map.masters();
+      if (words[0] === 'PING' || !any) return map.ping();
+      return any.call(...words);
+    },
+    async masters() {
+      if (cluster.slots.length === 0) await map.ping();
+      return map.masters().map(
+        (node) =>
+          (...words: readonly string[]) =>
+            node.call(...words),
+      );
+    },
+    get keyPrefix() {
+      return map.keyPrefix;
+    },
+    listen: (channel, on) => inbox.listen(channel, on),
     slotOf: (key) => slotOf(map.keyPrefix + key),
     nodeOf: (key) => map.masterOf(slotOf(map.keyPrefix + key)),
     async close() {
@@ -109,7 +146,7 @@ function redirection(error: unknown): { readonly verb?: 'MOVED' | 'ASK'; readonl
 }
 
 /** The node ran the script, or refused it for a reason that another node would have as well. */
-const isAnswer = (error: unknown): boolean =>
-  error instanceof Error &&
-  error.name === 'ReplyError' &&
-  !/^(CLUSTERDOWN|READONLY|MASTERDOWN|LOADING) /.test(error.message);
+function isAnswer(error: unknown): boolean {
+  const word = wordOf(error);
+  return word !== undefined && !/^(CLUSTERDOWN|READONLY|MASTERDOWN|LOADING)$/.test(word);
+}

@@ -1,6 +1,7 @@
 import type { Claim, Grant, Waiter } from '../backend.js';
+import { toToken } from './answers.js';
 import { ByOwner } from './by-owner.js';
-import type { RedisLink } from './link.js';
+import type { Listening, RedisLink } from './link.js';
 import { INBOX } from './protocol/index.js';
 
 /** The instance a claim comes from: the part of its owner that names its inbox. */
@@ -14,16 +15,17 @@ interface Expected {
   readonly waiter: Waiter;
   /** Stands in line. One that waits for the channel before it does asks by itself when the channel is up. */
   readonly inLine: boolean;
-  /** Whether an answer may have been lost that concerned it, since it was last answered itself. */
-  doubtful: boolean;
   next: Expected | undefined;
 }
 
 /** The channel of an inbox: `up` while it stands, otherwise `rising` settles when it does, or when the server refuses it. */
 interface Channel {
   up: boolean;
+  /** How often it came to stand: what was asked before the last time says nothing of it. */
+  ups: number;
   rising: Promise<void>;
   settle: (refusal?: Error) => void;
+  listening?: Listening;
 }
 
 /** In a cluster, where channels are many: how many may stay open although nobody waits at them. */
@@ -38,33 +40,42 @@ export class Inbox {
   readonly #listeners = new Set<(owner: string) => void>();
   readonly #channels = new Map<string, Channel>();
   readonly #up = new Set<string>();
+  /** Keys of which an answer was lost and none came since, and those of them whose waiters are still to be told, with who asked. */
+  readonly #doubtful = new Set<string>();
+  readonly #missed = new Map<string, string | undefined>();
+  #closed = false;
 
   /** @param confirm says of a pushed grant whether it counts, where that is a question */
   constructor(private readonly confirm: ((claim: Claim) => Promise<boolean>) | undefined) {}
 
   /** From here on pushes for this owner reach the waiter. */
   expect(claim: Claim, inbox: string, waiter: Waiter, inLine: boolean): void {
-    const { owner } = claim;
-    const doubtful = this.#waiters.get(owner)?.doubtful ?? false;
-    this.#waiters.set({ owner, claim, inbox, waiter, inLine, doubtful, next: undefined });
+    this.#waiters.set({ owner: claim.owner, claim, inbox, waiter, inLine, next: undefined });
   }
 
   /**
    * An answer for this key was lost, and with it maybe grants to those who wait for it here: they look. Once, for who looks in
-   * vain asks again by itself, and nobody may wake the others each time; and not who asked, for it knows.
+   * vain asks again by itself, and nobody may wake the others each time; and not who asked, for it knows. When a connection breaks,
+   * many answers are lost at once: the waiters are gone through once for all of them.
    */
   missed(key: string, asker?: string): void {
-    for (const expected of this.#waiters) {
-      if (!expected.inLine || expected.doubtful || expected.claim.key !== key) continue;
-      expected.doubtful = true;
-      if (expected.claim.owner !== asker) expected.waiter.look();
+    if (this.#doubtful.has(key)) return;
+    this.#doubtful.add(key);
+    this.#missed.set(key, asker);
+    if (this.#missed.size === 1) process.nextTick(() => this.#tellMissed());
+  }
+
+  #tellMissed(): void {
+    const missed = new Map(this.#missed);
+    this.#missed.clear();
+    for (const { claim, waiter, inLine } of this.#waiters) {
+      if (inLine && missed.has(claim.key) && missed.get(claim.key) !== claim.owner) waiter.look();
     }
   }
 
-  /** The server told this owner how things are. */
-  answered(owner: string): void {
-    const expected = this.#waiters.get(owner);
-    if (expected) expected.doubtful = false;
+  /** The server told somebody how things are with this key. */
+  answered(key: string): void {
+    if (this.#doubtful.size > 0) this.#doubtful.delete(key);
   }
 
   forget(owner: string): void {
@@ -91,30 +102,52 @@ export class Inbox {
    * reach, and one who came later would be served first.
    */
   async rising(inbox: string, link: RedisLink): Promise<void> {
+    if (this.#closed) throw new Error('the locks are closed');
     const channel = this.#channels.get(inbox) ?? this.#open(inbox, link);
     if (!channel.up) await channel.rising;
   }
 
   /** Opens the channel. Everybody in line looks again whenever it stands: what was pushed before is lost. */
   #open(inbox: string, link: RedisLink): Channel {
-    if (link.hush && this.#channels.size >= IDLE_CHANNELS) this.#closeIdle((name) => link.hush?.(INBOX + name));
-    const channel: Channel = { up: false, ...rising() };
+    if (this.#channels.size >= IDLE_CHANNELS) this.#closeIdle();
+    const channel: Channel = { up: false, ups: 0, ...rising() };
     this.#channels.set(inbox, channel);
-    link.listen(
-      INBOX + inbox,
-      (message) => this.#receive(message),
-      () => {
+    channel.listening = link.listen(INBOX + inbox, {
+      message: (message) => this.#receive(message),
+      up: () => {
         channel.up = true;
+        channel.ups++;
         channel.settle();
         this.#lookAt(inbox);
       },
-      (refusal) => {
+      down: (refusal) => {
         if (channel.up) Object.assign(channel, { up: false, ...rising() });
         // It stays refused until it stands: who comes later need not find that out by waiting.
         if (refusal) channel.settle(refusal);
       },
-    );
+      used: () => this.#waiters.size > 0,
+    });
     return channel;
+  }
+
+  /** How often this inbox came to stand. */
+  ups(inbox: string): number {
+    return this.#channels.get(inbox)?.ups ?? 0;
+  }
+
+  /**
+   * A question that was asked when it had come to stand so often (`ups`) found it deaf: the server knows of nobody there, or a push did not
+   * come. Then it stands at a replica, at a server that was the primary once, or on a path that was cut.
+   */
+  deaf(inbox: string, ups: number): void {
+    const channel = this.#channels.get(inbox);
+    if (channel?.up && channel.ups === ups) channel.listening?.renew();
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const { listening } of this.#channels.values()) listening?.close();
+    this.#channels.clear();
   }
 
   /** Channels come up many at a time when a connection is back; the waiters are gone through once for all of them. */
@@ -127,12 +160,12 @@ export class Inbox {
     });
   }
 
-  #closeIdle(close: (inbox: string) => void): void {
+  #closeIdle(): void {
     const awaited = new Set([...this.#waiters].map(({ inbox }) => inbox));
-    for (const [inbox, { up }] of this.#channels) {
+    for (const [inbox, { up, listening }] of this.#channels) {
       if (!up || awaited.has(inbox)) continue;
       this.#channels.delete(inbox);
-      close(inbox);
+      listening?.close();
     }
   }
 
@@ -163,14 +196,19 @@ export class Inbox {
     for (const listener of this.#listeners) listener(owner);
   }
 
-  /** `g <owner> <token> <server µs>` granted, `l <owner>` look again, `x <owner>` taken away. */
+  /**
+   * `g <owner> <token> <server µs>` granted, `l <owner>` look again, `x <owner>` taken away. Anybody may publish on a channel: what is none of
+   * these is passed over, and nothing that goes wrong here may come out of the client's own code.
+   */
   #receive(message: string): void {
-    const [verb, owner = '', token = '0', at = '0'] = message.split(' ');
-    if (verb === 'g') this.grant(owner, BigInt(token), Number(at) / 1000);
+    const [, verb, owner = '', token, at] = PUSHED.exec(message) ?? [];
+    if (verb === 'g' && token && at) this.grant(owner, toToken(token), Number(at) / 1000);
     else if (verb === 'l') this.#waiters.get(owner)?.waiter.look();
     else if (verb === 'x') this.lost(owner);
   }
 }
+
+const PUSHED = /^([glx]) (\S+)(?: (\d{1,19}) (\d{1,16}))?$/;
 
 function rising(): Pick<Channel, 'rising' | 'settle'> {
   let settle: Channel['settle'] = () => undefined;

@@ -1,117 +1,205 @@
-import { isRefusal, offers, type RedisLink, type Run } from './link.js';
-import { replicatedRunner, type WaitingConnection } from './replicated.js';
+import {
+  type CommandConnection,
+  type Commands,
+  type GivenClient,
+  givenCommands,
+  noticing,
+  ownCommands,
+} from './commands.js';
+import { type Listening, type Listener, offers, type RedisLink, type Run } from './link.js';
+import { type Connection, type Dial, DIAL_MS, OwnConnection, type Told } from './own-connection.js';
+import { isRefusal } from './refusals.js';
+import { replicatedRunner } from './replicated.js';
 import { runner } from './runner.js';
 
 /** The part of an `ioredis` client (5 or 6) that is used; a `Redis` fits. */
 export interface IoredisClient {
+  readonly status: string;
+  readonly options?: { readonly db?: number | undefined; readonly keyPrefix?: string | undefined } | undefined;
   evalsha(digest: string, keyCount: number, ...rest: (string | number)[]): Promise<unknown>;
   eval(text: string, keyCount: number, ...rest: (string | number)[]): Promise<unknown>;
-  ping(): Promise<unknown>;
   call(command: string, ...args: (string | number)[]): Promise<unknown>;
-  readonly stream?: { unref?(): unknown } | undefined;
+  connect(): Promise<unknown>;
+  on(event: 'ready' | 'end', listener: () => void): unknown;
+  off(event: 'ready' | 'end', listener: () => void): unknown;
   duplicate(override?: object): IoredisConnection;
 }
 
 export const isIoredis = (client: unknown): client is IoredisClient => offers(client, 'evalsha', 'duplicate');
 
 /** A client of ours: one that we may configure, listen on and close. */
-export interface IoredisConnection extends IoredisClient {
+export interface IoredisConnection {
+  readonly stream?: { unref?(): unknown } | undefined;
+  evalsha(digest: string, keyCount: number, ...rest: (string | number)[]): Promise<unknown>;
+  eval(text: string, keyCount: number, ...rest: (string | number)[]): Promise<unknown>;
+  call(command: string, ...args: (string | number)[]): Promise<unknown>;
   subscribe(channel: string): Promise<unknown>;
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
-  on(event: 'ready' | 'connect' | 'close', listener: () => void): unknown;
+  on(event: 'ready' | 'connect' | 'end', listener: () => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   connect(): Promise<unknown>;
   disconnect(): void;
 }
 
 /**
- * How a connection of ours behaves: a command in flight fails at once when the connection breaks and is not sent a second time
- * by the client (the engine does that, when it still makes sense), and reconnecting goes on quickly and for ever.
+ * How a connection of ours behaves: it lives once, and a command in flight fails at once when it breaks. Dialing again, with the
+ * credentials of then, and sending again, if it still makes sense, are for others.
  */
 export const ownConnection = {
   lazyConnect: true,
+  retryStrategy: () => null,
+  reconnectOnError: null,
   maxRetriesPerRequest: 0,
-  retryStrategy: (attempt: number): number => Math.min(attempt * 50, 500),
-  // A primary that was demoted stays connected and refuses every write; its name may lead to another server by now.
-  reconnectOnError: (error: Error): boolean => error.message.startsWith('READONLY'),
+  autoResubscribe: false,
+  autoResendUnfulfilledCommands: false,
+  commandTimeout: undefined,
+  connectTimeout: DIAL_MS,
 };
 
-/**
- * An idle connection does not keep the process alive. Errors are what the commands' promises are for; returns how to ask for
- * the latest, because a command that waited for the connection is only told that its retries are used up. Once it stands, what
- * kept it from that explains nothing any more: a refusal of then would be taken for the server's answer to what breaks off later.
- */
-export function makeQuiet(connection: IoredisConnection): () => Error | undefined {
+/** Dials a duplicate. `standing` makes it useful once it is ready. */
+export function dialed<C extends IoredisConnection, T extends Connection>(
+  connection: C,
+  told: Told,
+  standing: (connection: C) => Promise<unknown>,
+  use: (connection: C, base: Connection) => T,
+): T {
   let latest: Error | undefined;
+  let over = false;
   connection.on('error', (error) => (latest = error));
-  connection.on('ready', () => (latest = undefined));
   connection.on('connect', () => connection.stream?.unref?.());
-  return () => latest;
+  connection.on('ready', () => {
+    // What kept it from this explains nothing any more.
+    latest = undefined;
+    standing(connection).then(
+      () => !over && told.up(),
+      (error: unknown) => {
+        if (isRefusal(error)) latest = error;
+        connection.disconnect();
+      },
+    );
+  });
+  connection.on('end', () => {
+    if (!over) told.down(latest);
+    over = true;
+  });
+  const dialing = use(connection, {
+    ping: () => connection.call('ping'),
+    close() {
+      over = true;
+      connection.disconnect();
+    },
+  });
+  connection.connect().catch(() => undefined);
+  return dialing;
 }
 
-const isOutOfRetries = (error: unknown): boolean =>
-  error instanceof Error && error.name === 'MaxRetriesPerRequestError';
-
 /** Runs scripts on one connection. */
-export const runnerOn = (client: IoredisClient, explained?: (error: unknown) => unknown): Run =>
+export const runnerOn = (
+  client: Pick<IoredisConnection, 'eval' | 'evalsha'>,
+  explained?: (error: unknown) => unknown,
+): Run =>
   runner(
     (text, keys, args) => client.eval(text, keys.length, ...keys, ...args),
     (sha, keys, args) => client.evalsha(sha, keys.length, ...keys, ...args),
     explained,
   );
 
-/** What `waitReplicas` goes over. */
-export function waitingConnection(connection: IoredisConnection): WaitingConnection {
-  const latestError = makeQuiet(connection);
-  return {
-    run: runnerOn(connection, (error) => explain(error, latestError)),
-    wait: async (count, timeoutMs) => Number(await connection.call('wait', count, timeoutMs)),
-  };
+/** @param ready what has to be done before a connection can be used, as to choose its database */
+export const commandsOf =
+  (
+    duplicate: () => IoredisConnection,
+    explained: (error: unknown) => unknown,
+    ready?: (own: IoredisConnection) => Promise<unknown>,
+  ): Dial<CommandConnection> =>
+  (told) =>
+    dialed(duplicate(), told, ready ?? (async () => undefined), (own, base) => ({
+      ...base,
+      run: runnerOn(own, explained),
+      call: (command = '', ...args) => own.call(command, ...args),
+    }));
+
+/** The client that was handed in. */
+export const givenIoredis = (client: IoredisClient, explained: (error: unknown) => unknown): GivenClient => ({
+  run: runnerOn(client, explained),
+  call: (command = '', ...args) => client.call(command, ...args),
+  state() {
+    const { status } = client;
+    if (status === 'ready') return 'ready';
+    // Made with `lazyConnect`, it waits for the first command.
+    if (status === 'wait') client.connect().catch(() => undefined);
+    return status === 'end' ? 'ended' : 'coming';
+  },
+  on(event, listener) {
+    client.on(event, listener);
+    return () => client.off(event, listener);
+  },
+});
+
+/** Whose turn comes as a message on a channel of a connection of ours. */
+export function listenOver(
+  duplicate: (override: object) => IoredisConnection,
+  channel: string,
+  on: Listener,
+): Listening {
+  const owner = new OwnConnection<Connection>(
+    (told) =>
+      dialed(
+        // Channels have no prefix: the scripts publish to them by their full name.
+        duplicate({ ...ownConnection, keyPrefix: '' }),
+        told,
+        (own) => {
+          own.on('message', (_, message) => on.message(message));
+          return own.subscribe(channel);
+        },
+        (_, base) => base,
+      ),
+    { used: on.used, onUp: on.up, onDown: on.down },
+  );
+  owner.open();
+  return { renew: () => owner.renew(), close: () => owner.close() };
 }
 
-const explain = (error: unknown, latestError?: () => Error | undefined): unknown =>
-  (isOutOfRetries(error) && latestError?.()) || error;
-
-export function ioredisLink(
-  client: IoredisClient,
-  closeClient: () => void,
-  latestError?: () => Error | undefined,
-): RedisLink {
-  const connections: IoredisConnection[] = [];
-  const explained = (error: unknown): unknown => explain(error, latestError);
+/** @param own makes the client ours: all goes over duplicates of it, it is never connected itself */
+export function ioredisLink(client: IoredisClient, own: boolean): RedisLink {
+  const listenings = new Set<Listening>();
+  const others: Listening[] = [];
+  const explained = noticing(() => commands.moved());
+  let ups = 0;
+  // The first time nothing has moved.
+  const onUp = (): void => {
+    if (ups++ > 0) for (const one of [...listenings, ...others]) one.renew();
+  };
+  // Refused, as beyond the last database or without the right, the client tells so in an event and goes on in database 0.
+  const { db = 0 } = client.options ?? {};
+  const select = db === 0 ? undefined : (own: IoredisConnection) => own.call('select', db);
+  const dial = commandsOf(() => client.duplicate(ownConnection), explained, select);
+  const commands: Commands = own ? ownCommands(dial, onUp) : givenCommands(givenIoredis(client, explained), dial, onUp);
+  const { run, call, close } = commands;
   return {
-    run: runnerOn(client, explained),
-    onReplicas: (replicas) =>
-      replicatedRunner(() => {
-        const connection = client.duplicate(ownConnection);
-        connections.push(connection);
-        return waitingConnection(connection);
-      }, replicas),
-    async ping() {
-      try {
-        await client.ping();
-      } catch (error) {
-        throw explained(error);
-      }
+    run,
+    call,
+    keyPrefix: client.options?.keyPrefix ?? '',
+    onReplicas: (replicas) => {
+      const runner = replicatedRunner(
+        (told) =>
+          dialed(client.duplicate(ownConnection), told, select ?? (async () => undefined), (own, base) => ({
+            ...base,
+            run: runnerOn(own, explained),
+            wait: async (count, timeoutMs) => Number(await own.call('wait', count, timeoutMs)),
+          })),
+        replicas,
+      );
+      others.push(runner);
+      return runner.run;
     },
-    listen(channel, onMessage, onUp, onDown) {
-      // Channels have no prefix: the scripts publish to them by their full name.
-      const connection = client.duplicate({ ...ownConnection, keyPrefix: '', autoResubscribe: false });
-      connections.push(connection);
-      makeQuiet(connection);
-      connection.on('message', (_, message) => onMessage(message));
-      connection.on('ready', () => {
-        connection.subscribe(channel).then(onUp, (error: unknown) => {
-          // Otherwise the connection broke again, and the next `ready` comes.
-          if (isRefusal(error)) onDown(error);
-        });
-      });
-      connection.on('close', () => onDown());
-      connection.connect().catch(() => undefined);
+    listen(channel, on) {
+      const listening = listenOver((override) => client.duplicate(override), channel, on);
+      listenings.add(listening);
+      return listening;
     },
     async close() {
-      for (const connection of connections) connection.disconnect();
-      closeClient();
+      for (const one of [...listenings, ...others]) one.close();
+      close();
     },
   };
 }

@@ -17,6 +17,14 @@ export function hashTag(name: string): string {
   return `${own}{${name.replace(AWKWARD_ALL, encodeURIComponent)}}`;
 }
 
+/** The name whose hash tag this is, or nothing if it is no lock's. */
+export function nameOf(tag: string): string | undefined {
+  const [, encoded] = /^[^{]*(?:\{[^{}]*\})?\{([^{}]*)\}$/.exec(tag) ?? [];
+  if (encoded === undefined) return undefined;
+  const name = encoded.replace(/%(?:25|7B|7D)/g, decodeURIComponent);
+  return hashTag(name) === tag ? name : undefined;
+}
+
 const AWKWARD = /[%{}]/;
 const AWKWARD_ALL = /[%{}]/g;
 /** As Redis finds it: from the first opening brace to the next closing one, and not empty. */

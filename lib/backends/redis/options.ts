@@ -4,7 +4,7 @@ import { checkOptionNames } from '../../lock/option-names.js';
 import type { LockBackend } from '../backend.js';
 import { connectCluster, ioredisClusterLink, isIoredisCluster, ownCluster } from './cluster.js';
 import type { IoredisCluster } from './cluster-map.js';
-import { type IoredisClient, ioredisLink, isIoredis, makeQuiet, ownConnection } from './ioredis.js';
+import { type IoredisClient, ioredisLink, isIoredis } from './ioredis.js';
 import type { RedisLink, Replicas, Run } from './link.js';
 import { isNodeRedis, type NodeRedisClient, nodeRedisLink } from './node-redis.js';
 import { RedisBackend } from './redis.js';
@@ -90,8 +90,27 @@ export function redis(options: RedisOptions = {}): LockBackend {
   const counterTtl = Math.ceil(toMilliseconds('counterTtl', options.counterTtl ?? '10m'));
   const replicas = replicasOf(options);
   const { client, cluster } = options;
-  const link = client === undefined ? lazily(() => connect(options), cluster !== undefined) : linkOver(client);
-  return new RedisBackend(link, counterTtl, replicas);
+  if (client !== undefined) checkClient(client);
+  // Each application has connections of its own, also over a client that several share.
+  const make = (): RedisBackend => {
+    const link = client === undefined ? lazily(() => connect(options), cluster !== undefined) : linkOver(client);
+    return new RedisBackend(link, counterTtl, { forApplication: make, address: addressOf(options), replicas });
+  };
+  return make();
+}
+
+/** Where the server is, without user and password. */
+function addressOf({ url, host, port, path, cluster, client }: RedisOptions): string | undefined {
+  if (client !== undefined) return undefined;
+  if (cluster) return cluster.map((node) => `${node.host}:${node.port}`).join(', ');
+  if (path !== undefined) return path;
+  // What stands before the last @ are user and password; what stands behind a ? may be as well.
+  if (url !== undefined)
+    return url
+      .replace(/^\w+:\/\//, '')
+      .replace(/^.*@/, '')
+      .replace(/[?#].*$/, '');
+  return `${host ?? 'localhost'}:${port ?? 6379}`;
 }
 
 /** What says where the server is. Not set, as from an environment that lacks it, it would be a server on this machine. */
@@ -131,8 +150,11 @@ function replicasOf({ waitReplicas: count = 0, waitReplicasTimeout = '1s' }: Red
 
 function linkOver(client: IoredisClient | IoredisCluster | NodeRedisClient): RedisLink {
   if (isIoredisCluster(client)) return ioredisClusterLink(client, () => undefined);
-  if (isNodeRedis(client)) return nodeRedisLink(client);
-  if (isIoredis(client)) return ioredisLink(client, () => undefined);
+  return isNodeRedis(client) ? nodeRedisLink(client) : ioredisLink(client, false);
+}
+
+function checkClient(client: unknown): void {
+  if (isIoredisCluster(client) || isNodeRedis(client) || isIoredis(client)) return;
   throw new LockConfigurationError(
     '`redis({ client })` needs an ioredis client (`new Redis(…)`) or a single connection of node-redis 5 or later (`createClient(…)`), ' +
       'and this is something else. The cluster, the pool and the Sentinel client of node-redis do not fit: take ioredis there.',
@@ -150,18 +172,10 @@ async function connect({
 }: RedisOptions): Promise<RedisLink> {
   const { Cluster, Redis } = await import('ioredis');
   if (cluster) return connectCluster(new Cluster([...cluster], { ...ownCluster, redisOptions: server }));
-  const settings = { ...ownConnection, ...server };
+  // A pattern for our connections, which is never connected itself.
+  const settings = { ...server, lazyConnect: true };
   const client = url === undefined ? new Redis(settings) : new Redis(url, settings);
-  const latestError = makeQuiet(client);
-  const link = ioredisLink(client, () => client.disconnect(), latestError);
-  const { db = 0 } = client.options;
-  if (db === 0) return link;
-  const ping = async (): Promise<void> => {
-    await link.ping();
-    // Refused, as beyond the last database or without the right, the client tells so in an event and goes on in database 0.
-    await client.call('select', db);
-  };
-  return { ...link, ping };
+  return ioredisLink(client, true);
 }
 
 /** A link that is opened by its first use, so that making a backend neither connects nor needs the client library. */
@@ -178,10 +192,20 @@ function lazily(open: () => Promise<RedisLink>, cluster: boolean): RedisLink {
         return run(script, keys, args);
       };
     },
-    ping: async () => (await link()).ping(),
+    call: async (...words) => (opened ?? (await link())).call(...words),
     // Only a claim that was answered gets here, so the link stands.
-    listen: (channel, onMessage, onUp, onDown) => opened?.listen(channel, onMessage, onUp, onDown),
-    ...(cluster && { hush: (channel) => opened?.hush?.(channel), slotOf, nodeOf: (key) => opened?.nodeOf?.(key) }),
+    listen(channel, on) {
+      if (!opened) throw new Error('nothing was asked of Redis yet');
+      return opened.listen(channel, on);
+    },
+    get keyPrefix() {
+      return opened?.keyPrefix ?? '';
+    },
+    ...(cluster && {
+      masters: async () => (await (await link()).masters?.()) ?? [],
+      slotOf,
+      nodeOf: (key) => opened?.nodeOf?.(key),
+    }),
     close: async () => (await opening)?.close(),
   };
 }

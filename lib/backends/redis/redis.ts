@@ -6,17 +6,21 @@ import type {
   Grant,
   KeyBackend,
   KeyState,
+  ListPage,
+  ListQuery,
   TakenOver,
   Traits,
   Waiter,
 } from '../backend.js';
-import { outcomeOf, stateOf, toStamp, toToken } from './answers.js';
+import { allOf, attemptedOf, listOf, type Mine, type Released, releasedOf, stateOf, strangeAnswer } from './answers.js';
 import { Calls } from './calls.js';
 import { Inbox, instanceOf } from './inbox.js';
 import { hashTag, keysOf } from './keys.js';
-import { type RedisLink, type Replicas, type Run, strangeAnswer, whole } from './link.js';
+import { type RedisLink, type Replicas, type Run, whole } from './link.js';
 import { clusterProtocol, INBOX, type Protocol, protocol, type Script, TAKES_OVER } from './protocol/index.js';
+import { listKeys } from './list.js';
 import { Renewals } from './renewals.js';
+import { checkVersion, warningsOf } from './server-info.js';
 import { tagOf } from './slots.js';
 
 export const redisTraits = {
@@ -30,12 +34,21 @@ export const redisTraits = {
   survivesFailover: false,
 } as const satisfies Traits;
 
+export interface RedisBackendOptions {
+  readonly replicas?: Replicas | undefined;
+  readonly forApplication?: () => RedisBackend;
+  readonly address?: string | undefined;
+}
+
 /** One Redis server, a primary with replicas, or a cluster of them, through scripts that each answer one question in one round trip. */
 export class RedisBackend implements KeyBackend {
   readonly family = 'key';
   readonly kind = 'redis';
   readonly traits: Traits = redisTraits;
+  readonly forApplication?: () => RedisBackend;
+  readonly address?: string;
   readonly #inbox: Inbox;
+  #checked: Promise<void> | undefined;
   readonly #protocol: Protocol;
   /** Runs the scripts that take locks. */
   readonly #take: Run;
@@ -51,12 +64,16 @@ export class RedisBackend implements KeyBackend {
    * @param link how to reach the server
    * @param counterTtl how long a lock's fencing counter outlives its last holder, in milliseconds
    * @param replicas how many replicas must have a lock before it counts; `undefined` for none
+   * @param forApplication makes another one like this, with connections of its own
+   * @param address where the server is, without user and password
    */
   constructor(
     private readonly link: RedisLink,
     counterTtl: number,
-    replicas?: Replicas,
+    { replicas, forApplication, address }: RedisBackendOptions = {},
   ) {
+    if (forApplication) this.forApplication = forApplication;
+    if (address !== undefined) this.address = address;
     this.#inbox = new Inbox(replicas && ((claim) => this.#confirm(claim)));
     this.#protocol = link.slotOf ? clusterProtocol(counterTtl) : protocol(counterTtl);
     this.#take = replicas ? link.onReplicas(replicas) : link.run;
@@ -70,16 +87,28 @@ export class RedisBackend implements KeyBackend {
     if (nodeOf) this.nodeOf = (key) => nodeOf(hashTag(key));
   }
 
-  ping(): Promise<void> {
-    return this.link.ping();
+  async ping(): Promise<void> {
+    await this.link.call('PING');
+    await (this.#checked ??= checkVersion((...words) => this.link.call(...words)).catch((error: unknown) => {
+      this.#checked = undefined;
+      throw error;
+    }));
+  }
+
+  warnings(): Promise<readonly string[]> {
+    return warningsOf((...words) => this.link.call(...words));
+  }
+
+  list(query: ListQuery): Promise<ListPage> {
+    return listKeys(this.link, query, (key) => this.inspect(key));
   }
 
   attempt(claim: Claim, waiter?: Waiter): Promise<Attempt> {
-    if (!waiter) return this.#attempt(claim, false);
+    if (!waiter) return this.#attempt(claim, undefined);
     const inbox = this.#inboxesOf(claim.key) + instanceOf(claim.owner);
     const stands = this.#inbox.stands(inbox);
     // It is sent first and expected then: what can be done while it is on its way costs nobody time.
-    const answer = this.#attempt(claim, stands);
+    const answer = this.#attempt(claim, stands ? inbox : undefined);
     this.#inbox.expect(claim, inbox, waiter, stands);
     if (stands) return answer;
     return answer.then((answer) =>
@@ -93,23 +122,17 @@ export class RedisBackend implements KeyBackend {
     // Given up meanwhile, it must not join a line that nobody would take it out of.
     if (!this.#inbox.expects(claim.owner, waiter)) return busy;
     this.#inbox.expect(claim, inbox, waiter, true);
-    return this.#attempt(claim, true);
+    return this.#attempt(claim, inbox);
   }
 
   async attemptAll(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Conflict | undefined> {
     const { slotOf } = this.link;
     if (slotOf && new Set(claims.map(({ key }) => slotOf(hashTag(key)))).size > 1) return undefined;
-    const answer = await this.#run(
-      this.#protocol.attemptAll,
-      claims.map((claim) => claim.key),
-      claims.flatMap((claim) => [claim.owner, letter(claim), claim.limit, whole(claim.ttl)]),
-      this.#take,
-    );
-    if (Number(answer[0]) !== 1) {
-      const outcome = outcomeOf(answer);
-      if (!outcome.granted) return outcome;
-    }
-    return answer.slice(2).map((token) => ({ granted: true, fencingToken: toToken(token), at: toStamp(answer[1]) }));
+    const args = claims.flatMap((claim) => [claim.owner, letter(claim), claim.limit, whole(claim.ttl)]);
+    const keys = claims.flatMap(({ key }) => keysOf(key));
+    const [first] = claims;
+    if (slotOf && first) args.push(this.#inboxArgument(first.key));
+    return allOf(await this.#take(this.#protocol.attemptAll, keys, args), claims.length);
   }
 
   renew(claims: readonly Claim[]): Promise<readonly (boolean | undefined)[]> {
@@ -124,14 +147,18 @@ export class RedisBackend implements KeyBackend {
     if (this.link.slotOf) args.push(this.#inboxArgument(key));
     const answer = this.#releases.release(keysOf(key), args, from);
     this.#inbox.forget(owner);
-    return answer.then(
-      (answer) => this.#released(answer),
-      (error: unknown) => this.#unanswered(key, owner, error),
-    );
+    return answer
+      .then((answer) => {
+        const { held, more } = this.#released(key, answer);
+        // Nobody waits for that: whoever looks next would do the same.
+        if (more) this.release(claim).catch(() => undefined);
+        return held;
+      })
+      .catch((error: unknown) => this.#unanswered(key, owner, error));
   }
 
-  async downgrade({ key, owner }: Claim): Promise<boolean> {
-    return this.#released(await this.#serving(key, this.#protocol.downgrade, owner));
+  async downgrade(claim: Claim): Promise<boolean> {
+    return this.#released(claim.key, await this.#serving(claim.key, this.#protocol.downgrade, claim.owner)).held;
   }
 
   async #takeOver({ key, owner, ttl }: Claim, from: readonly string[], fencingToken: bigint): Promise<TakenOver> {
@@ -140,20 +167,23 @@ export class RedisBackend implements KeyBackend {
     const keys = keysOf(key);
     // While a slot of a cluster is on its way, each key that does not exist is in the way.
     const needed = this.link.slotOf ? keys.slice(0, 2) : keys;
-    const answer = Number(await this.#releases.takeOver(needed, [owner, whole(ttl), what], from));
-    return answer === 1 ? 'held' : answer === 2 ? 'overtaking' : 'gone';
+    const answer = await this.#releases.takeOver(needed, [owner, whole(ttl), what], from);
+    // A release that stands for the takeover as well says the same of both.
+    const held = Number(Array.isArray(answer) ? answer[0] : answer);
+    if (held === 0) return 'gone';
+    if (held === 1 || held === 2) return held === 1 ? 'held' : 'overtaking';
+    throw strangeAnswer(answer);
   }
 
   async forceRelease(key: string): Promise<boolean> {
-    const victims = await this.#serving(key, this.#protocol.force);
-    if (!Array.isArray(victims)) throw strangeAnswer(victims);
+    const victims = listOf(await this.#serving(key, this.#protocol.force));
     // Those of this process may have no inbox yet; being told twice does no harm.
     for (const owner of victims) this.#inbox.lost(String(owner));
     return victims.length > 0;
   }
 
   async inspect(key: string): Promise<KeyState> {
-    return stateOf(await this.#run(this.#protocol.inspect, [key], []));
+    return stateOf(await this.link.run(this.#protocol.inspect, keysOf(key), []));
   }
 
   onLost(listener: (owner: string) => void): () => void {
@@ -161,38 +191,38 @@ export class RedisBackend implements KeyBackend {
   }
 
   close(): Promise<void> {
+    this.#inbox.close();
     return this.link.close();
   }
 
-  #attempt(claim: Claim, join: boolean): Promise<Attempt> {
+  /** @param inbox where it is told of its turn, if it joins the line */
+  #attempt(claim: Claim, inbox: string | undefined): Promise<Attempt> {
     const { key, owner } = claim;
-    const what = `${letter(claim)} ${claim.limit} ${whole(claim.claimTtl)} ${join ? 1 : 0}`;
+    const what = `${letter(claim)} ${claim.limit} ${whole(claim.claimTtl)} ${inbox === undefined ? 0 : 1}`;
     const args = [owner, whole(claim.ttl), what];
     if (this.link.slotOf) args.push(this.#inboxArgument(key));
-    return this.#attempts.attempt(keysOf(key), args).then(
-      (answer) => this.#attempted(owner, answer),
-      (error: unknown) => this.#unanswered(key, owner, error),
-    );
+    const ups = inbox === undefined ? 0 : this.#inbox.ups(inbox);
+    return this.#attempts
+      .attempt(keysOf(key), args)
+      .then((answer) => this.#attempted(claim, answer, inbox, ups))
+      .catch((error: unknown) => this.#unanswered(key, owner, error));
   }
 
-  #attempted(owner: string, answer: unknown): Attempt {
-    if (!Array.isArray(answer)) {
-      if (typeof answer !== 'number' && !/^\d+$/.test(String(answer))) throw strangeAnswer(answer);
-      this.#inbox.forget(owner);
-      return { granted: true, fencingToken: toToken(answer) };
-    }
-    const outcome = outcomeOf(answer);
+  #attempted({ key, owner }: Claim, answer: unknown, inbox: string | undefined, ups: number): Attempt {
+    const { outcome, mine, deaf, madeMs = 0 } = attemptedOf(answer);
+    this.#inbox.answered(key);
+    if (inbox !== undefined && (deaf || madeMs > PUSH_MS)) this.#inbox.deaf(inbox, ups);
     if (outcome.granted || 'limit' in outcome) this.#inbox.forget(owner);
-    else this.#inbox.answered(owner);
-    if (!('limit' in outcome)) this.#deliver(answer, outcome.granted ? 3 : 5, toStamp(answer[2]));
+    if (!('limit' in outcome)) this.#deliver(mine, outcome.at);
     return outcome;
   }
 
   /** The answer of a release, or of a script that answers like it. */
-  #released(answer: unknown): boolean {
-    if (!Array.isArray(answer)) return Number(answer) === 1;
-    this.#deliver(answer, 2, toStamp(answer[1]));
-    return Number(answer[0]) === 1;
+  #released(key: string, answer: unknown): Released {
+    const released = releasedOf(answer);
+    this.#inbox.answered(key);
+    this.#deliver(released.mine, released.at);
+    return released;
   }
 
   /** The answer may have brought grants to other waiters of this instance: they look for themselves. */
@@ -203,7 +233,7 @@ export class RedisBackend implements KeyBackend {
 
   /** The replicas may not have a pushed grant yet: the waiter hears of it when they do. */
   async #confirm({ key, owner }: Claim): Promise<boolean> {
-    const [held] = await this.#run(this.#protocol.confirm, [key], [owner], this.#take);
+    const [held] = listOf(await this.#take(this.#protocol.confirm, keysOf(key), [owner]));
     return Number(held) === 1;
   }
 
@@ -227,22 +257,14 @@ export class RedisBackend implements KeyBackend {
     return slotOf ? `{${tagOf(slotOf(hashTag(key)))}}` : '';
   }
 
-  async #run(
-    script: Script,
-    names: readonly string[],
-    args: readonly (string | number)[],
-    run = this.link.run,
-  ): Promise<readonly unknown[]> {
-    const answer = await run(script, names.flatMap(keysOf), args);
-    if (Array.isArray(answer)) return answer;
-    throw strangeAnswer(answer);
-  }
-
-  /** Grants to other waiters of this instance come with the answer: owner, token, owner, token… */
-  #deliver(answer: readonly unknown[], from: number, at: number): void {
-    for (let i = from; i + 1 < answer.length; i += 2) this.#inbox.grant(String(answer[i]), toToken(answer[i + 1]), at);
+  /** Grants to other waiters of this instance come with the answer. */
+  #deliver(mine: readonly Mine[], at = 0): void {
+    for (const { owner, fencingToken } of mine) this.#inbox.grant(owner, fencingToken, at);
   }
 }
+
+/** How long a push may take, in milliseconds: a grant that is older, and was found by a look, was pushed in vain. */
+const PUSH_MS = 900;
 
 const letter = (claim: Claim): 'x' | 's' | 'p' => (claim.limit > 1 ? 'p' : claim.mode === 'shared' ? 's' : 'x');
 /** Owners of one instance, as the scripts take them: what follows its name. */

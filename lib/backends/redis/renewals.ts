@@ -1,7 +1,9 @@
 import type { Claim } from '../backend.js';
+import { strangeAnswer } from './answers.js';
 import { hashTag, sharedOf } from './keys.js';
-import { isTryAgain, type RedisLink, strangeAnswer, whole } from './link.js';
+import { type RedisLink, whole } from './link.js';
 import type { Protocol } from './protocol/index.js';
+import { isTryAgain } from './refusals.js';
 
 /** Keeps leases alive: as many as are due in one script, in a cluster those of a slot. */
 export class Renewals {
@@ -43,6 +45,7 @@ export class Renewals {
   }
 
   async #together(claims: readonly Claim[]): Promise<readonly boolean[]> {
+    if (claims.length === 0) return [];
     // The line is no matter of a renewal, and whose it is goes in one argument: there are so many of them that each counts.
     const keys: string[] = [];
     let whose = '';
@@ -52,7 +55,8 @@ export class Renewals {
       whose += `${owner} ${whole(ttl)} `;
     }
     const answer = await this.link.run(this.protocol.renew, keys, [whose]);
-    if (typeof answer !== 'string' || answer.length !== claims.length) throw strangeAnswer(answer);
+    if (typeof answer !== 'string' || answer.length !== claims.length || /[^01]/.test(answer))
+      throw strangeAnswer(answer);
     return claims.map((_, index) => answer[index] === '1');
   }
 }

@@ -1,32 +1,54 @@
 import type { Run } from './link.js';
+import type { Script } from './protocol/index.js';
+import { isNoScript } from './refusals.js';
 
 /** Has the server run a script, which it is told by its text or by its digest. */
 type Eval = (script: string, keys: readonly string[], args: readonly (string | number)[]) => Promise<unknown>;
 
 /**
  * Runs scripts on one connection of whichever client. The first call of each brings its text along and so costs no round trip more;
- * from then on the server has it, unless it was restarted.
+ * the calls behind it come to the server after it, so they name the digest only, also before that first one is answered. A server that
+ * lost its scripts is sent each once again, however many calls find that out together.
  *
  * @param explained makes more of an error of the client
  */
 export function runner(byText: Eval, byDigest: Eval, explained: (error: unknown) => unknown = (error) => error): Run {
-  const known = new Set<string>();
-  const introduce: Run = async ({ sha, text }, keys, args) => {
+  /** How often each script was sent, by its digest. */
+  const sent = new Map<string, number>();
+
+  async function failed(
+    error: unknown,
+    before: number,
+    script: Script,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<unknown> {
+    if (!isNoScript(error)) throw explained(error);
     try {
-      const answer = await byText(text, keys, args);
-      known.add(sha);
-      return answer;
+      // Sent by somebody else meanwhile, it is there by now.
+      if (sent.get(script.sha) !== before) return await byDigest(script.sha, keys, args);
+    } catch (error) {
+      if (!isNoScript(error)) throw explained(error);
+    }
+    return introduce(script, keys, args);
+  }
+
+  async function introduce(
+    { sha, text }: Script,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<unknown> {
+    sent.set(sha, (sent.get(sha) ?? 0) + 1);
+    try {
+      return await byText(text, keys, args);
     } catch (error) {
       throw explained(error);
     }
-  };
+  }
+
   return (script, keys, args) => {
-    if (!known.has(script.sha)) return introduce(script, keys, args);
-    return byDigest(script.sha, keys, args).catch((error: unknown) => {
-      if (isNoScript(error)) return introduce(script, keys, args);
-      throw explained(error);
-    });
+    const before = sent.get(script.sha);
+    if (before === undefined) return introduce(script, keys, args);
+    return byDigest(script.sha, keys, args).catch((error: unknown) => failed(error, before, script, keys, args));
   };
 }
-
-const isNoScript = (error: unknown): boolean => error instanceof Error && error.message.startsWith('NOSCRIPT');

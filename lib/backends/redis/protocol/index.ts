@@ -6,8 +6,11 @@ import { ATTEMPT, ATTEMPT_ALL, attemptBehind, attemptFree } from './attempt.js';
 import { INSPECT } from './inspect.js';
 import { DOWNGRADE, FORCE, RELEASE, RELEASE_QUIET, RELEASE_READ, releaseTo } from './release.js';
 import { CONFIRM, RENEW, RENEW_ALONE } from './renew.js';
+import { LINE } from './line.js';
+import { LOCK } from './lock.js';
 import { lua, type Script, script } from './script.js';
-import { CLOCK, PUSH, PUSH_IN_SLOT, STATE, TIME } from './state.js';
+import { PUSH, PUSH_IN_SLOT } from './push.js';
+import { CLOCK, TIME } from './state.js';
 import { RELEASED_FOR, takeOver } from './take-over.js';
 import { TOGETHER } from './together.js';
 
@@ -61,10 +64,11 @@ local KEEP = ${counterTtl}
 
 function assemble(counterTtl: number, push: string): Protocol {
   const keep = keeping(counterTtl);
-  const state = CLOCK + push + STATE;
+  const state = LOCK + LINE;
+  const all = CLOCK + push + state;
   return {
-    attempt: script(keep, ALONE, attemptFree(TIME), attemptBehind(TIME), state, ATTEMPT),
-    attemptAll: script(keep, state, ATTEMPT_ALL),
+    attempt: script(keep, ALONE, attemptFree(TIME), push, attemptBehind(TIME), CLOCK, state, ATTEMPT),
+    attemptAll: script(keep, all, ATTEMPT_ALL),
     release: script(
       keep,
       ALONE,
@@ -74,15 +78,15 @@ function assemble(counterTtl: number, push: string): Protocol {
       push,
       releaseTo(TIME),
       CLOCK,
-      STATE,
+      state,
       RELEASE,
     ),
     renew: script(keep, CLOCK, RENEW),
     takeOver: script(keep, ALONE, takeOver(TIME)),
-    downgrade: script(keep, state, DOWNGRADE),
-    force: script(keep, state, FORCE),
+    downgrade: script(keep, all, DOWNGRADE),
+    force: script(keep, all, FORCE),
     inspect: script(CLOCK, INSPECT),
     confirm: script(CONFIRM),
-    together: script(keep, state, TOGETHER),
+    together: script(keep, all, TOGETHER),
   };
 }

@@ -1,6 +1,10 @@
 import { lua } from './script.js';
+import { ASIDE } from './state.js';
 
-/** Changes nothing. Answer: {limit in force, waiting, shared (0, 1), then owner, token, milliseconds left for each holder} */
+/** How many of those who wait are named. */
+const MOST_WAITERS = 100;
+
+/** Changes nothing. Answer: {limit in force, waiting, shared (0, 1), server µs, {owner, token, milliseconds left of each holder}, {first waiters}} */
 export const INSPECT = lua`
 local k, line, set = KEYS[1], KEYS[2], KEYS[3]
 local f = redis.call('HMGET', k, 't', 'o', 'e', 'n')
@@ -16,12 +20,13 @@ for i = 1, #members, 2 do
     holders[#holders + 1] = left
   end
 end
-local waiting = 0
-for _, owner in ipairs(redis.call('ZRANGE', line, 0, -1)) do
+local waiters = {}
+local first = redis.call('ZRANGE', line, 0, ${MOST_WAITERS - 1})
+for _, owner in ipairs(first) do
   local deadline = string.match(redis.call('HGET', k, 'w:' .. owner) or '', '^%a %d+ (%d+)')
-  if deadline and tonumber(deadline) > now then waiting = waiting + 1 end
+  if deadline and tonumber(deadline) > now then waiters[#waiters + 1] = owner end
 end
-local out = { shared == 1 and tonumber(f[4]) or 1, waiting, shared }
-for i = 1, #holders do out[i + 3] = holders[i] end
-return out
+-- Of the rest those who were not set aside.
+local rest = math.max(0, redis.call('ZCOUNT', line, '-inf', '(${ASIDE}') - ${MOST_WAITERS})
+return { shared == 1 and tonumber(f[4]) or 1, #waiters + rest, shared, us, holders, waiters }
 `;

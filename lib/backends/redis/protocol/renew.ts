@@ -5,8 +5,12 @@ import { lua } from './script.js';
  * of what a renewal costs it
  * A lease is never shortened: the holder may believe in the longer one, when the answer to this is lost.
  * Answer: a digit for each lock, whether it is still held (0, 1). A key of another type is not our lock any more, and only that.
+ * It begins with a write that changes nothing: where writes are refused the answer would be an old one, as at a replica, and a server whose
+ * memory is full lets pass what follows a write that needs none.
  */
 export const RENEW = lua`
+local may = redis.pcall('HDEL', KEYS[1], '')
+if type(may) == 'table' and not string.find(may.err, 'WRONGTYPE', 1, true) then return may end
 local answer, i = {}, 0
 for me, ttl in string.gmatch(ARGV[1], '(%S+) (%S+)') do
   i, ttl = i + 1, tonumber(ttl)
@@ -34,6 +38,7 @@ return table.concat(answer)
 /** What of a renewal needs the exclusive owner's field only, for one lock. */
 export const RENEW_ALONE = lua`
 local me, ttl = string.match(ARGV[1], '(%S+) (%S+)')
+redis.call('HDEL', KEYS[1], '')
 local f = redis.call('HMGET', KEYS[1], 'o', 'e', 'r')
 if f[1] == me and tonumber(f[2]) > now then
   redis.call('HSET', KEYS[1], 'e', whole(math.max(tonumber(f[2]), now + ttl)))
@@ -48,6 +53,7 @@ if not f[3] then return '0' end
  * ARGV: owner. Answer: {is it held (0, 1)}
  */
 export const CONFIRM = lua`
+redis.call('HDEL', KEYS[1], '')
 local f = redis.call('HMGET', KEYS[1], 't', 'o', 'r')
 if f[2] ~= ARGV[1] and not (f[3] and redis.call('ZSCORE', KEYS[3], ARGV[1])) then return { 0 } end
 redis.call('HSET', KEYS[1], 't', f[1])

@@ -1,5 +1,5 @@
 import { lua } from './script.js';
-import { outlive } from './state.js';
+import { ASIDE, outlive } from './state.js';
 
 /**
  * Whether the holder is this owner or one of those it took the key over from, and out of the line with all of them. Needs `me`; `from`,
@@ -33,7 +33,7 @@ export const takeOver = (clock: string) => lua`
   local me = ARGV[a + 1]
   local token, from = string.match(ARGV[a + 3], '^> (%d+)(.*)$')
   local read = redis.call('HMGET', KEYS[k], 't', 'o', 'e', 'g')
-  local first = redis.call('ZRANGE', KEYS[k + 1], 0, 0)[1]
+  local first = redis.call('ZRANGEBYSCORE', KEYS[k + 1], '-inf', '(${ASIDE}', 'LIMIT', 0, 1)[1]
   ${ADOPT}
   if not theirs or tonumber(read[3]) <= us / 1000 then return 0 end
   local ends = math.max(read[3], us / 1000 + ARGV[a + 2])
