@@ -286,10 +286,12 @@ export class Hold implements Lock, LeaseListener, Listed {
       : withdraw(this.parts, longest, keepMs, before);
   }
 
-  /** The watch-dog stops, and the lock ends with its lease. */
+  /** Lets go although the work under it may not have ended: it is told so, and the next one comes in. */
   #endByMaxHold(): void {
-    for (const { claim, lease } of this.heldKeys) this.parts.family.abandon(claim, lease);
+    if (this.#lost || this.#releasing) return;
+    this.#surrendered = true;
     this.lost(`it was held for its \`maxHold\` of ${this.options.maxHold} ms`);
+    this.#releasing ??= this.#release(false);
   }
 
   #heldMs(): number {
