@@ -415,3 +415,30 @@ test('the key of an event is the key as it was written, without the prefix of th
   await application.get(Orders).place('a b');
   expect(await acquired).toMatchObject({ key: 'order:a%20b', backend: 'default' });
 });
+
+describe('a placeholder as other libraries write it', () => {
+  test.each([
+    ['order:{id}', '{id}'],
+    ['order::id', ':id'],
+    ['/orders/:id', ':id'],
+    [':id', ':id'],
+  ])('is refused, since all calls would share one key: %s', (template, written) => {
+    expect(() => {
+      class Orders {
+        @Locked(template)
+        async place(_id: string) {}
+      }
+      return Orders;
+    }).toThrow(`has \`${written}\`, which is text here`);
+  });
+
+  test('does not stand in the way of ordinary keys', () => {
+    class Orders {
+      @Locked('shop:orders:<id>:lines')
+      async place(id: string) {
+        return id;
+      }
+    }
+    expect(Orders).toBeDefined();
+  });
+});

@@ -55,6 +55,8 @@ export function compileTemplate(template: string, resolve: ResolveArgument, wher
 
 /** The text of a template and its `<…>`. */
 const PLACEHOLDER = /<([^<>]*)>/g;
+/** How routes and other libraries write a placeholder: `{id}`, and `:id` where a separator or nothing is before it. */
+const FOREIGN = /(\{\s*([\w$.]+)\s*\}|(?<=^|[:/]):([A-Za-z_$][\w$]*))/;
 /** A separator keeps two values apart only if the encoded values cannot contain it. */
 const SEPARATES = /[^\w\-.!~*'()%]/;
 
@@ -65,6 +67,14 @@ function parse(template: string, where: string): KeyTemplate {
   if (literal !== null) {
     throw refuse(
       `has \`${literal[0]}\`, which is text between quotes, so that all calls would share one key. Write \`<${literal[1] || 'name'}>\`, or give a function.`,
+    );
+  }
+
+  const foreign = FOREIGN.exec(template);
+  if (foreign !== null) {
+    throw refuse(
+      `has \`${foreign[1] ?? ''}\`, which is text here, so that all calls would share one key. Write \`<${foreign[2] ?? foreign[3] ?? ''}>\`. ` +
+        'If it is meant as text, give a function that returns it.',
     );
   }
 

@@ -42,7 +42,15 @@ function kindOf(value: unknown): string {
 function adviceFor(value: unknown): string {
   if (value instanceof Date)
     return 'For a date give a function instead, such as `(day) => `report:${day.toISOString()}``.';
+  if (hasOwnText(value))
+    return 'Its text is its own affair, so say which one you mean with a function, such as `(id) => `order:${id.toString()}``.';
   return typeof value === 'object' && value !== null
     ? 'Name one of its properties, such as `<order.id>`, or give a function of the arguments.'
     : 'Check what the method was called with.';
+}
+
+/** An identifier with a class of its own, such as an ObjectId. */
+function hasOwnText(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return 'toString' in value && value.toString !== Object.prototype.toString;
 }
