@@ -6,6 +6,7 @@ import { type LockedMethod, lockedMethodsOf } from './locked/locked-methods.js';
 import { acquireOptions } from './locked/locked.options.js';
 import { isWired } from './locked/wiring.js';
 import { routeLocksOn } from './route/noted-route-locks.js';
+import { type RunsInterceptors, runsInterceptors } from './route/runs-interceptors.js';
 
 type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
 type Method = (...args: never[]) => unknown;
@@ -37,7 +38,7 @@ export class BootReport implements OnApplicationBootstrap {
       seen.add(prototype);
       for (const lock of this.#methodLocks(prototype)) locks.add(lock);
       if (!wrapper.isNotMetatype) {
-        for (const lock of routeLocks(wrapper.metatype as Type, prototype, problems)) locks.add(lock);
+        for (const lock of this.#routeLocks(wrapper.metatype as Type, prototype, problems)) locks.add(lock);
       }
     }
     problems.push(...this.#check(locks));
@@ -70,6 +71,52 @@ export class BootReport implements OnApplicationBootstrap {
         return [];
       }),
     );
+  }
+
+  /** The locks that `LockInterceptor` puts around the handlers of a class, and those that it cannot put around anything. */
+  #routeLocks(controller: Type, prototype: object, problems: string[]): readonly LockedMethod[] {
+    const onClass = routeLocksOn(controller);
+    const handlers = new Set(
+      chainOf(prototype)
+        .flatMap((each) => Reflect.ownKeys(each))
+        .flatMap((property): Method[] => {
+          const handler = valueOf(prototype, property);
+          return handler === undefined ? [] : [handler];
+        }),
+    );
+    return [...handlers].flatMap((handler) => {
+      const own = routeLocksOn(handler);
+      const runs = runsInterceptors(controller, handler);
+      if (own.length > 0 && runs !== 'always') this.#doubt(`${controller.name}.${handler.name}`, runs, problems);
+      if (runs === 'never') return [];
+      return (Reflect.hasMetadata(PATH, handler) ? [...onClass, ...own] : own).flatMap((lock) => {
+        try {
+          return [lock.describe(controller, handler)];
+        } catch (error) {
+          if (!(error instanceof LockError)) throw error;
+          problems.push(error.message);
+          return [];
+        }
+      });
+    });
+  }
+
+  /** A lock that Nest never takes must not look like one. */
+  #doubt(where: string, runs: Exclude<RunsInterceptors, 'always'>, problems: string[]): void {
+    if (runs === 'never') {
+      problems.push(
+        `${where} has a LockInterceptor, and Nest runs no interceptors around jobs, event listeners and CQRS handlers: ` +
+          'it would run without its lock. Use @Locked on the method.',
+      );
+    } else {
+      this.#logger.warn(
+        runs === 'if enabled'
+          ? `${where} has a LockInterceptor, and GraphQL runs interceptors around fields only with \`fieldResolverEnhancers: ['interceptors']\`. ` +
+              'Otherwise it runs without its lock; use @Locked on the method.'
+          : `${where} has a LockInterceptor, but is no handler that Nest is known to run interceptors around: ` +
+              'called as a plain method it runs without its lock. Use @Locked on the method.',
+      );
+    }
   }
 
   #check(locks: ReadonlySet<LockedMethod>): readonly string[] {
@@ -120,31 +167,6 @@ function chainOf(prototype: object): readonly object[] {
 function callsSuper(prototype: object, property: string | symbol): boolean {
   const method: unknown = Object.getOwnPropertyDescriptor(prototype, property)?.value;
   return typeof method === 'function' && /\bsuper\s*[.[]/.test(Function.prototype.toString.call(method));
-}
-
-/** The locks that `LockInterceptor` puts around the handlers of a class. */
-function routeLocks(controller: Type, prototype: object, problems: string[]): readonly LockedMethod[] {
-  const onClass = routeLocksOn(controller);
-  const handlers = new Set(
-    chainOf(prototype)
-      .flatMap((each) => Reflect.ownKeys(each))
-      .flatMap((property): Method[] => {
-        const handler = valueOf(prototype, property);
-        return handler === undefined ? [] : [handler];
-      }),
-  );
-  return [...handlers].flatMap((handler) => {
-    const locks = Reflect.hasMetadata(PATH, handler) ? [...onClass, ...routeLocksOn(handler)] : routeLocksOn(handler);
-    return locks.flatMap((lock) => {
-      try {
-        return [lock.describe(controller, handler)];
-      } catch (error) {
-        if (!(error instanceof LockError)) throw error;
-        problems.push(error.message);
-        return [];
-      }
-    });
-  });
 }
 
 /** The method that a call would meet; getters are not run. */

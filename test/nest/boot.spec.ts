@@ -1,4 +1,7 @@
 import { Controller, Get, Injectable, Param, UseInterceptors } from '@nestjs/common';
+import { CommandHandler } from '@nestjs/cqrs';
+import { OnEvent } from '@nestjs/event-emitter';
+import { Interval } from '@nestjs/schedule';
 import {
   DistributedLockModule,
   type LockBackend,
@@ -8,7 +11,7 @@ import {
   LockInterceptor,
   memory,
 } from 'nestjs-distributed-lock';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, it, test, vi } from 'vitest';
 import { applicationWith } from './support/application.js';
 
 const silent = (error = new Error('connect ECONNREFUSED 127.0.0.1:6379')): LockBackend => ({
@@ -252,5 +255,42 @@ describe('at boot a warning tells of', () => {
     expect([...logger.texts('warn'), ...logger.texts('error')]).toEqual([]);
     // Nest itself looks for hooks and metadata.
     expect(touched.filter((property) => String(property).includes('lock'))).toEqual([]);
+  });
+});
+
+describe('a LockInterceptor where Nest runs none', () => {
+  const Held = () => UseInterceptors(LockInterceptor('job'));
+
+  it('does not start with one on a job, an event listener or a CQRS handler', async () => {
+    @Injectable()
+    class Jobs {
+      @Interval(2 ** 30)
+      @Held()
+      async job() {}
+
+      @OnEvent('placed')
+      @Held()
+      async listen() {}
+    }
+    class Command {}
+    @CommandHandler(Command)
+    class Handler {
+      @Held()
+      async execute() {}
+    }
+    const start = applicationWith({ providers: [Jobs, Handler] });
+    await expect(start).rejects.toThrow(
+      /Jobs\.job has a LockInterceptor, and Nest runs no interceptors[^]*Jobs\.listen[^]*Handler\.execute/,
+    );
+  });
+
+  it('warns of one on a method that no handler decorator stands on', async () => {
+    @Injectable()
+    class Plain {
+      @Held()
+      async work() {}
+    }
+    const { logger } = await applicationWith({ providers: [Plain] });
+    expect(logger.texts('warn').join()).toContain('Plain.work has a LockInterceptor, but is no handler');
   });
 });

@@ -1,5 +1,6 @@
 import {
   Body,
+  type CallHandler,
   Controller,
   createParamDecorator,
   type ExecutionContext,
@@ -7,6 +8,7 @@ import {
   Header,
   Headers,
   type INestApplication,
+  type NestInterceptor,
   Param,
   ParseIntPipe,
   Post,
@@ -31,7 +33,7 @@ import {
 import { PassThrough } from 'node:stream';
 import { type Observable, Subject } from 'rxjs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Application, isHeld, nextEvent, RecordingLogger } from './support/application.js';
+import { type Application, isHeld, nextEvent, RecordingLogger, serverWith } from './support/application.js';
 import { Gate } from './support/gate.js';
 
 const CurrentUser = createParamDecorator(async (data: string, context: ExecutionContext) =>
@@ -355,4 +357,32 @@ describe.each([
   async function waitForObserver() {
     while (!stage.events.observed) await new Promise((resolve) => setImmediate(resolve));
   }
+});
+
+test('reads its parameters from the class when a tracing tool hands over a wrapper of the handler', async () => {
+  /** What OpenTelemetry and Sentry put around every handler: its name and metadata, and none of its parameters. */
+  class Traces implements NestInterceptor {
+    intercept(context: ExecutionContext, next: CallHandler) {
+      const handler = context.getHandler();
+      const wrapped = Object.defineProperty(() => undefined, 'name', { value: handler.name });
+      for (const each of Reflect.getMetadataKeys(handler)) {
+        Reflect.defineMetadata(each, Reflect.getMetadata(each, handler), wrapped);
+      }
+      Object.assign(context, { getHandler: () => wrapped });
+      return next.handle();
+    }
+  }
+
+  @Controller()
+  @UseInterceptors(Traces)
+  class Traced {
+    @Get('traced/:orderId')
+    @UseInterceptors(LockInterceptor('order:<id>'))
+    traced(@Param('orderId') id: string) {
+      return { ...key(), id };
+    }
+  }
+  const { url } = await serverWith({ controllers: [Traced] });
+  const response = await fetch(`${url}/traced/7`);
+  expect(await response.json()).toEqual({ key: 'order:7', id: '7' });
 });

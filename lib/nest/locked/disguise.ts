@@ -7,9 +7,13 @@ export function disguise(wrapper: object, method: object, property: string | sym
     const descriptor = Object.getOwnPropertyDescriptor(method, key);
     if (key !== 'prototype' && descriptor !== undefined) Object.defineProperty(wrapper, key, descriptor);
   }
-  const name = typeof property === 'symbol' ? `[${property.description ?? ''}]` : property;
-  Object.defineProperty(wrapper, 'name', { value: name, configurable: true });
+  Object.defineProperty(wrapper, 'name', { value: nameOf(property), configurable: true });
   for (const key of Reflect.getOwnMetadataKeys(method)) {
     Reflect.defineMetadata(key, Reflect.getOwnMetadata(key, method), wrapper);
   }
+}
+
+/** The name that a function has as a method. */
+export function nameOf(property: string | symbol): string {
+  return typeof property === 'symbol' ? `[${property.description ?? ''}]` : property;
 }

@@ -4,10 +4,12 @@ import { onAbort } from '../../engine/time/abort.js';
 import { LockConfigurationError } from '../../lock/errors.js';
 import type { Lock } from '../../lock/lock.js';
 import { type Application, lockServiceOf } from '../application.js';
+import { methodsOf } from '../class-methods.js';
 import { compileKey, type LockKey, readableKey } from '../key/lock-key.js';
 import { argumentResolver } from '../key/method-arguments.js';
 import { type RouteArgument, routeArguments } from '../key/route-arguments.js';
 import { type BusyAnswer, busyAnswer } from '../locked/busy.js';
+import { nameOf } from '../locked/disguise.js';
 import { type LockedMethod, originalOf } from '../locked/locked-methods.js';
 import { lockedStream } from '../locked/locked-stream.js';
 import { acquireOptions, type AnyLockedOptions } from '../locked/locked.options.js';
@@ -145,8 +147,8 @@ export class RouteLock {
 
 /** As for `@Locked`, and the argument must be one that Nest takes from the request. */
 function resolverFor(controller: Type, handler: Handler, where: string, wanted: Map<number, RouteArgument>) {
-  const { prototype, property } = declarationOf(controller, handler);
-  const resolve = argumentResolver(prototype, property, originalOf(handler), where);
+  const { prototype, property, method } = declarationOf(controller, handler);
+  const resolve = argumentResolver(prototype, property, originalOf(method), where);
   const routed = routeArguments(prototype, property);
   return (name: string, template: string) => {
     const { index } = resolve(name, template);
@@ -162,19 +164,23 @@ function resolverFor(controller: Type, handler: Handler, where: string, wanted: 
   };
 }
 
-/** Which class of the chain has the handler, and under which name: decorators leave their notes there. */
-function declarationOf(controller: Type, handler: Handler): { prototype: object; property: string | symbol } {
+/**
+ * Which class of the chain has the handler, under which name, and as it stands there: decorators leave their notes by class and name.
+ * Tracing tools hand over a wrapper of their own at request time, which has the name but not the parameters.
+ */
+function declarationOf(
+  controller: Type,
+  handler: Handler,
+): { prototype: object; property: string | symbol; method: Handler } {
   // The prototype of a class is an object, whatever TypeScript thinks of it.
-  for (
-    let prototype = controller.prototype as object | null;
-    prototype !== null;
-    prototype = Object.getPrototypeOf(prototype)
-  ) {
-    for (const property of Reflect.ownKeys(prototype)) {
-      if (Object.getOwnPropertyDescriptor(prototype, property)?.value === handler) return { prototype, property };
-    }
+  const methods = methodsOf(controller.prototype as object);
+  const found =
+    methods.find(({ method }) => method === handler) ??
+    methods.find(({ property }) => nameOf(property) === handler.name);
+  if (found === undefined) {
+    return { prototype: controller.prototype as object, property: handler.name, method: handler };
   }
-  return { prototype: controller.prototype as object, property: handler.name };
+  return { prototype: found.declaring, property: found.property, method: found.method };
 }
 
 function whereOf(controller: Type, handler: Handler): string {
