@@ -12,6 +12,7 @@ import type {
 import { lockBackends, namesIn } from './lock-backends.js';
 import { LeaderModule } from './leader/leader.module.js';
 import { LockEngines } from './lock-engines.js';
+import { lockLifecyclesOf } from './lock-lifecycles.js';
 import type { LockService } from './lock.service.js';
 import { DEFAULT_BACKEND, getLockServiceToken } from './lock.tokens.js';
 
@@ -92,8 +93,12 @@ function assemble({ isGlobal, imports = [], options, more = [], names, hasDefaul
       ...more,
       {
         provide: LockEngines,
-        inject: [OPTIONS],
-        useFactory: (given: DistributedLockOptions) => new LockEngines(lockBackends(given, names, hasDefault), given),
+        inject: [OPTIONS, ModulesContainer],
+        useFactory: (given: DistributedLockOptions, application: ModulesContainer) => {
+          const engines = new LockEngines(lockBackends(given, names, hasDefault), given);
+          lockLifecyclesOf(application).add(engines);
+          return engines;
+        },
       },
       ...served.map((name) => serviceProvider(name)),
       registration(served),

@@ -1,15 +1,10 @@
-import {
-  type BeforeApplicationShutdown,
-  Logger,
-  type OnApplicationBootstrap,
-  type OnApplicationShutdown,
-  type OnModuleInit,
-} from '@nestjs/common';
+import { type BeforeApplicationShutdown, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { LockEngine } from '../engine/engine.js';
 import { LockConfigurationError } from '../lock/errors.js';
 import type { DistributedLockOptions } from './distributed-lock.options.js';
 import type { LockBackends } from './lock-backends.js';
 import { Elections } from './leader/elections.js';
+import type { LockLifecycle } from './lock-lifecycles.js';
 import { LockService } from './lock.service.js';
 import { DEFAULT_BACKEND } from './lock.tokens.js';
 
@@ -17,9 +12,7 @@ import { DEFAULT_BACKEND } from './lock.tokens.js';
  * The engines of one `forRoot`, and their life with the application: asked for an answer first of all at the start; at the end no more
  * waiting before the servers close, and let go when the requests in flight are done.
  */
-export class LockEngines
-  implements OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown
-{
+export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
   readonly #engines = new Map<string, LockEngine>();
   readonly #elections: Elections[] = [];
   readonly #services = new Map<string, LockService>();
@@ -66,15 +59,19 @@ export class LockEngines
     throw silent.reason;
   }
 
-  onApplicationBootstrap(): void {
+  openElections(): void {
     for (const elections of this.#elections) elections.open();
   }
 
-  /** Leaders hand over first of all: what their work needs is still there now, and the next leader need not wait for our servers. */
+  async closeElections(): Promise<void> {
+    await Promise.all(this.#elections.map((elections) => elections.close(this.backends.shutdownGraceMs)));
+  }
+
+  /** Nobody waits any more while the servers close. Leaders have handed over already. */
   async beforeApplicationShutdown(): Promise<void> {
-    const handedOver = this.#elections.map((elections) => elections.close(this.backends.shutdownGraceMs));
+    const handedOver = this.closeElections();
     for (const engine of this.#engines.values()) engine.drain();
-    await Promise.all(handedOver);
+    await handedOver;
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -85,7 +85,7 @@ export class LockService {
   }
 
   /**
-   * Stands for leading `name`, among all processes that do, from `onApplicationBootstrap` to the beginning of the shutdown.
+   * Stands for leading `name`, among all processes that do, from the end of the start to the beginning of the shutdown.
    * Asked again for the same name, it gives the same election.
    *
    * @example

@@ -35,6 +35,7 @@ const rings: readonly { readonly ring: RegExp; readonly may: RegExp }[] = [
     ring: /^backends\/([a-z]+)\//,
     may: /^backends\/backend\.ts$|^backends\/(line|sql)\/|^lock\/|^(ioredis|@redis\/client|etcd3|pg|mysql2(\/.*)?)$/,
   },
+  { ring: /^cli\//, may: /^backends\/[a-z]+\/schema\/index\.ts$/ },
   { ring: /^engine\//, may: /^backends\/backend\.ts$|^lock\// },
   { ring: /^testing\//, may: /^backends\/(backend\.ts|memory\/)|^engine\/|^lock\// },
   {
@@ -106,6 +107,8 @@ const OWN_TIME = [
   // A connection has one owner, who dials it again and asks it for a sign of life: no question of the engine's tells of a silent inbox.
   /^backends\/redis\/(own-connection|pulse|commands|cluster-inbox)\.ts: /,
   /^backends\/redis\/cluster-map\.ts: .*#silentSince/,
+  // The listening connection is kept up by nobody else: when to try again, and when one that does not open or hears nothing is given up.
+  /^backends\/postgres\/listener\.ts: .*setTimeout\(/,
   // A stream of events is opened anew by nobody else, and hung up when it is not used.
   /^backends\/line\/contender\.ts: else this\.#confirmation = setTimeout\(confirm, CONFIRM_MS\)\.unref\(\);$/,
   /^backends\/etcd\/watches\.ts: this\.#(linger|reconnect) = setTimeout\(.*\.unref\(\);$/,

@@ -33,6 +33,7 @@ export interface TermListener {
 export class Term implements Leadership {
   readonly #controller = new AbortController();
   readonly #works = new Set<Promise<void>>();
+  readonly #started = new Set<LeaderWork>();
   #over = false;
 
   constructor(
@@ -61,9 +62,11 @@ export class Term implements Leadership {
     this.signal.throwIfAborted();
   }
 
-  /** Begins a piece of the leader's work, unless the term is over. */
+  /** Begins a piece of the leader's work, once in a term, unless that is over. */
   start(work: LeaderWork): void {
-    if (!this.held) return;
+    if (!this.held || this.#started.has(work)) return;
+    // First: the work itself, or whoever hears of the election, may hand it in again.
+    this.#started.add(work);
     const running = (async () => work(this))().then(
       () => undefined,
       (error: unknown) => {

@@ -16,7 +16,7 @@ interface Standing {
 
 const NAMES: ReadonlySet<string> = new Set(['ttl']);
 
-/** All elections on one backend that the application stands for: from `onApplicationBootstrap` to `beforeApplicationShutdown`. */
+/** All elections on one backend that the application stands for: from the end of the start to the beginning of the shutdown. */
 export class Elections {
   readonly #standing = new Map<string, Standing>();
   readonly #logger = new Logger('LeaderElection');

@@ -4,7 +4,8 @@ import type { Leadership, LeaderWork } from '../../engine/election/leader-term.j
 
 /**
  * Leader election: of all processes that stand for `name`, one leads. `LockService.leader(name)` gives it, one for each name and
- * application, and stands for it from `onApplicationBootstrap` on, when every `onModuleInit` has run.
+ * application, and stands for it from the end of the start on, when every `onApplicationBootstrap` has run, to the beginning of the
+ * shutdown, before any `onModuleDestroy`.
  *
  * The leader holds the lock `leader:<name>` and the others stand in its line. When it shuts down or resigns, the next one leads as soon
  * as the leader's work has settled, by one push. When it dies, is frozen or is cut off, **nobody leads until its lease (`ttl`) has
@@ -46,7 +47,7 @@ export class LeaderElection {
   }
 
   /**
-   * Has the work done while this process leads: begun in every term, the present one included, and told to stop by the `signal` of the
+   * Has the work done while this process leads: begun once in every term, the present one included, and told to stop by the `signal` of the
    * leadership. The next leader is elected when it has settled, so end it soon. Work that settles by itself leaves the office as it is;
    * work that fails is logged and gives the office to the next, with a pause before this process stands again.
    *

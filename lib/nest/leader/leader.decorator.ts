@@ -1,6 +1,8 @@
 import type { LeaderOptions } from '../../engine/election/leader-election.js';
 import type { Leadership } from '../../engine/election/leader-term.js';
 import { decoratedMethod } from '../locked/decorated-method.js';
+import { wire } from '../locked/wiring.js';
+import { processWide } from '../process-wide.js';
 
 export interface LeaderMethodOptions extends LeaderOptions {
   /** The backend's name in the module. @default the module's default backend */
@@ -12,7 +14,8 @@ type LeaderMethod = (leadership: Leadership) => unknown;
 /**
  * Runs the method while this process leads: it is called at the beginning of each term, with the leadership, and ends when
  * `leadership.signal` aborts. See `LeaderElection` for what that promises, and `LeaderElection.lead` for a method that settles or fails
- * before. Works on every provider and controller that is not request-scoped or transient.
+ * before. Works on every provider and controller that is not request-scoped or
+ * transient, objects from `useFactory` and `useValue` and lazily loaded modules included. A class that two modules provide leads once.
  *
  * @example
  * ```ts
@@ -29,6 +32,7 @@ export function Leader(name: string, options: LeaderMethodOptions = {}) {
     descriptor: TypedPropertyDescriptor<Method>,
   ): void => {
     const { where } = decoratedMethod(prototype, property, descriptor, '@Leader');
+    wire(prototype);
     const methods = byPrototype.get(prototype) ?? [];
     byPrototype.set(prototype, [...methods, { name, options, property, where }]);
   };
@@ -42,7 +46,7 @@ export interface NotedLeaderMethod {
   readonly where: string;
 }
 
-const byPrototype = new WeakMap<object, readonly NotedLeaderMethod[]>();
+const byPrototype = processWide('leader-methods', () => new WeakMap<object, readonly NotedLeaderMethod[]>());
 
 /** Those of the class and of what it inherits, each once. */
 export function leaderMethodsOf(prototype: object): readonly NotedLeaderMethod[] {

@@ -1,5 +1,6 @@
 import { defer, merge, Observable, type ObservableInput, Subject, takeUntil } from 'rxjs';
 import type { Lock } from '../../lock/lock.js';
+import { follow } from './abort-with.js';
 import type { BusyAnswer } from './busy.js';
 import { type LockedCall, underLock } from './guard.js';
 
@@ -22,7 +23,7 @@ export interface StreamHold {
  */
 export function lockedStream<T>(
   begin: () => LockedCall,
-  source: () => ObservableInput<T>,
+  source: (lock: Lock) => ObservableInput<T>,
   busy: BusyAnswer,
   { stay, signal, lingers = false }: StreamHold = {},
 ): Observable<T> {
@@ -44,7 +45,7 @@ export function lockedStream<T>(
           if (subscriber.closed) leave();
           else subscriber.next(value);
         };
-        defer(source)
+        defer(() => source(lock))
           .pipe(takeUntil(merge(left, lossOf(lock))))
           .subscribe({ next, error: reject, complete: resolve });
       });
@@ -82,22 +83,11 @@ export function lockedStream<T>(
 }
 
 /** Fails when the lock is lost. */
-function lossOf({ signal }: Lock): Observable<never> {
+export function lossOf({ signal }: Lock): Observable<never> {
   return new Observable((subscriber) => {
     const lost = () => subscriber.error(signal.reason);
     if (signal.aborted) return lost();
     signal.addEventListener('abort', lost, { once: true });
     return () => signal.removeEventListener('abort', lost);
   });
-}
-
-/** As `AbortSignal.any`, which keeps long-lived signals and their followers in memory. */
-function follow(signals: readonly (AbortSignal | undefined)[], controller: AbortController): () => void {
-  const unfollow = signals.map((signal) => {
-    const abort = () => controller.abort(signal?.reason);
-    if (signal?.aborted === true) abort();
-    signal?.addEventListener('abort', abort, { once: true });
-    return () => signal?.removeEventListener('abort', abort);
-  });
-  return () => unfollow.forEach((stop) => stop());
 }

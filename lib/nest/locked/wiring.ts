@@ -2,6 +2,7 @@ import { Inject } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { LockConfigurationError } from '../../lock/errors.js';
 import type { Application } from '../application.js';
+import { processWide } from '../process-wide.js';
 
 /** By global symbol, for two copies of this package in one process. */
 const APPLICATION = Symbol.for('nestjs-distributed-lock:application');
@@ -26,9 +27,17 @@ export function wire(prototype: object): void {
     set(this: object, value: Application) {
       if (!Reflect.defineProperty(this, APPLICATION, { value, writable: true, configurable: true }))
         frozen.set(this, value);
+      listeners.get(value)?.(this);
     },
   });
   Inject(ModulesContainer)(prototype, APPLICATION);
+}
+
+const listeners = processWide('wired', () => new WeakMap<Application, (instance: object) => void>());
+
+/** Calls the listener for every object of a wired class that Nest makes in this application from now on. */
+export function onWired(application: Application, listener: (instance: object) => void): void {
+  listeners.set(application, listener);
 }
 
 /** Whether Nest made the instance, so that its locked methods can work. */

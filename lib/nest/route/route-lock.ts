@@ -1,5 +1,5 @@
 import { type CallHandler, type ExecutionContext, Logger, type Type } from '@nestjs/common';
-import { defer, finalize, type Observable } from 'rxjs';
+import { defer, finalize, map, type Observable } from 'rxjs';
 import { onAbort } from '../../engine/time/abort.js';
 import { LockConfigurationError } from '../../lock/errors.js';
 import type { Lock } from '../../lock/lock.js';
@@ -11,6 +11,8 @@ import { type RouteArgument, routeArguments } from '../key/route-arguments.js';
 import { type BusyAnswer, busyAnswer } from '../locked/busy.js';
 import { nameOf } from '../locked/disguise.js';
 import { type LockedMethod, originalOf } from '../locked/locked-methods.js';
+import { stayUnder } from '../locked/held.js';
+import { isAsyncIterable, lasting } from '../locked/lasting.js';
 import { lockedStream } from '../locked/locked-stream.js';
 import { acquireOptions, type AnyLockedOptions } from '../locked/locked.options.js';
 import { DEFAULT_BACKEND } from '../lock.tokens.js';
@@ -85,17 +87,21 @@ export class RouteLock {
       const client = clientSignal(context);
       const response = this.#hold === 'response' ? responseOf(context) : undefined;
       const watch = new HandlerWatch();
-      const handle = () => {
+      const reading: Promise<unknown>[] = [];
+      const handle = (lock: Lock) => {
         // From here on the handler decides what a client that leaves means to it.
         client.stop();
-        return watch.run(() => next.handle());
+        const handled = watch.run(() => next.handle());
+        if (response !== undefined) return handled;
+        return handled.pipe(map((value) => (isReadInSteps(value) ? keptOpen(value, lock, where, reading) : value)));
       };
       // Nest answers with the last value of the stream, so a skipped handler has one too.
       const answer: BusyAnswer = async (outcome) => [(await busy(outcome))[0]];
       const stay = (lock: Lock) => {
         const handled = watch.over();
         // Lost already, it is told as any other loss, before a response.
-        if (response === undefined || lock.signal.aborted) return handled;
+        if (lock.signal.aborted) return handled;
+        if (response === undefined) return reading.length === 0 ? handled : Promise.all([handled, ...reading]);
         const stop = onAbort(lock.signal, () => this.#cut(response, lock, where));
         return Promise.all([handled, response.over]).finally(stop);
       };
@@ -143,6 +149,23 @@ export class RouteLock {
       return keysOf(undefined, values);
     };
   }
+}
+
+/** A result that the framework asks for step by step: the handler's work goes on until then. Files are what `hold` is about. */
+function isReadInSteps(value: unknown): value is AsyncIterable<unknown> {
+  return isAsyncIterable(value) && !('pipe' in value) && !(value instanceof ReadableStream);
+}
+
+function keptOpen(value: AsyncIterable<unknown>, lock: Lock, where: string, reading: Promise<unknown>[]): unknown {
+  let kept: unknown;
+  const read: Promise<void> = stayUnder(
+    lock,
+    () => read,
+    (held) => (kept = lasting(value, held, where)),
+  );
+  // Its failure goes to whoever reads it.
+  reading.push(read.catch(() => undefined));
+  return kept;
 }
 
 /** As for `@Locked`, and the argument must be one that Nest takes from the request. */

@@ -1,0 +1,36 @@
+/** A client in a transaction, as `pg`, its pools and most ORMs give one. */
+export interface TransactionClient {
+  query(text: string, values: unknown[]): Promise<{ readonly rows: readonly unknown[] }>;
+}
+
+/**
+ * Locks a key until the transaction that the client is in ends, however it ends. For code that is in a transaction anyway and needs nothing
+ * else: no lease, no line, no fencing token. Waits as long as `lock_timeout` of the transaction allows.
+ *
+ * It is a lock of another kind than those of `LockService`: the two do not exclude each other.
+ *
+ * @example
+ * await client.query('begin');
+ * await withLockInTransaction(client, `stock:${id}`);
+ * … // alone among those who do the same
+ * await client.query('commit');
+ *
+ * @throws Error when the client is in no transaction: the lock would have been released at once
+ */
+export async function withLockInTransaction(client: TransactionClient, key: string): Promise<void> {
+  // A statement outside of a transaction is one by itself, which began when the statement did.
+  const { rows } = await client.query(
+    `select pg_advisory_xact_lock(hashtextextended($1, $2)), statement_timestamp() = transaction_timestamp() as alone`,
+    [key.replaceAll('\\', '\\\\').replaceAll('\0', '\\0'), SEED],
+  );
+  const [row] = rows;
+  const alone: unknown = typeof row === 'object' && row !== null ? Reflect.get(row, 'alone') : undefined;
+  if (alone === true) {
+    throw new Error(
+      `'${key}' is not locked: the client is in no transaction, so the lock ended with this statement. Send \`begin\` first.`,
+    );
+  }
+}
+
+/** Apart from advisory locks that the application has on names of its own. */
+const SEED = 8_315_175;
