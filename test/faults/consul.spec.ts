@@ -157,6 +157,28 @@ describe('One Consul server', () => {
     await (await engine.acquire('destroyed')).release();
   });
 
+  it('lists what is held and waited for, a page at a time', async () => {
+    const backend = consul({ url: server.url, sessionTtlMin: '1s' });
+    await using engine = engineOn({ url: server.url });
+    const keys = ['page/1', 'page/2', 'page/3'];
+    const locks = await Promise.all(keys.map((key) => engine.acquire(key)));
+    const waiting = engine.acquire('page/2');
+    await eventually('it waits', async () => (await engine.inspect('page/2')).waiting === 1);
+    const first = await backend.list!({ prefix: 'lock:page/', limit: 2 });
+    const second = await backend.list!({ prefix: 'lock:page/', limit: 2, cursor: first.cursor! });
+    expect(second.cursor).toBe(undefined);
+    const all = [...first.keys, ...second.keys];
+    expect(all.map(({ key, waiting }) => [key, waiting])).toEqual([
+      ['lock:page/1', 0],
+      ['lock:page/2', 1],
+      ['lock:page/3', 0],
+    ]);
+    expect(all[0]?.holders[0]).toMatchObject({ owner: locks[0]?.owner, fencingToken: locks[0]?.fencingToken });
+    for (const lock of locks) await lock.release();
+    await (await waiting).release();
+    await backend.close();
+  });
+
   it('serves 2,000 keys at once from one process, which keeps what it holds', async () => {
     await using engine = engineOn({ url: server.url });
     const standing = await engine.acquire('standing', { ttl: '2s' });
@@ -240,7 +262,7 @@ describe('consul()', () => {
       { url: 'http://consul:8500', maxWatches: 0 },
       { url: 'http://consul:8500', tokn: 'x' },
     ]) {
-      expect(() => consul(options as ConsulOptions), JSON.stringify(options)).toThrow(LockConfigurationError);
+      expect(() => consul(options as ConsulOptions)).toThrow(LockConfigurationError);
     }
   });
 

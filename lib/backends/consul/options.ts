@@ -1,11 +1,12 @@
 import { type Duration, toMilliseconds } from '../../lock/duration.js';
 import { LockConfigurationError } from '../../lock/errors.js';
 import { checkOptionNames } from '../../lock/option-names.js';
-import type { LockBackend, Traits } from '../backend.js';
+import type { ListQuery, LockBackend, Traits } from '../backend.js';
 import { LineBackend } from '../line/line-backend.js';
 import { ConsulClient, type ConsulToken } from './client.js';
 import { ConsulDriver } from './driver.js';
 import type { ConsulTls } from './http.js';
+import { list } from './list.js';
 
 export interface ConsulOptions {
   /**
@@ -82,7 +83,12 @@ export function consul(options: ConsulOptions): LockBackend {
   const make = (): LockBackend => {
     const settings = { urls, token, datacenter, tls, patience, connections: CONNECTIONS, watches: maxWatches };
     const driver = new ConsulDriver(new ConsulClient(settings), root, traits, address);
-    return Object.assign(new LineBackend(driver), { address, forApplication: make, warnings });
+    return Object.assign(new LineBackend(driver), {
+      address,
+      forApplication: make,
+      warnings,
+      list: (query: ListQuery) => list(driver, query),
+    });
   };
   return make();
 }
