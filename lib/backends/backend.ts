@@ -155,6 +155,11 @@ interface Common {
   /** What an operator should know although locks work, such as a server that may evict them. Asked once, after the first `ping`. */
   warnings?(): Promise<readonly string[]>;
   readonly traits: Traits;
+  /**
+   * How long the engine waits for an answer, in milliseconds, unless its own `callTimeout` says otherwise. For a backend that queues
+   * its requests, and that ends each one by itself in bounded time after it was sent: then the time in the queue counts for nothing.
+   */
+  readonly patienceMs?: number;
   /** Resolves when the server answers; rejects with why not. Asked at boot. */
   ping(): Promise<void>;
   inspect(key: string): Promise<KeyState>;

@@ -35,7 +35,7 @@ export interface EngineOptions {
   readonly prefix?: string;
   /** Options that apply where a call names none. */
   readonly defaults?: AcquireOptions;
-  /** The longest a single call to the server is waited for. @default '2s' */
+  /** The longest a single call to the server is waited for. @default '2s', or what the backend says */
   readonly callTimeout?: Duration;
   readonly clock?: Clock;
   readonly random?: () => number;
@@ -83,7 +83,7 @@ export class LockEngine {
     this.name = options.name ?? 'default';
     this.#prefix = checkedPrefix(options.prefix ?? 'lock:');
     this.#clock = options.clock ?? new SystemClock();
-    this.#callTimeout = toMilliseconds('callTimeout', options.callTimeout ?? '2s');
+    this.#callTimeout = toMilliseconds('callTimeout', options.callTimeout ?? backend.patienceMs ?? '2s');
     checkDefaultNames(options.defaults ?? NONE);
     this.#defaults = Object.freeze({ ...options.defaults });
     this.validate(NONE);

@@ -38,10 +38,14 @@ export const etcdTraits = {
 export class EtcdDriver implements LineDriver<EtcdPlace, EtcdSession> {
   readonly kind = 'etcd';
   readonly traits: Traits = etcdTraits;
+  readonly address: string;
+  /** A member is waited for much shorter; the rest is for the queue. */
+  readonly patienceMs = 5_000;
   readonly #store: Store;
   readonly #watches: Watches;
 
   constructor(private readonly members: Members) {
+    this.address = members.hosts.map((host) => host.replace(/\/\/.*@/, '//')).join(', ');
     this.#store = new Store(members);
     this.#watches = new Watches(members);
   }

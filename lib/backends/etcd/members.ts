@@ -1,11 +1,28 @@
+import { Gate } from '../line/gate.js';
 import type { CallOptions, Etcd } from './client.js';
+
+type Ask<T> = (member: Etcd, options: CallOptions, again: boolean) => Promise<T>;
+
+interface CallBehaviour {
+  /** How long one member is waited for, in milliseconds. */
+  readonly patience?: number;
+  /** Whether the answer still matters. A request that was given up is not sent, or not to another member. */
+  readonly wanted?: () => boolean;
+  /** Goes ahead of the others: what all locks of the process depend on. */
+  readonly urgent?: boolean;
+  /** Nothing depends on the answer: the member in use is not left for it. */
+  readonly optional?: boolean;
+}
+
+/** How many requests are on their way to the cluster at once. A member answers as many in milliseconds, and thousands too late. */
+const AT_ONCE = 64;
 
 /** Makes a client of one member that leaves all decisions to us: no retries, no circuit breaker. */
 export type Connect = (host: string) => Promise<Etcd>;
 
 /** gRPC's numbers for "this member could not do it"; anything else is the cluster's answer. */
 const TROUBLE =
-  /^(?:1 CANCELLED|2 UNKNOWN|4 DEADLINE_EXCEEDED|8 RESOURCE_EXHAUSTED|10 ABORTED|13 INTERNAL|14 UNAVAILABLE)\b|^Channel /;
+  /^(?!8 RESOURCE_EXHAUSTED: Received message larger)(?:1 CANCELLED|2 UNKNOWN|4 DEADLINE_EXCEEDED|8 RESOURCE_EXHAUSTED|10 ABORTED|13 INTERNAL|14 UNAVAILABLE)\b|^Channel /;
 
 /**
  * The members of a cluster, one of which is in use until it fails. A call that it does not answer goes to the next within the
@@ -14,12 +31,13 @@ const TROUBLE =
 export class Members {
   readonly #clients = new Map<string, Promise<Etcd>>();
   readonly #listeners = new Set<() => void>();
+  readonly #gate = new Gate(AT_ONCE);
   #current: number;
   #closed = false;
 
   /** @param patience how long one member is waited for, in milliseconds */
   constructor(
-    private readonly hosts: readonly string[],
+    readonly hosts: readonly string[],
     private readonly connect: Connect,
     readonly patience: number,
   ) {
@@ -29,21 +47,28 @@ export class Members {
 
   /**
    * @param ask sends the request to one member. `again`: a member got it before and did not answer, so it may have happened already.
-   * @param wanted whether the answer still matters; a request that was given up is not sent to another member
+   * @throws GivenUpError when it was given up before it was sent
    */
-  async call<T>(
-    ask: (member: Etcd, options: CallOptions, again: boolean) => Promise<T>,
-    { patience = this.patience, wanted = () => true }: { patience?: number; wanted?: () => boolean } = {},
-  ): Promise<T> {
+  call<T>(ask: Ask<T>, options: CallBehaviour = {}): Promise<T> {
+    const { urgent = false, wanted = () => true } = options;
+    return urgent ? this.#call(ask, options) : this.#gate.run(() => this.#call(ask, options), wanted);
+  }
+
+  async #call<T>(ask: Ask<T>, { patience = this.patience, wanted, optional = false }: CallBehaviour): Promise<T> {
     for (let asked = 1; ; asked++) {
       const used = this.#current;
       try {
         const member = await this.#client(used);
         return await ask(member, { deadline: Date.now() + patience }, asked > 1);
       } catch (error) {
-        if (!isTrouble(error)) throw error;
+        if (!isTrouble(error) || optional) throw error;
         this.leave(used);
-        if (asked >= this.hosts.length || this.#closed || !wanted()) throw error;
+        if (asked >= this.hosts.length || this.#closed) {
+          // What waits here would get no other answer, only later.
+          this.#gate.refuseAll(new Error(`no member answers: ${error.message}`, { cause: error }));
+          throw error;
+        }
+        if (wanted?.() === false) throw error;
       }
     }
   }
@@ -88,6 +113,6 @@ export class Members {
   }
 }
 
-export function isTrouble(error: unknown): boolean {
+export function isTrouble(error: unknown): error is Error {
   return error instanceof Error && TROUBLE.test(error.message);
 }

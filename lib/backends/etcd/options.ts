@@ -111,6 +111,8 @@ function connection(settings: Settings, patience: number): Connect {
       ...(auth && { auth: { ...auth, callOptions: deadline } }),
       faultHandling: { host: () => onceOnly, global: onceOnly, watchBackoff: { duration: 100, next: () => undefined } },
       grpcOptions: {
+        // Long lines, and the keys of a lease with very many locks.
+        'grpc.max_receive_message_length': 1024 * 1024 * 1024,
         'grpc.keepalive_timeout_ms': 2_000,
         'grpc.initial_reconnect_backoff_ms': 100,
         'grpc.max_reconnect_backoff_ms': 500,

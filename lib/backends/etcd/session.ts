@@ -2,6 +2,9 @@ import type { Claim, Session } from '../backend.js';
 import { claimOf } from './places.js';
 import type { Members } from './members.js';
 
+/** How long the list of a lease's keys may take, in milliseconds: there can be 100,000 of them. */
+const LIST_MS = 5_000;
+
 /** A lease that the locks of this process hang from. */
 export class EtcdSession implements Session {
   /** As `etcdctl lease list` shows it. */
@@ -18,8 +21,9 @@ export class EtcdSession implements Session {
 
   static async open(members: Members, ttl: number): Promise<EtcdSession> {
     // etcd counts in seconds, and a server may grant more than it is asked for, never less.
-    const { ID, TTL } = await members.call((etcd, options) =>
-      etcd.leaseClient.leaseGrant({ TTL: Math.ceil(ttl / 1000) }, options),
+    const { ID, TTL } = await members.call(
+      (etcd, options) => etcd.leaseClient.leaseGrant({ TTL: Math.ceil(ttl / 1000) }, options),
+      { urgent: true },
     );
     return new EtcdSession(members, ID, Number(TTL) * 1000);
   }
@@ -38,13 +42,14 @@ export class EtcdSession implements Session {
           stream.end();
         });
       },
-      { patience: Math.min(this.members.patience, Math.max(this.ttl / 6, 100)) },
+      { urgent: true, patience: Math.min(this.members.patience, Math.max(this.ttl / 6, 100)) },
     );
   }
 
   async attached(): Promise<readonly Pick<Claim, 'key' | 'owner'>[]> {
-    const { keys } = await this.members.call((etcd, options) =>
-      etcd.leaseClient.leaseTimeToLive({ ID: this.lease, keys: true }, options),
+    const { keys } = await this.members.call(
+      (etcd, options) => etcd.leaseClient.leaseTimeToLive({ ID: this.lease, keys: true }, options),
+      { urgent: true, optional: true, patience: Math.max(this.members.patience, LIST_MS) },
     );
     return keys.map(claimOf);
   }
@@ -57,7 +62,7 @@ export class EtcdSession implements Session {
 /** Ends a lease and whatever hangs from it. */
 export async function revoke(members: Members, lease: string): Promise<void> {
   try {
-    await members.call((etcd, options) => etcd.leaseClient.leaseRevoke({ ID: lease }, options));
+    await members.call((etcd, options) => etcd.leaseClient.leaseRevoke({ ID: lease }, options), { urgent: true });
   } catch (error) {
     if (!isLeaseGone(error)) throw error;
   }

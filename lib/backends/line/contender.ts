@@ -1,7 +1,7 @@
 import type { Attempt, Busy, Claim, Grant, Session, Waiter } from '../backend.js';
 import type { LineDriver, ObstacleListener, Place, Point, View } from './driver.js';
 import { busy, clashOf, isReader, type Obstacle, obstacleOf } from './judge.js';
-import type { WaitedKeys } from './waited-keys.js';
+import type { ContendedKeys } from './contended-keys.js';
 
 /**
  * How long after it entered a holder reads its own place again, in milliseconds. Most locks are released sooner, and their release
@@ -14,7 +14,7 @@ export interface Lines<P extends Place, S extends Session> {
   readonly driver: LineDriver<P, S>;
   /** All contenders of this process, by owner. */
   readonly contenders: Map<string, Contender<P, S>>;
-  readonly waitedKeys: WaitedKeys;
+  readonly keys: ContendedKeys;
   /** The place of a holder is gone. */
   lost(owner: string): void;
 }
@@ -30,9 +30,11 @@ export class Contender<P extends Place, S extends Session> implements ObstacleLi
   #obstacle: Obstacle<P> | undefined;
   #watch: { readonly target: string; readonly stop: () => void } | undefined;
   #confirmation: NodeJS.Timeout | undefined;
+  readonly #leaveKey: () => void;
   /** Withdrawn: later answers mean nothing any more. */
   #over = false;
-  readonly #wanted = (): boolean => !this.#over;
+  /** How often the server was asked. Only the last question still matters. */
+  #asked = 0;
 
   /** @param unanswered whether the server may have a place of this owner already, from a `join` whose answer never came */
   constructor(
@@ -42,6 +44,7 @@ export class Contender<P extends Place, S extends Session> implements ObstacleLi
     private unanswered: boolean,
   ) {
     lines.contenders.set(claim.owner, this);
+    this.#leaveKey = lines.keys.add(claim.key);
   }
 
   get granted(): boolean {
@@ -69,19 +72,21 @@ export class Contender<P extends Place, S extends Session> implements ObstacleLi
     this.#over = true;
     clearTimeout(this.#confirmation);
     this.#unwatch();
+    this.#leaveKey();
     const { contenders } = this.lines;
     if (contenders.get(this.claim.owner) === this) contenders.delete(this.claim.owner);
   }
 
   /** Takes the last place in the line. */
   async join(): Promise<Attempt> {
-    const { driver, waitedKeys } = this.lines;
+    const { lines } = this;
+    const { driver } = lines;
     const again = this.unanswered;
     this.unanswered = true;
     const view = await driver.join(this.claim, this.session, {
-      contended: waitedKeys.has(this.claim.key),
+      contended: lines.keys.has(this.claim.key),
       again,
-      wanted: this.#wanted,
+      wanted: this.#newest(),
     });
     if (!view.own) throw new Error(`the ${driver.kind} driver showed a line without the place that it took`);
     this.unanswered = false;
@@ -97,7 +102,7 @@ export class Contender<P extends Place, S extends Session> implements ObstacleLi
     // The turn of a permit can come while the place just ahead stays.
     const obstacle =
       this.#obstacle && 'place' in this.#obstacle && claim.limit === 1 ? this.#obstacle.place : undefined;
-    const view = await driver.view(claim, place, session, { obstacle, wanted: this.#wanted });
+    const view = await driver.view(claim, place, session, { obstacle, wanted: this.#newest() });
     if ('unchanged' in view) {
       // Meanwhile the obstacle may have gone.
       if (this.#granted) return this.grant;
@@ -159,15 +164,7 @@ export class Contender<P extends Place, S extends Session> implements ObstacleLi
     const target = places.map(({ owner }) => owner).join();
     if (this.#watch?.target === target) return;
     this.#unwatch();
-    const { driver, waitedKeys } = this.lines;
-    const { key } = this.claim;
-    const waitsNoMore = waitedKeys.add(key);
-    const unwatch = driver.watch(key, places, this.session, this);
-    const stop = (): void => {
-      waitsNoMore();
-      unwatch();
-    };
-    this.#watch = { target, stop };
+    this.#watch = { target, stop: this.lines.driver.watch(this.claim.key, places, this.session, this) };
   }
 
   /**
@@ -193,6 +190,12 @@ export class Contender<P extends Place, S extends Session> implements ObstacleLi
     if (!this.#place) return;
     const there = await this.lines.driver.confirm(claim, this.#place, session, claim.limit > 1);
     if (!there && !this.#over) this.lines.lost(claim.owner);
+  }
+
+  /** Whether nothing was asked after this, and the claim was not withdrawn. */
+  #newest(): () => boolean {
+    const asked = ++this.#asked;
+    return () => !this.#over && asked === this.#asked;
   }
 
   #unwatch(): void {

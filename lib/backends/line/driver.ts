@@ -45,7 +45,7 @@ export interface Unchanged {
 }
 
 export interface JoinHints {
-  /** Another claim of this process waits for the key, so the key is almost certainly busy. */
+  /** Another claim of this process waits for the key, holds it or asks for it: the key is almost certainly busy. */
   readonly contended: boolean;
   /**
    * An earlier `join` of this owner went unanswered, or was made in an earlier session, so the owner may have a place already. Only
@@ -105,6 +105,7 @@ export interface LineDriver<P extends Place, S extends Session> {
   readonly kind: string;
   readonly traits: Traits;
   readonly address?: string;
+  readonly patienceMs?: number;
   ping(): Promise<void>;
   close(): Promise<void>;
   open(ttl: number): Promise<S>;

@@ -13,7 +13,7 @@ import type {
 import { Contender, type Lines } from './contender.js';
 import type { LineDriver, Place } from './driver.js';
 import { holdersIn } from './judge.js';
-import { WaitedKeys } from './waited-keys.js';
+import { ContendedKeys } from './contended-keys.js';
 
 /**
  * Locks on a server that keeps a line of places for each key.
@@ -26,6 +26,8 @@ export class LineBackend<P extends Place, S extends Session> implements SessionB
   readonly family = 'session';
   readonly kind: string;
   readonly traits: Traits;
+  readonly address?: string;
+  readonly patienceMs?: number;
   readonly attemptAll?: NonNullable<SessionBackend['attemptAll']>;
   readonly downgrade?: NonNullable<SessionBackend['downgrade']>;
   readonly #contenders = new Map<string, Contender<P, S>>();
@@ -35,10 +37,12 @@ export class LineBackend<P extends Place, S extends Session> implements SessionB
   constructor(private readonly driver: LineDriver<P, S>) {
     this.kind = driver.kind;
     this.traits = driver.traits;
+    if (driver.address !== undefined) this.address = driver.address;
+    if (driver.patienceMs !== undefined) this.patienceMs = driver.patienceMs;
     this.#lines = {
       driver,
       contenders: this.#contenders,
-      waitedKeys: new WaitedKeys(),
+      keys: new ContendedKeys(),
       lost: (owner) => {
         for (const listener of this.#listeners) listener(owner);
       },
