@@ -1,13 +1,12 @@
-import { type Claim, type LockMode, type Session, SessionEndedError, type Traits } from '../../lib/backends/backend.js';
-import type {
-  JoinHints,
-  LineDriver,
-  LinePage,
-  LineQuery,
-  ObstacleListener,
-  Place,
-  View,
-} from '../../lib/backends/line/driver.js';
+import {
+  type Claim,
+  type ListQuery,
+  type LockMode,
+  type Session,
+  SessionEndedError,
+  type Traits,
+} from '../../lib/backends/backend.js';
+import type { JoinHints, LineDriver, LinePage, ObstacleListener, Place, View } from '../../lib/backends/line/driver.js';
 import { NoSessionError, type Znode, type ZnodeSession, type ZnodeTree } from './znode-tree.js';
 
 /** The node `<owner>!<mode>!<limit>!<number>`; a name never changes, so a downgrade is told by the data. */
@@ -141,7 +140,7 @@ export class ZnodeDriver implements LineDriver<ZnodePlace, TreeSession> {
     return this.tree.ask(() => places.forEach(({ name }) => this.tree.delete(key, name)));
   }
 
-  lines({ prefix, limit, cursor }: LineQuery): Promise<LinePage<ZnodePlace>> {
+  lines({ prefix, limit, cursor }: ListQuery): Promise<LinePage<ZnodePlace>> {
     return this.tree.ask(() => {
       const keys = this.tree.folders.filter((key) => key.startsWith(prefix) && (!cursor || key > cursor)).sort();
       const page = keys.slice(0, limit);

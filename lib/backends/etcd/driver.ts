@@ -1,5 +1,5 @@
-import type { Busy, Claim, Conflict, Traits } from '../backend.js';
-import type { JoinHints, LineDriver, ObstacleListener, Unchanged, View, ViewHints } from '../line/driver.js';
+import type { Busy, Claim, Conflict, ListQuery, Traits } from '../backend.js';
+import type { JoinHints, LineDriver, LinePage, ObstacleListener, Unchanged, View, ViewHints } from '../line/driver.js';
 import type { Compare, KeyValue, TransactionResponse } from './client.js';
 import type { Members } from './members.js';
 import { createdAt, type EtcdPlace, isMixed, placesIn, taken } from './places.js';
@@ -146,6 +146,19 @@ export class EtcdDriver implements LineDriver<EtcdPlace, EtcdSession> {
 
   async everybody(key: string): Promise<readonly EtcdPlace[]> {
     return placesIn(key, await this.#store.line(key));
+  }
+
+  async lines({ prefix, limit, cursor }: ListQuery): Promise<LinePage<EtcdPlace>> {
+    const { keys, next } = await this.#store.names(prefix, limit, cursor);
+    const lines = await Promise.all(
+      keys.map(async ({ key, first }) => {
+        const line = await this.everybody(key);
+        // A line whose keys lie apart, because names below it come between them, was on an earlier page.
+        const isFirst = !line.some(({ kv }) => Buffer.compare(kv.key, first) < 0);
+        return isFirst && line.length > 0 ? [{ key, line }] : [];
+      }),
+    );
+    return next === undefined ? { lines: lines.flat() } : { lines: lines.flat(), cursor: next };
   }
 
   async remainingMs(places: readonly EtcdPlace[]): Promise<readonly number[]> {

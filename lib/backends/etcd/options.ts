@@ -67,7 +67,9 @@ export function etcd(options: EtcdOptions): LockBackend {
   }
   const patience = toMilliseconds('memberTimeout', options.memberTimeout ?? (hosts.length > 1 ? '700ms' : '2s'));
   if (patience < 1) throw new LockConfigurationError('`memberTimeout` must be at least 1 ms.');
-  return new LineBackend(new EtcdDriver(new Members(hosts, connection(settings, patience), patience)));
+  const driver = (): EtcdDriver => new EtcdDriver(new Members(hosts, connection(settings, patience), patience));
+  // Nothing is opened before it is used, and each application uses a driver of its own.
+  return new LineBackend(driver(), driver);
 }
 
 function settingsFor({ hosts, auth, tls }: EtcdServers): Settings {

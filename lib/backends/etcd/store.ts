@@ -1,6 +1,7 @@
 import { type Session, SessionEndedError } from '../backend.js';
 import type { KeyValue, RangeRequest, RangeResponse, Transaction, TransactionResponse } from './client.js';
 import type { Members } from './members.js';
+import { claimOf } from './places.js';
 import { rangeOf } from './requests.js';
 import { isLeaseGone } from './session.js';
 
@@ -47,10 +48,43 @@ export class Store {
     }
   }
 
+  /** The names of lines from the cursor on, with the first key of each, and where the next page begins. */
+  async names(prefix: string, limit: number, cursor?: string): Promise<Names> {
+    const from = cursor === undefined ? Buffer.from(prefix) : Buffer.from(cursor, 'base64');
+    const end = prefix === '' ? Buffer.alloc(1) : below(prefix);
+    const request = { key: from.length > 0 ? from : Buffer.alloc(1), range_end: end, limit: PAGE, keys_only: true };
+    const { kvs, more } = await this.range(request);
+    const names = new Map<string, Buffer>();
+    for (const { key } of kvs) {
+      const name = claimOf(key).key;
+      if (names.has(name)) continue;
+      if (names.size >= limit) return { keys: entries(names), next: key.toString('base64') };
+      names.set(name, key);
+    }
+    const last = kvs.at(-1);
+    return { keys: entries(names), next: more && last ? after(last.key).toString('base64') : undefined };
+  }
+
   /** One page of keys. */
   range(request: RangeRequest): Promise<RangeResponse> {
     return this.members.call((etcd, options) => etcd.kv.range(request, options));
   }
+}
+
+interface Names {
+  readonly keys: readonly { readonly key: string; readonly first: Buffer }[];
+  readonly next: string | undefined;
+}
+
+const entries = (names: ReadonlyMap<string, Buffer>): Names['keys'] =>
+  [...names].map(([key, first]) => ({ key, first }));
+
+/** The first key behind all that begin with the prefix. */
+function below(prefix: string): Buffer {
+  const end = Buffer.from(prefix);
+  // UTF-8 has no byte 255, so the last one can grow.
+  end[end.length - 1] = (end.at(-1) ?? 0) + 1;
+  return end;
 }
 
 /** The key that comes directly after this one. */

@@ -1,4 +1,4 @@
-import type { Busy, Claim, Conflict, LockMode, Session, Traits } from '../backend.js';
+import type { Busy, Claim, Conflict, ListQuery, LockMode, Session, Traits } from '../backend.js';
 
 /**
  * The port of servers that keep a line of places: etcd (create revisions), ZooKeeper (sequence numbers), Consul (create indexes).
@@ -78,13 +78,6 @@ export interface ObstacleListener<P extends Place> {
   missed(until?: Point): void;
 }
 
-/** `limit`: at most so many lines. `cursor`: from an earlier page. */
-export interface LineQuery {
-  readonly prefix: string;
-  readonly limit: number;
-  readonly cursor?: string;
-}
-
 /** All lines below a prefix, a part at a time. */
 export interface LinePage<P extends Place> {
   /** Whole lines, foremost place first. */
@@ -141,7 +134,7 @@ export interface LineDriver<P extends Place, S extends Session> {
   /** Removes these places, whoever has them. */
   evict(key: string, places: readonly P[]): Promise<void>;
   /** The lines of all keys that begin with the prefix. The work for one page is bounded. */
-  lines?(query: LineQuery): Promise<LinePage<P>>;
+  lines?(query: ListQuery): Promise<LinePage<P>>;
 
   /**
    * Lets the place stand for `ms` more without anybody to renew it, so that nobody else can enter (`minHold`). Resolves to whether the

@@ -5,6 +5,8 @@ import type {
   Conflict,
   Grant,
   KeyState,
+  ListPage,
+  ListQuery,
   Session,
   SessionBackend,
   Traits,
@@ -14,6 +16,9 @@ import { Contender, type Lines } from './contender.js';
 import type { LineDriver, Place } from './driver.js';
 import { holdersIn } from './judge.js';
 import { ContendedKeys } from './contended-keys.js';
+
+/** How many waiters of a key are told by name. */
+const MOST_WAITERS = 100;
 
 /**
  * Locks on a server that keeps a line of places for each key.
@@ -30,11 +35,19 @@ export class LineBackend<P extends Place, S extends Session> implements SessionB
   readonly patienceMs?: number;
   readonly attemptAll?: NonNullable<SessionBackend['attemptAll']>;
   readonly downgrade?: NonNullable<SessionBackend['downgrade']>;
+  readonly list?: NonNullable<SessionBackend['list']>;
+  readonly forApplication?: () => LineBackend<P, S>;
   readonly #contenders = new Map<string, Contender<P, S>>();
   readonly #listeners = new Set<(owner: string) => void>();
   readonly #lines: Lines<P, S>;
 
-  constructor(private readonly driver: LineDriver<P, S>) {
+  /** @param driverFor makes a driver with connections of its own, when each application is to have one */
+  constructor(
+    private readonly driver: LineDriver<P, S>,
+    driverFor?: () => LineDriver<P, S>,
+  ) {
+    if (driverFor) this.forApplication = () => new LineBackend(driverFor());
+    if (driver.lines) this.list = (query) => this.#list(query);
     this.kind = driver.kind;
     this.traits = driver.traits;
     if (driver.address !== undefined) this.address = driver.address;
@@ -94,6 +107,18 @@ export class LineBackend<P extends Place, S extends Session> implements SessionB
     const line = await this.driver.everybody(key);
     const holders = holdersIn(line);
     return stateOf(line, holders, await this.driver.remainingMs(holders));
+  }
+
+  async #list(query: ListQuery): Promise<ListPage> {
+    const { lines = [], cursor } = (await this.driver.lines?.(query)) ?? {};
+    const holders = lines.map(({ line }) => holdersIn(line));
+    const remaining = await this.driver.remainingMs(holders.flat());
+    let from = 0;
+    const keys = lines.map(({ key, line }, index) => {
+      const holding = holders[index] ?? [];
+      return { key, ...stateOf(line, holding, remaining.slice(from, (from += holding.length))) };
+    });
+    return cursor === undefined ? { keys } : { keys, cursor };
   }
 
   async forceRelease(key: string): Promise<boolean> {
@@ -164,5 +189,7 @@ function stateOf(line: readonly Place[], holding: readonly Place[], remainingMs:
     fencingToken: token,
     remainingMs: remainingMs[index] ?? 0,
   }));
-  return { mode, limit, holders, waiting: line.length - holding.length };
+  const behind = line.slice(holding.length);
+  const waiters = behind.slice(0, MOST_WAITERS).map(({ owner }) => ({ owner }));
+  return { mode, limit, holders, waiting: behind.length, waiters };
 }
