@@ -9,6 +9,7 @@ export default defineConfig({
     // The package by its own name is its source here (tsconfig.json has the same list); the packed build is tested in test/compat.
     alias: [
       { find: /^nestjs-distributed-lock$/, replacement: lib('index.ts') },
+      { find: /^nestjs-distributed-lock\/backend$/, replacement: lib('backends/backend.ts') },
       { find: /^nestjs-distributed-lock\/testing$/, replacement: lib('testing/index.ts') },
       { find: /^nestjs-distributed-lock\/([a-z]+)$/, replacement: lib('backends/$1/index.ts') },
     ],

@@ -32,7 +32,7 @@ class TreeSession implements Session {
     return this.tree.ask(() => this.tree.touch(this.session));
   }
 
-  hanging(): Promise<readonly Pick<Claim, 'key' | 'owner'>[]> {
+  attached(): Promise<readonly Pick<Claim, 'key' | 'owner'>[]> {
     return this.tree.ask(() =>
       this.tree.ephemerals(this.session).map(({ folder, name }) => ({ key: folder, owner: ownerOf(name) })),
     );
