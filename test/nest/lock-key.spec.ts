@@ -369,24 +369,31 @@ describe('a name is resolved when the class is defined', () => {
     }
   });
 
-  test('a decorator below that hides the parameters makes the name unknown, and not something else', () => {
-    const Wrapped = (): MethodDecorator => (_prototype, _property, descriptor) => {
+  test('from the source of the class, where a decorator below has wrapped the method', async () => {
+    const Transactional = (): MethodDecorator => (_prototype, _property, descriptor) => {
       const method = descriptor.value as unknown as (...args: unknown[]) => unknown;
       descriptor.value = function (this: unknown, ...args: unknown[]) {
         return method.apply(this, args);
       } as never;
     };
-    const define = definition(() => {
-      class Orders {
-        @Locked('order:<id>')
-        @Wrapped()
-        async place(id: string) {
-          return id;
-        }
+    @Injectable()
+    class Orders {
+      static place(other: string) {
+        return other;
       }
-      return Orders;
-    });
-    expect(define).toThrow('`<id>` in the lock key `order:<id>` is not known. Known here: <args>.');
+
+      readonly place2 = function place(field: string) {
+        return field;
+      };
+
+      @Locked('order:<id>')
+      @Transactional()
+      async place(_by: string, id: string, { at } = { at: ')' }) {
+        return [currentLock()?.key, id, at];
+      }
+    }
+    const { get } = await applicationWith({ providers: [Orders] });
+    expect(await get(Orders).place('me', '7')).toEqual(['order:7', '7', ')']);
   });
 
   test('two locks on one method both read the names of the method', async () => {

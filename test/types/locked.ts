@@ -59,8 +59,11 @@ export class Accepted {
   @Locked((order: Order) => [order.id, 'all'])
   async fromSomeOfTheArguments(_order: Order, _by: string, _at?: Date) {}
 
-  @Locked((first: string) => first)
-  async fromAWiderType(_first: string | undefined) {}
+  @Locked((first: string | number) => String(first))
+  async fromAWiderType(_first: string) {}
+
+  @Locked((first: string | undefined) => String(first))
+  async fromAnOptionalArgument(_first?: string) {}
 
   @Locked(function (this: Accepted, id: string) {
     return `${this.shop}:${id}`;
@@ -147,6 +150,14 @@ export class SharedOptions {
 }
 
 export class Refused {
+  // @ts-expect-error the method may be called with what the key function does not take
+  @Locked((first: string) => first)
+  async keyOfANarrowerType(_first: string | undefined) {}
+
+  // @ts-expect-error the key function takes more than the method has
+  @Locked((first: string, second: string) => first + second)
+  async keyOfMoreArguments(_first: string) {}
+
   // @ts-expect-error a synchronous method cannot wait
   @Locked('k')
   synchronous(): number {

@@ -1,8 +1,7 @@
 import { LockConfigurationError } from '../../lock/errors.js';
 
 /**
- * Names a parameter for the lock's key, where its own name cannot be trusted: in minified builds, in builds below ES2017, and
- * when another decorator below `@Locked` wraps the method.
+ * Names a parameter for the lock's key, where its own name cannot be trusted: in minified builds and in builds below ES2017.
  *
  * @example
  * ```ts

@@ -1,7 +1,7 @@
 import { LockConfigurationError } from '../../lock/errors.js';
 import type { ResolveArgument } from './key-template.js';
 import { lockParams } from './lock-param.decorator.js';
-import { type Parameters, parametersOf } from './parameter-names.js';
+import { declaredParametersOf, type Parameters, parametersOf } from './parameter-names.js';
 import { routeArguments } from './route-arguments.js';
 
 type Method = (...args: never[]) => unknown;
@@ -19,7 +19,7 @@ export function argumentResolver(
   method: Method,
   where: string,
 ): ResolveArgument {
-  const parsed = parametersOf(method);
+  const parsed = declaredParametersOf(prototype, property) ?? parametersOf(method);
   const chosen = lockParams(prototype, property);
   const routed = routeArguments(prototype, property).filter(({ data }) => typeof data === 'string' && data !== '');
 
@@ -72,7 +72,7 @@ function known(
   return (
     (list.length === 0 ? 'No parameter has a name here. ' : `Known here: ${list.join(', ')}. `) +
     (unnamed.length === 0 ? '' : `Destructured parameters are reached by index: ${unnamed.join(', ')}. `) +
-    'A minifier, a target below ES2017 or a decorator below @Locked takes parameter names away: ' +
+    'A minifier or a target below ES2017 takes parameter names away: ' +
     "name the parameter with @LockParam('…'), use its index such as `<0>`, or give a function of the arguments."
   );
 }

@@ -18,6 +18,15 @@ export function parametersOf(method: (...args: never[]) => unknown): Parameters 
   return new Scanner(source).parameters();
 }
 
+/**
+ * Reads the parameters of a method from the source of its class, where a decorator below has put a function of its own in its place.
+ * `undefined` when the class has no such source, or not exactly one method of that name.
+ */
+export function declaredParametersOf(prototype: object, property: string | symbol): Parameters | undefined {
+  const source = Function.prototype.toString.call(prototype.constructor);
+  return typeof property === 'string' && source.startsWith('class') ? new Scanner(source).member(property) : undefined;
+}
+
 const SPACE = /\s+/y;
 const IDENTIFIER =
   /(?:[\p{ID_Start}$_]|\\u(?:[\dA-Fa-f]{4}|\{[\dA-Fa-f]+\}))(?:[\p{ID_Continue}$\u200c\u200d]|\\u(?:[\dA-Fa-f]{4}|\{[\dA-Fa-f]+\}))*/uy;
@@ -44,6 +53,32 @@ class Scanner {
       lastWord = this.word() ?? (this.element(), undefined);
     }
     return { names: [], rest: false };
+  }
+
+  /** The parameters of a method in a class body. */
+  member(name: string): Parameters | undefined {
+    const found: Parameters[] = [];
+    for (this.skipBlank(); !this.peek('{') && this.at < this.source.length; this.skipBlank()) this.element();
+    this.take(1);
+    let words: string[] = [];
+    // The value of a field, which may hold anything, goes on to its semicolon.
+    let inField = false;
+    for (this.skipBlank(); !this.peek('}') && this.at < this.source.length; this.skipBlank()) {
+      if (this.peek(';')) [words, inField] = [[], false];
+      else if (this.peek('=')) inField = true;
+      const word = this.word();
+      if (word !== undefined) words.push(word);
+      else if (this.peek('(') && !inField) {
+        const parameters = this.list();
+        this.take(1);
+        this.skipBlank();
+        if (this.peek('{') && words.at(-1) === name && !words.slice(0, -1).includes('static')) found.push(parameters);
+      } else {
+        if (this.peek('{') && !inField) words = [];
+        this.element();
+      }
+    }
+    return found.length === 1 ? found[0] : undefined;
   }
 
   private list(): Parameters {

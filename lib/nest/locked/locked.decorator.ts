@@ -18,8 +18,20 @@ import { applicationOf, wire } from './wiring.js';
 /** What a locked method returns: something that can come later. */
 type Later = PromiseLike<unknown> | Subscribable<unknown> | AsyncIterable<unknown>;
 
-/** A method that takes at least these arguments. `never` accepts any further parameter, as `any` would. */
-type LockableMethod<Arguments extends readonly unknown[]> = (...args: [...Arguments, ...never[]]) => Later;
+type LockableMethod = (...args: never[]) => Later;
+
+/** Not assignable from a descriptor, so that the compiler shows what does not fit. */
+interface KeyDoesNotFit<Wanted, Given> {
+  readonly keyFunctionTakes: Wanted;
+  readonly butTheMethodIsCalledWith: Given;
+}
+
+/** The key function is called with the method's arguments: it may take wider types and fewer of them, never narrower or more. */
+type FittingKey<Arguments extends readonly unknown[], Given extends readonly unknown[]> = ((
+  ...args: Arguments
+) => void) extends (...args: Given) => void
+  ? unknown
+  : KeyDoesNotFit<Arguments, Given>;
 
 /** What the caller of the method ends up with. */
 type ResultOf<Method> = Method extends (...args: never[]) => infer Result
@@ -50,11 +62,13 @@ type FittingBusy<Given, Promised> = [Given] extends [Promised] ? unknown : OnBus
 
 /** The decorator that `Locked` makes: for methods that return a promise, an Observable or an async generator. */
 export type LockedDecorator<Arguments extends readonly unknown[] = [], This = unknown, Value = never, Way = 'throw'> = <
-  Method extends LockableMethod<Arguments>,
+  Method extends LockableMethod,
 >(
   prototype: This & object,
   property: string | symbol,
-  descriptor: TypedPropertyDescriptor<Method> & FittingBusy<BusyResult<Method, Value, Way>, ResultOf<Method>>,
+  descriptor: TypedPropertyDescriptor<Method> &
+    FittingKey<Arguments, Parameters<Method>> &
+    FittingBusy<BusyResult<Method, Value, Way>, ResultOf<Method>>,
 ) => void;
 
 /**
