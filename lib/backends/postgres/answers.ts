@@ -39,7 +39,7 @@ export interface Described {
 }
 
 export function stateOf(described: Described | null): KeyState {
-  if (described === null) return { mode: 'exclusive', limit: 1, holders: [], waiting: 0, waiters: [] };
+  if (described === null) return { mode: 'exclusive', limit: 1, holders: [], waiting: 0 };
   return {
     mode: described.shared ? 'shared' : 'exclusive',
     limit: described.limit,

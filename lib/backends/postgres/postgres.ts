@@ -93,6 +93,8 @@ export class PostgresBackend implements KeyBackend {
   attempt(claim: Claim, waiter?: Waiter): Promise<Attempt> {
     if (!waiter) return this.#attempt(claim, false);
     const { settled } = this.#listener;
+    // Beside the first question, so that it stands when the answer is that others have the key.
+    void this.#listener.start();
     // It is sent first and expected then: what can be done while it is on its way costs nobody time.
     const answer = this.#attempt(claim, settled);
     this.#inbox.expect(claim.key, claim.owner, waiter, settled);

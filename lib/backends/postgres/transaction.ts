@@ -18,18 +18,21 @@ export interface TransactionClient {
  * @throws Error when the client is in no transaction: the lock would have been released at once
  */
 export async function withLockInTransaction(client: TransactionClient, key: string): Promise<void> {
-  // A statement outside of a transaction is one by itself, which began when the statement did.
-  const { rows } = await client.query(
-    `select pg_advisory_xact_lock(hashtextextended($1, $2)), statement_timestamp() = transaction_timestamp() as alone`,
-    [key.replaceAll('\\', '\\\\').replaceAll('\0', '\\0'), SEED],
-  );
-  const [row] = rows;
-  const alone: unknown = typeof row === 'object' && row !== null ? Reflect.get(row, 'alone') : undefined;
-  if (alone === true) {
+  // Two statements of one transaction began it at the same time; outside of one each is a transaction by itself.
+  const [before, now] = [await startOf(client), await startOf(client)];
+  if (before !== now) {
     throw new Error(
-      `'${key}' is not locked: the client is in no transaction, so the lock ended with this statement. Send \`begin\` first.`,
+      `'${key}' is not locked: the client is in no transaction, so the lock would end with its statement. Send \`begin\` first.`,
     );
   }
+  const name = key.replaceAll('\\', '\\\\').replaceAll('\0', '\\0');
+  await client.query('select pg_advisory_xact_lock(hashtextextended($1, $2))', [name, SEED]);
+}
+
+async function startOf(client: TransactionClient): Promise<unknown> {
+  const { rows } = await client.query('select transaction_timestamp()::text as began', []);
+  const [row] = rows;
+  return typeof row === 'object' && row !== null ? Reflect.get(row, 'began') : undefined;
 }
 
 /** Apart from advisory locks that the application has on names of its own. */

@@ -105,9 +105,9 @@ begin
   loop
     seen := seen + 1;
     next := l.key;
-    continue when greatest(l.token, l.ends, l.firm) + idle > us;
+    continue when l.token + idle > us or (l.owner is not null and greatest(l.ends, l.firm) + idle > us);
     select * into l from ${schema}.locks where key = l.key for update skip locked;
-    continue when not found or greatest(l.token, l.ends, l.firm) + idle > us;
+    continue when not found or l.token + idle > us or (l.owner is not null and greatest(l.ends, l.firm) + idle > us);
     delete from ${schema}.holders where key = l.key and ends + idle <= us;
     delete from ${schema}.waiters where key = l.key and deadline + idle <= us;
     if not exists (select from ${schema}.holders where key = l.key)
