@@ -32,6 +32,8 @@ export default defineConfig({
           pool: 'threads',
           isolate: false,
           sequence: { groupOrder: 0 },
+          // Hours of virtual time take long enough where other work runs beside.
+          testTimeout: 30_000,
         },
       },
       {

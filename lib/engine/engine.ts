@@ -4,6 +4,7 @@ import type { LockBackend } from '../backends/backend.js';
 import { Acquisition } from './waiting/acquisition.js';
 import { ask } from './asking/ask.js';
 import { type Clock, SystemClock } from './time/clock.js';
+import { inPortions } from './time/portions.js';
 import { TimerQueue } from './time/timer-queue.js';
 import { type Duration, toMilliseconds } from '../lock/duration.js';
 import { type Entered, enter } from './holding/enter.js';
@@ -110,7 +111,7 @@ export class LockEngine {
       watchdog: this.#watchdog,
       undo: this.#undo,
       handOver: new LocalHandOver(this.instance, canTakeOver(backend)),
-      looks: new TimerQueue(clock, false, (turns) => turns.forEach((turn) => turn.wake())),
+      looks: new TimerQueue(clock, false, (turns) => inPortions(clock, turns, (turn) => turn.wake())),
       prefix: this.#prefix,
       nextOwner: () => `${this.instance}:${++claims}`,
       emit: (make) => this.#emit(make),

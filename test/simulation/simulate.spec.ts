@@ -37,7 +37,8 @@ describe('the simulation', () => {
     ];
     const troubles = ['stands', 'dies', 'closes', 'forces', 'downgrade', 'push', 'attempt', 'the'];
     for (const word of [...events, ...troubles]) expect(seen).toContain(word);
-  });
+    // Sixty worlds take a while where other work runs beside.
+  }, 120_000);
 });
 
 /** Without what names this process on the server. */

@@ -286,10 +286,10 @@ export class Hold implements Lock, LeaseListener, Listed {
       : withdraw(this.parts, longest, keepMs, before);
   }
 
-  /** Lets go although the work under it may not have ended: it is told so, and the next one comes in. */
+  /** Lets go, whatever the work under it still does: the next one comes in. */
   #endByMaxHold(): void {
     if (this.#lost || this.#releasing) return;
-    this.#surrendered = true;
+    this.#surrendered = this.heldKeys.every(({ lease }) => lease.live);
     this.lost(`it was held for its \`maxHold\` of ${this.options.maxHold} ms`);
     this.#releasing ??= this.#release(false);
   }

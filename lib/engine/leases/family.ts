@@ -21,8 +21,6 @@ export interface Family {
   attach(claim: Claim, since: number, ttl: number, renewed: boolean): Lease | undefined;
   /** The grant is let go of. What it returns is to be awaited before the release: a renewal of the lease that is on its way. */
   detach(claim: Claim, lease: Lease): Promise<void> | undefined;
-  /** The grant is given up although nobody released it: it is left to its lease, or let go of where the lease goes on. */
-  abandon(claim: Claim, lease: Lease): void;
   /** Since when a pushed grant counts, or `undefined` when it is only a hint to look. */
   pushedSince(notYet: NotYet, grantedAt: number | undefined, now: number): number | undefined;
   renew(leases: readonly Lease[]): Promise<readonly (boolean | undefined)[]>;
@@ -61,7 +59,6 @@ function keyFamily(backend: KeyBackend, { clock, watchdog }: FamilyOptions): Fam
       return lease;
     },
     detach,
-    abandon: (claim, lease) => void detach(claim, lease),
     pushedSince,
     renew: (leases) => renew(backend, leases),
     ...(backend.nodeOf && {

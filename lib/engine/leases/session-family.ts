@@ -155,11 +155,6 @@ export class SessionFamily implements Family {
     return this.options.watchdog().drop(lease);
   }
 
-  abandon(claim: Claim, lease: Lease): void {
-    void this.detach(claim, lease);
-    this.#letGo(claim, 0);
-  }
-
   pushedSince(notYet: NotYet, grantedAt: number | undefined, now: number): number | undefined {
     return pushedAfter(notYet, grantedAt, now);
   }

@@ -1,9 +1,10 @@
-import { performance } from 'node:perf_hooks';
+import { PORTION } from './portions.js';
 import { type Listed, NOWHERE, UnorderedList } from './unordered-list.js';
+import { machineTime, type TimeSource, WakingTime } from './waking-time.js';
 
 /** Where the engine's time comes from. Handed in, so that the whole engine also runs under a virtual clock. */
 export interface Clock {
-  /** Monotonic milliseconds from an arbitrary start. */
+  /** Monotonic milliseconds from an arbitrary start. What the machine slept through counts, where that can be known. */
   now(): number;
   /**
    * Calls `run` once after `ms`; returns how to cancel it. A `background` timer does not keep the process alive.
@@ -15,6 +16,16 @@ export interface Clock {
 
 /** Node truncates longer timers to 1 ms, so they are cut to this and set again. */
 const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** How soon it is noticed, in milliseconds, that the machine has slept, when nobody asks for the time. */
+const LOOKOUT_MS = 1_000;
+
+interface Timer extends Listed {
+  readonly at: number;
+  readonly run: () => void;
+  readonly background: boolean;
+  handle: NodeJS.Timeout | undefined;
+}
 
 interface Limit extends Listed {
   readonly at: number;
@@ -28,22 +39,60 @@ export class SystemClock implements Clock {
   #timer: NodeJS.Timeout | undefined;
   #firesAt = Infinity;
 
+  /** Timers that were asked for, so that they can be set anew when the machine has slept. */
+  readonly #timers = new UnorderedList<Timer>();
+  readonly #time: WakingTime;
+  #lookout: NodeJS.Timeout | undefined;
+
+  constructor(source: TimeSource = machineTime) {
+    this.#time = new WakingTime(source, () => this.#setAnew());
+  }
+
   now(): number {
-    return performance.now();
+    return this.#time.now();
   }
 
   after(ms: number, run: () => void, background = false): () => void {
-    if (ms > LONGEST_TIMER) {
-      let cancel = this.after(
-        LONGEST_TIMER,
-        () => (cancel = this.after(ms - LONGEST_TIMER, run, background)),
-        background,
-      );
-      return () => cancel();
+    const timer: Timer = { at: this.now() + ms, run, background, handle: undefined, place: NOWHERE };
+    this.#timers.add(timer);
+    this.#set(timer, ms);
+    this.#lookOut();
+    return () => {
+      this.#timers.remove(timer);
+      clearTimeout(timer.handle);
+    };
+  }
+
+  #set(timer: Timer, ms: number): void {
+    timer.handle = setTimeout(() => this.#come(timer), Math.min(Math.max(0, Math.ceil(ms)), LONGEST_TIMER));
+    if (timer.background) timer.handle.unref();
+  }
+
+  #come(timer: Timer): void {
+    const left = timer.at - this.now();
+    // Longer than a timer of Node can be, or set before a test put timers of its own in their place.
+    if (left > LOOKOUT_MS) return this.#set(timer, left);
+    this.#timers.remove(timer);
+    timer.run();
+  }
+
+  /** The timers of Node stand still while the machine sleeps. */
+  #setAnew(): void {
+    const now = this.now();
+    for (const timer of this.#timers) {
+      clearTimeout(timer.handle);
+      this.#set(timer, timer.at - now);
     }
-    const timer = setTimeout(run, Math.max(0, Math.ceil(ms)));
-    if (background) timer.unref();
-    return () => clearTimeout(timer);
+  }
+
+  /** Somebody has to look, or a long timer would come late by as long as the machine slept. */
+  #lookOut(): void {
+    if (this.#lookout || this.#time.isFaked) return;
+    this.#lookout = setInterval(() => {
+      if (this.#timers.size > 0) return void this.now();
+      clearInterval(this.#lookout);
+      this.#lookout = undefined;
+    }, LOOKOUT_MS).unref();
   }
 
   limit(ms: number, run: () => void): () => void {
@@ -73,11 +122,12 @@ export class SystemClock implements Clock {
     this.#firesAt = Infinity;
     const now = this.now();
     let next = Infinity;
+    let count = 0;
     // In the order of their times, as timers of their own would have come.
     for (const limit of [...this.#limits].sort((a, b) => a.at - b.at)) {
       // One that is over may have ended another.
       if (limit.place === NOWHERE) continue;
-      if (limit.at > now) {
+      if (limit.at > now || ++count > PORTION) {
         next = limit.at;
         break;
       } else {
