@@ -284,16 +284,16 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'a reader whose lease has ended still counts',
-    file: 'backends/redis/protocol/state.ts',
+    file: 'backends/redis/protocol/lock.ts',
     find: "redis.call('ZRANGEBYSCORE', L.set, '-inf', now)",
     replace: "redis.call('ZRANGEBYSCORE', L.set, '-inf', 0)",
     killedBy: onRedis('a dead reader is not kept alive by the renewals of the others'),
   },
   {
     bug: 'the lock is handed to a waiter that nobody can reach',
-    file: 'backends/redis/protocol/state.ts',
-    find: 'whole(us)) > 0 then',
-    replace: 'whole(us)) >= 0 then',
+    file: 'backends/redis/protocol/line.ts',
+    find: 'to ~= caller and not listens(to) then',
+    replace: 'false then',
     killedBy: {
       spec: 'test/faults/redis-deaths.spec.ts',
       test: 'a killed waiter costs the next one less than a second',
@@ -318,8 +318,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'an attempt sent again joins the line a second time, behind itself',
     file: 'backends/redis/protocol/attempt.ts',
-    find: "redis.call('ZADD', L.line, 'NX', whole(arrival), me) == 1",
-    replace: "redis.call('ZADD', L.line, whole(arrival), me) >= 0",
+    find: '  if not place then',
+    replace: '  if true then',
     killedBy: onRedis('asking again keeps the place in line'),
   },
   {
@@ -345,8 +345,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'the lock is handed on to a waiter that nobody heard of it, and goes on in its name',
     file: 'backends/redis/protocol/release.ts',
-    find: "string.format('%d', us)) > 0 then",
-    replace: "string.format('%d', us)) >= 0 then",
+    find: 'if own or listens(to) then',
+    replace: 'if true then',
     killedBy: {
       spec: 'test/faults/redis-deaths.spec.ts',
       test: 'a killed waiter costs the next one less than a second',
@@ -372,6 +372,37 @@ export const mutants: readonly Mutant[] = [
     find: ' and (tonumber(read[7]) or 0) >= ends + KEEP then',
     replace: ' then',
     killedBy: shortWays('say, store and push what the whole scripts do (20 seeds from 100 on)'),
+  },
+  {
+    bug: 'a waiter is told of a grant before it is written',
+    file: 'backends/redis/protocol/release.ts',
+    find: '      if own or listens(to) then\n',
+    replace:
+      "      if own or listens(to) then\n        tell(to, 'g ' .. head .. ' ' .. token .. ' ' .. string.format('%d', us))\n",
+    killedBy: {
+      spec: 'test/faults/redis-refusals.spec.ts',
+      test: 'nobody is granted what is not written: NOREPLICAS',
+    },
+  },
+  {
+    bug: 'a server whose memory is full refuses renewals',
+    file: 'backends/redis/protocol/renew.ts',
+    find: "local may = redis.pcall('HDEL', KEYS[1], '')",
+    replace: 'local may = 0',
+    killedBy: {
+      spec: 'test/faults/redis-refusals.spec.ts',
+      test: 'whose memory is full goes on renewing, handing over and letting go',
+    },
+  },
+  {
+    bug: 'a connection that went silent is kept',
+    file: 'backends/redis/pulse.ts',
+    find: 'this.onSilent();',
+    replace: 'undefined;',
+    killedBy: {
+      spec: 'test/faults/redis-refusals.spec.ts',
+      test: 'a connection that went silent is replaced, and held locks stay: subscribers',
+    },
   },
   {
     bug: 'of many that go together those behind one that failed are said to be done',
