@@ -27,6 +27,8 @@ describe('keys', () => {
     [['a', ['b']], /^A key is a string; this is object\.$/],
     ['', /^The key is empty, so every caller would lock the same\. Name what is locked\.$/],
     [['a', ''], /^The key is empty/],
+    ['k'.repeat(8_193), /^The key 'k{40}…' has 8193 bytes, and a key has at most 8192\. Lock a hash of it instead\.$/],
+    ['é'.repeat(4_097), /has 8194 bytes/],
     ['order:\ud800', /has half a surrogate pair, which no server can store\.$/],
   ])('%j is refused', (key, message) => {
     expect(() => canonicalKeys(key as string)).toThrow(LockKeyError);
@@ -34,7 +36,7 @@ describe('keys', () => {
   });
 
   it('any other text is a key', () => {
-    for (const key of [' ', '\0', '{}', '😀', 'a'.repeat(4_096), '\u{1F469}\u200D\u{1F4BB}'])
+    for (const key of [' ', '\0', '{}', '😀', 'a'.repeat(8_192), '\u{1F469}\u200D\u{1F4BB}'])
       expect(canonicalKeys(key)).toEqual([key]);
   });
 

@@ -25,6 +25,7 @@ export interface Mutant {
 const engine = (spec: string, test: string): Killer => ({ spec: `test/engine/${spec}.spec.ts`, test });
 const onRedis = (test: string): Killer => ({ spec: 'test/contract/redis.spec.ts', test });
 const shortWays = (test: string): Killer => ({ spec: 'test/contract/redis-short-ways.spec.ts', test });
+const resent = (test: string): Killer => ({ spec: 'test/faults/etcd-resent.spec.ts', test });
 const simulation = (quality: 'good' | 'poor' | 'terrible', seeds: number): Killer => ({ simulation: quality, seeds });
 
 /** Bugs of lock libraries, most of them real ones of ours or others, each with the test that has to find it. */
@@ -553,5 +554,38 @@ export const mutants: readonly Mutant[] = [
     find: "string.find(from, ' ' .. number .. ' ', 1, true)",
     replace: "string.find(from, number .. ' ', 1, true)",
     killedBy: shortWays('nobody takes a lock over from one whose number ends like that of the holder'),
+  },
+
+  // --- Lines, and etcd ---
+  {
+    bug: 'a release that a second member answers with "no such key" counts as a loss',
+    file: 'backends/etcd/store.ts',
+    find: 'return again ? undefined : false;',
+    replace: 'return false;',
+    killedBy: resent('a release is not told as a loss'),
+  },
+  {
+    bug: 'a `minHold` that a second member finds done already is revoked',
+    file: 'backends/etcd/driver.ts',
+    find: 'if (kv?.lease !== lease) await revoke',
+    replace: 'await revoke',
+    killedBy: resent('a `minHold` keeps the key closed'),
+  },
+  {
+    bug: 'a request that was given up in the queue is sent all the same',
+    file: 'backends/line/gate.ts',
+    find: 'if (next?.wanted()) return next.enter();',
+    replace: 'if (next) return next.enter();',
+    killedBy: { spec: 'test/backends/gate.spec.ts', test: 'does not send a request that was given up while it waited' },
+  },
+  {
+    bug: 'a holder does not read its own place again after it entered',
+    file: 'backends/line/contender.ts',
+    find: 'if (!there && !this.#over) this.lines.lost(claim.owner);',
+    replace: 'void there;',
+    killedBy: {
+      spec: 'test/faults/etcd-leftovers.spec.ts',
+      test: 'is let in by the key ahead of it, reads its own again, and is told long before the next renewal',
+    },
   },
 ];

@@ -18,6 +18,9 @@ export function canonicalKeys(key: string | readonly string[]): readonly string[
   return [...new Set(key.map(checked))].sort();
 }
 
+/** How long a key can be, in bytes of UTF-8. A longer one costs every server and every message, and some servers refuse it late. */
+const MOST_BYTES = 8_192;
+
 function checked(key: unknown): string {
   if (typeof key !== 'string')
     throw new LockKeyError(`A key is a string; this is ${key === null ? 'null' : typeof key}.`);
@@ -27,6 +30,13 @@ function checked(key: unknown): string {
     throw new LockKeyError(`The key ${JSON.stringify(key)} has half a surrogate pair, which no server can store.`, {
       key,
     });
+  const bytes = key.length * 3 > MOST_BYTES ? Buffer.byteLength(key) : 0;
+  if (bytes > MOST_BYTES) {
+    throw new LockKeyError(
+      `The key '${key.slice(0, 40)}…' has ${bytes} bytes, and a key has at most ${MOST_BYTES}. Lock a hash of it instead.`,
+      { key: `${key.slice(0, 40)}…` },
+    );
+  }
   return key;
 }
 
