@@ -99,7 +99,7 @@ const TIME = /\bset(Timeout|Interval|Immediate)\b|\bDate\.now\b|\bnew Date\b|\bp
 /** The few that a backend may have. */
 const OWN_TIME = [
   // Two connections are kept up by nobody else: when to try again, when a silent one is given up, and how long goodbye may take.
-  /^backends\/mysql\/(listener|options)\.ts: .*setTimeout\(/,
+  /^backends\/mysql\/(listener|options|inbox)\.ts: .*setTimeout\(/,
   // It is the server.
   /^backends\/memory\/index\.ts: .*new LockTable\(\(\) => performance\.now\(\)\)/,
   // Handed to the client, which has no other way to name a time limit.

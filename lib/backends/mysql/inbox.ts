@@ -13,8 +13,15 @@ interface Expected {
   looks: number;
 }
 
+/** How long a waiter waits for the connections that wake it, in milliseconds. */
+const RISING_MS = 500;
+
 /** How others reach one process. */
-type Ear = { listener: Listener | undefined; state: 'rising' | 'up' | 'down' | 'deaf' };
+interface Ear {
+  listener: Listener | undefined;
+  state: 'rising' | 'up' | 'down' | 'deaf';
+  readonly settled: Promise<void>;
+}
 
 /** Who waits in this process, and where what the server says of them arrives. */
 export class Inbox {
@@ -44,6 +51,15 @@ export class Inbox {
     if (ear) return ear.state === 'up' || ear.state === 'down';
     void this.#listen(instance);
     return false;
+  }
+
+  /** Resolves when the connections stand, or cannot, or take too long: then it is better to look for oneself meanwhile. */
+  async settled(instance: string): Promise<void> {
+    await this.#ears.get(instance)?.settled;
+  }
+
+  expects(owner: string, waiter: Waiter): boolean {
+    return this.#waiters.get(owner)?.waiter === waiter;
   }
 
   /** From here on pushes for this owner reach the waiter. */
@@ -78,19 +94,25 @@ export class Inbox {
   }
 
   async #listen(instance: string): Promise<void> {
-    const ear: Ear = { listener: undefined, state: 'rising' };
+    let settle: () => void = () => undefined;
+    const settled = new Promise<void>((resolve) => (settle = resolve));
+    const ear: Ear = { listener: undefined, state: 'rising', settled };
+    const patience = setTimeout(settle, RISING_MS);
     this.#ears.set(instance, ear);
     const open = await this.open().catch(() => undefined);
     if (this.#closed) return;
     if (!open) {
       // The attempt that comes with it fails as well, and the next one tries again.
       this.#ears.delete(instance);
+      settle();
       return;
     }
     ear.listener = new Listener(instance, this.names, open, this.ask, {
       received: (messages) => messages.forEach((message) => this.#receive(message)),
       up: () => {
         ear.state = 'up';
+        clearTimeout(patience);
+        settle();
         this.#refusal = undefined;
         this.#lookAll(instance);
       },
@@ -98,6 +120,8 @@ export class Inbox {
         if (refusal) {
           this.#refusal = refusal;
           ear.state = 'deaf';
+          clearTimeout(patience);
+          settle();
           // They stood in line as if they were pushed to.
           this.#lookAll(instance);
         } else if (ear.state === 'up') {

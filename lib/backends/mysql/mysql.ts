@@ -103,8 +103,15 @@ export class MysqlBackend implements KeyBackend {
 
   async attempt(claim: Claim, waiter?: Waiter): Promise<Attempt> {
     if (!waiter) return this.#attempt(claim, 0);
+    const instance = instanceOf(claim.owner);
     this.#inbox.expect(claim, waiter);
-    return this.#attempt(claim, this.#inbox.hears(instanceOf(claim.owner)) ? 1 : 2);
+    if (this.#inbox.hears(instance)) return this.#attempt(claim, 1);
+    const answer = await this.#attempt(claim, 2);
+    if (answer.granted || 'limit' in answer) return answer;
+    await this.#inbox.settled(instance);
+    // Given up meanwhile, it must not join the line again; without an inbox it asks again soon.
+    const joins = this.#inbox.expects(claim.owner, waiter) && this.#inbox.hears(instance);
+    return joins ? this.#attempt(claim, 1) : answer;
   }
 
   async attemptAll(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Conflict> {
