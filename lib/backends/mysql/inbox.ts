@@ -110,11 +110,13 @@ export class Inbox {
     ear.listener = new Listener(instance, this.names, open, this.ask, {
       received: (messages) => messages.forEach((message) => this.#receive(message)),
       up: () => {
+        const again = ear.state !== 'rising';
         ear.state = 'up';
         clearTimeout(patience);
         settle();
         this.#refusal = undefined;
-        this.#lookAll(instance);
+        // The first time, those who wait ask by themselves.
+        if (again) this.#lookAll(instance);
       },
       down: (refusal) => {
         if (refusal) {
