@@ -111,6 +111,11 @@ const OWN_TIME = [
   /^backends\/postgres\/listener\.ts: .*setTimeout\(/,
   // A stream of events is opened anew by nobody else, and hung up when it is not used.
   /^backends\/line\/contender\.ts: else this\.#confirmation = setTimeout\(confirm, CONFIRM_MS\)\.unref\(\);$/,
+  // A connection is opened anew, and a silent one given up, by nobody else; and so is a session that nobody renews.
+  /^backends\/zookeeper\/client\/(client|connection)\.ts: .*\bset(Timeout|Immediate)\(/,
+  /^backends\/zookeeper\/session\.ts: this\.#ending = setTimeout\(.*\.unref\(\);$/,
+  // The server has no timer for a key that is kept closed.
+  /^backends\/zookeeper\/kept-places\.ts: .*\bsetTimeout\b/,
   /^backends\/etcd\/watches\.ts: this\.#(linger|reconnect) = setTimeout\(.*\.unref\(\);$/,
   /^backends\/consul\/pause\.ts: setTimeout\(resolve, milliseconds\)\.unref\(\);$/,
 ];

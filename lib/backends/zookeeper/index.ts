@@ -1,0 +1,2 @@
+export { zookeeper, type ZooKeeperClientLike, type ZooKeeperOptions, type ZooKeeperServers } from './options.js';
+export type { LayoutName } from './layout.js';
