@@ -26,6 +26,8 @@ export interface ServerRecipe {
   /** Writes what the server needs to find in its empty folder. */
   readonly prepare?: (dataDir: string) => void;
   readonly ready: () => Promise<boolean>;
+  /** How long that may take, in milliseconds. @default 15_000 */
+  readonly readyWithin?: number;
   /** Ends it for good, where SIGKILL would leave something behind. @default 'SIGKILL' */
   readonly endsBy?: NodeJS.Signals;
 }
@@ -116,7 +118,7 @@ export class ServerProcess implements ServerControl {
   }
 
   async #spawn(): Promise<void> {
-    const { name, command, args, ready } = this.recipe;
+    const { name, command, args, ready, readyWithin = 15_000 } = this.recipe;
     const child = spawn(...dyingWithUs(command, args(this.dataDir)), { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     this.#output = '';
@@ -126,6 +128,7 @@ export class ServerProcess implements ServerControl {
       stream.setEncoding('utf8').on('data', (text: string) => (this.#output = (this.#output + text).slice(-4000)));
     }
     await eventually(`${name} gets ready`, ready, {
+      within: readyWithin,
       unless: () =>
         failure
           ? `${command} cannot be run: ${failure.message}`

@@ -128,6 +128,8 @@ async function startMember(member: Member, all: readonly Member[], options: Opti
       writeFileSync(join(dataDir, 'zoo.cfg'), lines.join(''));
       if (all.length > 0) writeFileSync(join(dataDir, 'myid'), `${id}`);
     },
+    // Three Java machines and an election, on a machine that does other things as well.
+    readyWithin: 50_000,
     ready: async () => /^Mode: (standalone|leader|follower)/m.test(await fourLetters(host, 'srvr')),
   });
   return Object.assign(server, { host, url: `zookeeper://${host}` });
