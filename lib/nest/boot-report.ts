@@ -2,6 +2,7 @@ import { Inject, Logger, type OnApplicationBootstrap, type Type } from '@nestjs/
 import { DiscoveryService, ModulesContainer } from '@nestjs/core';
 import { LockConfigurationError, LockError } from '../lock/errors.js';
 import { lockServicesOf, noBackend } from './application.js';
+import { methodsOf } from './class-methods.js';
 import { type LockedMethod, lockedMethodsOf } from './locked/locked-methods.js';
 import { acquireOptions } from './locked/locked.options.js';
 import { isWired } from './locked/wiring.js';
@@ -30,10 +31,13 @@ export class BootReport implements OnApplicationBootstrap {
     const locks = new Set<LockedMethod>();
     const problems: string[] = [];
     const seen = new Set<object>();
-    for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers()]) {
+    // Guards, pipes, interceptors and filters that stand on classes and methods are neither providers nor controllers.
+    const enhancers = [...this.application.values()].flatMap(({ injectables }) => [...injectables.values()]);
+    for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers(), ...enhancers]) {
       const prototype = prototypeOf(wrapper);
       if (prototype === undefined) continue;
       if (wrapper.isNotMetatype) this.#warnUnwired(wrapper, prototype);
+      else this.#warnShadowed(wrapper.instance, prototype);
       if (seen.has(prototype)) continue;
       seen.add(prototype);
       for (const lock of this.#methodLocks(prototype)) locks.add(lock);
@@ -53,6 +57,23 @@ export class BootReport implements OnApplicationBootstrap {
       `${first.where} is @Locked, but its object comes from \`useFactory\` or \`useValue\`, where Nest injects nothing: it will throw ` +
         'LockConfigurationError when it is called. Provide the class itself, or use LockService.withLock() in it.',
     );
+  }
+
+  /** A method that its own object replaces, by a field or by `bind`, loses what stands on the class. */
+  #warnShadowed(instance: unknown, prototype: object): void {
+    if (typeof instance !== 'object' || instance === null) return;
+    for (const { property, method, declaring } of methodsOf(prototype)) {
+      if (!Object.hasOwn(instance, property)) continue;
+      const value: unknown = Object.getOwnPropertyDescriptor(instance, property)?.value;
+      const locks = [...(lockedMethodsOf(declaring).get(property) ?? []), ...routeLocksOn(method)];
+      // What `bind` makes of a @Locked method is still under its lock; Nest finds no interceptors on it.
+      const isBound = typeof value === 'function' && value.name === `bound ${method.name}`;
+      if (locks.length === 0 || (isBound && routeLocksOn(method).length === 0)) continue;
+      this.#logger.warn(
+        `${prototype.constructor.name}.${String(property)} has a lock, but its object has a member of that name, which is called instead: ` +
+          'it runs without the lock. Leave the method on the class.',
+      );
+    }
   }
 
   /** The locks that calls to this class meet, with a warning for each that an override takes away. */

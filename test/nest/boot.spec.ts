@@ -1,4 +1,4 @@
-import { Controller, Get, Injectable, Param, UseInterceptors } from '@nestjs/common';
+import { type CanActivate, Controller, Get, Injectable, Param, UseGuards, UseInterceptors } from '@nestjs/common';
 import { CommandHandler } from '@nestjs/cqrs';
 import { OnEvent } from '@nestjs/event-emitter';
 import { Interval } from '@nestjs/schedule';
@@ -292,5 +292,39 @@ describe('a LockInterceptor where Nest runs none', () => {
     }
     const { logger } = await applicationWith({ providers: [Plain] });
     expect(logger.texts('warn').join()).toContain('Plain.work has a LockInterceptor, but is no handler');
+  });
+});
+
+describe('locks where nobody looks', () => {
+  it('does not start with a guard whose lock names an unknown backend', async () => {
+    @Injectable()
+    class Guard implements CanActivate {
+      @Locked('guard', { backend: 'nobody' })
+      async canActivate() {
+        return true;
+      }
+    }
+    @Controller()
+    class Orders {
+      @Get()
+      @UseGuards(Guard)
+      get() {}
+    }
+    await expect(applicationWith({ controllers: [Orders] })).rejects.toThrow(
+      /Guard\.canActivate: there is no backend "nobody"/,
+    );
+  });
+
+  it('warns of a lock that its own object hides', async () => {
+    class Parent {
+      @Locked('work')
+      async work() {}
+    }
+    @Injectable()
+    class Child extends Parent {
+      override work = async () => undefined;
+    }
+    const { logger } = await applicationWith({ providers: [Child] });
+    expect(logger.texts('warn').join()).toMatch(/Child\.work has a lock, but its object has a member of that name/);
   });
 });
