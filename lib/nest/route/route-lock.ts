@@ -1,7 +1,7 @@
-import { type CallHandler, type ExecutionContext, Logger, type Type } from '@nestjs/common';
+import { BadRequestException, type CallHandler, type ExecutionContext, Logger, type Type } from '@nestjs/common';
 import { defer, finalize, map, type Observable } from 'rxjs';
 import { onAbort } from '../../engine/time/abort.js';
-import { LockConfigurationError } from '../../lock/errors.js';
+import { LockConfigurationError, LockKeyError } from '../../lock/errors.js';
 import type { Lock } from '../../lock/lock.js';
 import { type Application, lockServiceOf } from '../application.js';
 import { methodsOf } from '../class-methods.js';
@@ -80,7 +80,9 @@ export class RouteLock {
     const where = whereOf(context.getClass(), handler);
     const service = lockServiceOf(application, backend, where);
     const { keysOf, busy } = this.#routeOf(context.getClass(), handler);
-    const keys = await keysOf(context);
+    const keys = await keysOf(context).catch((error: unknown) => {
+      throw this.#isTheRequests(error, context) ? unusable(error) : error;
+    });
     const call = { service, keys, options: acquireOptions(this.#options), backend, where };
 
     return defer(() => {
@@ -111,6 +113,11 @@ export class RouteLock {
         lingers: !isWatched(handler),
       }).pipe(finalize(client.stop));
     });
+  }
+
+  /** A template reads the raw request, so a value that makes no key is the client's. A function may fail by itself. */
+  #isTheRequests(error: unknown, context: ExecutionContext): boolean {
+    return error instanceof LockKeyError && typeof this.key !== 'function' && context.getType() === 'http';
   }
 
   /** Its client must not take what went out so far for the whole, and the handler's own promise is long over. */
@@ -149,6 +156,13 @@ export class RouteLock {
       return keysOf(undefined, values);
     };
   }
+}
+
+/** Says nothing of keys; those are in its cause. Nest logs an `HttpException` at no level. */
+function unusable(cause: unknown): BadRequestException {
+  return new BadRequestException('The request lacks a value that names the resource, or has one that cannot.', {
+    cause,
+  });
 }
 
 /** A result that the framework asks for step by step: the handler's work goes on until then. Files are what `hold` is about. */
