@@ -81,7 +81,11 @@ export interface LockInfo {
     readonly owner: string;
     readonly fencingToken: bigint | undefined;
     readonly remainingMs: number;
+    /** Milliseconds since it was granted, where the server knows. */
+    readonly heldMs?: number;
   }[];
   /** How many stand in the server's line. */
   readonly waiting: number;
+  /** Who stands in line, the foremost first and at most 100, where the server can tell. */
+  readonly waiters?: readonly { readonly owner: string; readonly waitingMs?: number }[];
 }
