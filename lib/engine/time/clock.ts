@@ -89,7 +89,8 @@ export class SystemClock implements Clock {
   #lookOut(): void {
     if (this.#lookout || this.#time.isFaked) return;
     this.#lookout = setInterval(() => {
-      if (this.#timers.size > 0) return void this.now();
+      this.now();
+      if (this.#timers.size > 0) return;
       clearInterval(this.#lookout);
       this.#lookout = undefined;
     }, LOOKOUT_MS).unref();
