@@ -18,7 +18,9 @@ export async function listKeys(
   const before = link.keyPrefix ?? '';
   // A name's own hash tag may come first.
   const pattern = `${escaped(before)}*{${escaped(prefix.replace(/[%{}]/g, encodeURIComponent))}*}`;
-  let [master = 0, at = '0'] = [Number(cursor.split(' ')[0]), cursor.split(' ')[1]];
+  const [which, where] = cursor.split(' ');
+  let master = Number(which);
+  let at = where ?? '0';
   const names = new Set<string>();
   for (let scans = 0; scans < MOST_SCANS && names.size < limit; scans++) {
     const call = masters[master];
