@@ -97,26 +97,32 @@ export class Inbox {
     let settle: () => void = () => undefined;
     const settled = new Promise<void>((resolve) => (settle = resolve));
     const ear: Ear = { listener: undefined, state: 'rising', settled };
-    const patience = setTimeout(settle, RISING_MS);
+    let late = false;
+    const patience = setTimeout(() => {
+      late = true;
+      settle();
+    }, RISING_MS);
     this.#ears.set(instance, ear);
     const open = await this.open().catch(() => undefined);
-    if (this.#closed) return;
+    if (this.#closed) return clearTimeout(patience);
     if (!open) {
       // The attempt that comes with it fails as well, and the next one tries again.
       this.#ears.delete(instance);
+      clearTimeout(patience);
       settle();
       return;
     }
     ear.listener = new Listener(instance, this.names, open, this.ask, {
       received: (messages) => messages.forEach((message) => this.#receive(message)),
       up: () => {
-        const again = ear.state !== 'rising';
+        // The first time, those who wait ask by themselves, unless they were answered before this: as if nobody could wake them.
+        const missed = late || ear.state !== 'rising';
+        late = false;
         ear.state = 'up';
         clearTimeout(patience);
         settle();
         this.#refusal = undefined;
-        // The first time, those who wait ask by themselves.
-        if (again) this.#lookAll(instance);
+        if (missed) this.#lookAll(instance);
       },
       down: (refusal) => {
         if (refusal) {
