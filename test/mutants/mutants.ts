@@ -245,8 +245,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'work that outlives its lock passes for it',
-    file: 'engine/holding/enter.ts',
-    find: '    this.frame.active = false;\n',
+    file: 'engine/holding/context.ts',
+    find: '    this.#active = false;\n',
     replace: '',
     killedBy: engine('context', 'that outlives the lock does not pass for it'),
   },
