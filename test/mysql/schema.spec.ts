@@ -7,7 +7,7 @@ it('what is installed changes only with its version: whoever finds the version i
     [
       1,
       1,
-      "5f8c43a7d6b8b669",
+      "4cd74fa623ae57e8",
     ]
   `);
 });

@@ -1,10 +1,10 @@
 import type { Connection } from 'mysql2';
 import { query, type Row } from './client.js';
-import { isInterrupted, isRefusal } from './errors.js';
+import { isConflict, isInterrupted, isRefusal } from './errors.js';
 import { type Names, nameOf } from './schema/index.js';
 import { literal } from './values.js';
 
-/** How long the inbox sleeps in the server at most, in seconds. */
+/** How long the inbox waits in the server at most, in seconds. */
 const SLEEP_S = 20;
 /** How often the idle connection is heard of, and how long the server keeps it otherwise. */
 const HEARTBEAT_MS = 20_000;
@@ -30,7 +30,7 @@ export interface Listening {
 }
 
 /**
- * The ear of one process: two connections beside the pool. One sleeps in the server and is woken when there is something to be told;
+ * The ear of one process: two connections beside the pool. One waits in the server and is woken when there is something to be told;
  * the other one does nothing, and the server knows that the process lives by it: of one that sleeps in a statement it notices only after
  * seconds that its client is gone.
  */
@@ -139,6 +139,8 @@ export class Listener {
       );
       if (!refused) break;
     }
+    // Under anything more, taking messages away would keep others from writing new ones behind them.
+    await query(connection, 'set session transaction isolation level read committed');
     for (let tries = 0; tries < 3; tries++) {
       const [[got] = []] = await query(connection, `select get_lock(${name}, ${tries})`);
       if (got === '1') return;
@@ -154,7 +156,8 @@ export class Listener {
     let taken: readonly string[] = [];
     while (!over()) {
       const rows = await within(SLEEP_S * 1_000 + PATIENCE_MS, query(sleeper, call(taken))).catch((error: unknown) => {
-        if (isInterrupted(error)) return undefined;
+        // Woken between two statements, or rolled back in favour of who writes a message: it looks again.
+        if (isInterrupted(error) || isConflict(error)) return undefined;
         throw error;
       });
       // What was taken is only gone when this call has come to its end.

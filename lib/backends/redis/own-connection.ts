@@ -34,6 +34,8 @@ const PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 500;
 /** How long a new connection may take until it stands. */
 export const DIAL_MS = 2_000;
+/** A connection that has been missing for longer is not waited for any more: the server is down, and who asks learns it at once. */
+const BLIP_MS = 1_000;
 
 /**
  * Owns one connection for as long as it is needed: dials a fresh one when it breaks, when it is silent, and when it leads to the wrong
@@ -45,6 +47,8 @@ export class OwnConnection<C extends Connection> {
   #pulse: Pulse | undefined;
   #next: C | undefined;
   #dialedAt = 0;
+  /** Since when there is none that stands. */
+  #missingSince = 0;
   #attempts = 0;
   #redial: NodeJS.Timeout | undefined;
   #beat: NodeJS.Timeout | undefined;
@@ -68,6 +72,7 @@ export class OwnConnection<C extends Connection> {
     if (this.#closed || this.#beat) return;
     this.#beat = setInterval(() => this.#look(), BEAT_MS);
     this.#beat.unref();
+    this.#missingSince = performance.now();
     this.#dial();
   }
 
@@ -77,7 +82,7 @@ export class OwnConnection<C extends Connection> {
     if (this.#closed) return Promise.reject(new Error('the locks are closed'));
     this.open();
     // What kept it from standing holds until it stands: who comes later need not find that out by waiting.
-    if (this.#failure && (!this.#next || isRefusal(this.#failure))) return Promise.reject(this.#failure);
+    if (this.#failure && this.#isFinal(this.#failure)) return Promise.reject(this.#failure);
     // All who wait for it wait for the same.
     return (this.#coming ??= new Promise<C>((resolve, reject) => {
       const end = (error?: Error): void => {
@@ -105,6 +110,11 @@ export class OwnConnection<C extends Connection> {
     this.#current = this.#next = undefined;
     current?.close();
     next?.close();
+  }
+
+  /** Whether to tell who asks that there is no connection. A server that restarts, or hands over, is back in a moment: they wait for it. */
+  #isFinal(failure: Error): boolean {
+    return isRefusal(failure) || performance.now() - this.#missingSince > BLIP_MS;
   }
 
   #look(): void {
@@ -146,12 +156,14 @@ export class OwnConnection<C extends Connection> {
 
   #down(connection: C, error: Error | undefined): void {
     if (connection === this.#next) this.#next = undefined;
-    else if (connection === this.#current) this.#current = this.#pulse = undefined;
-    else return;
+    else if (connection === this.#current) {
+      this.#current = this.#pulse = undefined;
+      this.#missingSince = performance.now();
+    } else return;
     if (error) this.#failure = error;
     const refusal = isRefusal(error) ? error : undefined;
     if (!this.#current) {
-      if (error) this.#settle?.(error);
+      if (error && this.#isFinal(error)) this.#settle?.(error);
       this.options.onDown?.(refusal);
     }
     if (this.#closed || this.#next || this.#redial) return;

@@ -12,11 +12,13 @@ export const inbox = (n: Names): readonly string[] => [
 ${invoker}
 begin
   while taken <> '' do
-    delete from ${n.table('inbox')} where id = substring_index(taken, ',', 1);
+    delete from ${n.table('inbox')} where id = cast(substring_index(taken, ',', 1) as unsigned);
     set taken = substring(taken, length(substring_index(taken, ',', 1)) + 2);
   end while;
   if not exists (select 1 from ${n.table('inbox')} where instance = v_instance) then
-    do sleep(seconds);
+    -- Not by sleep(): all who sleep share one mutex, and a KILL that meets another there spins on it for two seconds. The idle
+    -- connection of the process has this lock, so this one waits for it in vain.
+    do get_lock(${livesAs('v_instance')}, seconds);
   end if;
   select id, message from ${n.table('inbox')} where instance = v_instance order by id limit 1000;
 end`,
@@ -48,6 +50,8 @@ begin
   declare continue handler for not found set v_none = 1;
   ${UNDO}
   set us = ${CLOCK}, before_us = us - keep_ms * 1000;
+  commit;
+  set transaction isolation level read committed;
   delete from ${n.table('inbox')} where at < us - ${STALE_US} order by id limit 1000;
   commit;
   set till = (select max(name) from (select name from ${n.table('lock')} where name > from_name order by name limit how_many) as some_names);
