@@ -51,6 +51,24 @@ describe('a machine that was suspended', () => {
     expect(lease.live).toBe(false);
   });
 
+  it('is not one whose process was stopped between two readings of its clocks', () => {
+    let [monotonic, wall, stopsFor] = [1_000, 1_700_000_000_000, 0];
+    const clock = new SystemClock({
+      monotonic: () => {
+        const read = monotonic;
+        monotonic += stopsFor;
+        wall += stopsFor;
+        stopsFor = 0;
+        return read;
+      },
+      wall: () => wall,
+    });
+    const before = clock.now();
+    stopsFor = 5_000;
+    clock.now();
+    expect(clock.now() - before).toBe(5_000);
+  });
+
   it('wakes a timer that came due meanwhile within a second or two', async () => {
     const { clock, run } = machine();
     const came = new Promise<void>((resolve) => clock.after(3_600_000, resolve));

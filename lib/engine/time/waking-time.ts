@@ -67,8 +67,14 @@ export class WakingTime {
   }
 
   #awakeAndAsleep(): number {
-    const monotonic = this.source.monotonic();
-    const lead = this.source.wall() - monotonic;
+    let monotonic = this.source.monotonic();
+    let lead = this.source.wall() - monotonic;
+    if (lead - this.#lead >= LEAST_JUMP_MS) {
+      // A process that was stopped between the two readings has not slept. Read the other way round, they never show more than there was.
+      const wall = this.source.wall();
+      monotonic = this.source.monotonic();
+      lead = Math.min(lead, wall - monotonic);
+    }
     const jump = lead - this.#lead;
     this.#lead = lead;
     if (jump >= LEAST_JUMP_MS) {
