@@ -15,11 +15,14 @@ export const inspected = (server: RedisServer): Inspected => ({
 });
 
 /** A Redis of its own that the contract suite may freeze, kill and look into, for whichever client the backend is over. */
-export function redisFixture(create: (server: RedisServer) => LockBackend | Promise<LockBackend>): BackendFixture {
+export function redisFixture(
+  create: (server: RedisServer) => LockBackend | Promise<LockBackend>,
+  args: readonly string[] = [],
+): BackendFixture {
   let redis: Inspected;
   return {
     async start() {
-      redis = inspected(await startRedis({ own: true }));
+      redis = inspected(await startRedis({ own: true, args }));
     },
     async stop() {
       redis.admin.disconnect();
