@@ -2,7 +2,7 @@ import { Inject, Logger, type OnApplicationBootstrap, type Type } from '@nestjs/
 import { DiscoveryService, ModulesContainer } from '@nestjs/core';
 import { LockConfigurationError, LockError } from '../lock/errors.js';
 import { lockServicesOf, noBackend } from './application.js';
-import { methodsOf } from './class-methods.js';
+import { methodsOf, prototypesOf } from './class-methods.js';
 import { type LockedMethod, lockedMethodsOf } from './locked/locked-methods.js';
 import { acquireOptions } from './locked/locked.options.js';
 import { isWired } from './locked/wiring.js';
@@ -51,7 +51,7 @@ export class BootReport implements OnApplicationBootstrap {
 
   /** A class that is made by hand has locked methods that will refuse to run. */
   #warnUnwired(wrapper: Wrapper, prototype: object): void {
-    const [first] = chainOf(prototype).flatMap((each) => [...lockedMethodsOf(each).values()].flat());
+    const [first] = prototypesOf(prototype).flatMap((each) => [...lockedMethodsOf(each).values()].flat());
     if (first === undefined || isWired(wrapper.instance as object)) return;
     this.#logger.warn(
       `${first.where} is @Locked, but its object comes from \`useFactory\` or \`useValue\`, where Nest injects nothing: it will throw ` +
@@ -78,7 +78,7 @@ export class BootReport implements OnApplicationBootstrap {
 
   /** The locks that calls to this class meet, with a warning for each that an override takes away. */
   #methodLocks(prototype: object): readonly LockedMethod[] {
-    const chain = chainOf(prototype);
+    const chain = prototypesOf(prototype);
     return chain.flatMap((declaring, depth) =>
       [...lockedMethodsOf(declaring)].flatMap(([property, locks]) => {
         const override = chain.slice(0, depth).find((each) => Object.hasOwn(each, property));
@@ -98,7 +98,7 @@ export class BootReport implements OnApplicationBootstrap {
   #routeLocks(controller: Type, prototype: object, problems: string[]): readonly LockedMethod[] {
     const onClass = routeLocksOn(controller);
     const handlers = new Set(
-      chainOf(prototype)
+      prototypesOf(prototype)
         .flatMap((each) => Reflect.ownKeys(each))
         .flatMap((property): Method[] => {
           const handler = valueOf(prototype, property);
@@ -171,19 +171,6 @@ function prototypeOf({ isNotMetatype, metatype, instance }: Wrapper): object | u
   return typeof prototype === 'object' && prototype !== null ? prototype : undefined;
 }
 
-/** From the class itself up to the last before `Object`. */
-function chainOf(prototype: object): readonly object[] {
-  const chain: object[] = [];
-  for (
-    let each: object | null = prototype;
-    each !== null && each !== Object.prototype;
-    each = Object.getPrototypeOf(each)
-  ) {
-    chain.push(each);
-  }
-  return chain;
-}
-
 /** As far as the source tells. */
 function callsSuper(prototype: object, property: string | symbol): boolean {
   const method: unknown = Object.getOwnPropertyDescriptor(prototype, property)?.value;
@@ -192,7 +179,7 @@ function callsSuper(prototype: object, property: string | symbol): boolean {
 
 /** The method that a call would meet; getters are not run. */
 function valueOf(prototype: object, property: string | symbol): Method | undefined {
-  const owner = chainOf(prototype).find((each) => Object.hasOwn(each, property));
+  const owner = prototypesOf(prototype).find((each) => Object.hasOwn(each, property));
   const value: unknown = owner && Object.getOwnPropertyDescriptor(owner, property)?.value;
   // A function found in a class body.
   return typeof value === 'function' && property !== 'constructor' ? (value as Method) : undefined;

@@ -1,14 +1,5 @@
-import type { Claim, Traits } from '../backend.js';
-import type {
-  JoinHints,
-  LineDriver,
-  LinePage,
-  LineQuery,
-  ObstacleListener,
-  Unchanged,
-  View,
-  ViewHints,
-} from '../line/driver.js';
+import type { Claim, ListQuery, Traits } from '../backend.js';
+import type { JoinHints, LineDriver, LinePage, ObstacleListener, Unchanged, View, ViewHints } from '../line/driver.js';
 import type { ConsulClient } from './client.js';
 import { type ConsulPlace, type Entry, inUrl, Layout, valueOf } from './layout.js';
 import { ConsulSession, type Server } from './session.js';
@@ -161,7 +152,7 @@ export class ConsulDriver implements LineDriver<ConsulPlace, ConsulSession> {
   }
 
   /** Consul lists names without a limit, so a page bounds the lines that are read, and not the names. */
-  async lines({ prefix, limit, cursor = '' }: LineQuery): Promise<LinePage<ConsulPlace>> {
+  async lines({ prefix, limit, cursor = '' }: ListQuery): Promise<LinePage<ConsulPlace>> {
     const { layout, reads } = this.#server;
     const { status, text } = await this.client.ask(
       () => ({

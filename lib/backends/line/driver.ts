@@ -78,9 +78,6 @@ export interface ObstacleListener<P extends Place> {
   missed(until?: Point): void;
 }
 
-/** As in the port. */
-export type { ListQuery as LineQuery };
-
 /** All lines below a prefix, a part at a time. */
 export interface LinePage<P extends Place> {
   /** Whole lines, foremost place first. */

@@ -39,7 +39,6 @@ export class Listener {
   #timer: NodeJS.Timeout | undefined;
   #pause = FIRST_PAUSE_MS;
   #closed = false;
-  #stands = false;
 
   /** @param ask runs a statement on the pool, the way that others reach this process */
   constructor(
@@ -82,7 +81,6 @@ export class Listener {
       if (reached !== '1') throw new Error('the server does not see the connections that this process listens on');
       await within(PATIENCE_MS, probed.promise);
       if (broken || this.#closed) return;
-      this.#stands = true;
       this.#pause = FIRST_PAUSE_MS;
       void this.#beat(idle, () => broken || this.#closed).then(() => undefined, onEnd);
       this.listening.up();
@@ -97,16 +95,11 @@ export class Listener {
   #over(error: Error | undefined, early: boolean): void {
     this.#hangUp();
     if (this.#closed) return;
-    this.#stands = false;
     const refused = early && error !== undefined && !isLost(error);
     this.listening.down(refused ? error : undefined);
     const pause = refused ? DEAF_PAUSE_MS : this.#pause;
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
     this.#timer = setTimeout(() => void this.#start(), pause).unref();
-  }
-
-  get stands(): boolean {
-    return this.#stands;
   }
 
   #hangUp(): void {

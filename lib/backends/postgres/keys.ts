@@ -23,13 +23,11 @@ export function stored(name: string): StoredKey {
 }
 
 /** The beginning of a key, for `list`. */
-export const escaped = (name: string): string => (AWKWARD.test(name) ? name.replace(AWKWARD_ALL, escape) : name);
+export const escaped = (name: string): string => name.replace(AWKWARD, escape);
 
 /** The name of a key that `list` gave. */
 export const nameOf = (key: string): string => key.replace(/\\[\\0]/g, (pair) => (pair === '\\0' ? '\0' : '\\'));
 
-// oxlint-disable-next-line no-control-regex
-const AWKWARD = /[\\\0]/;
-// oxlint-disable-next-line no-control-regex
-const AWKWARD_ALL = /[\\\0]/g;
+// oxlint-disable-next-line no-control-regex -- NUL is what it looks for
+const AWKWARD = /[\\\0]/g;
 const escape = (character: string): string => (character === '\0' ? '\\0' : '\\\\');

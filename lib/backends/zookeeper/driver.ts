@@ -1,5 +1,5 @@
-import type { Busy, Claim, Conflict, Traits } from '../backend.js';
-import type { JoinHints, LineDriver, LinePage, LineQuery, ObstacleListener, View } from '../line/driver.js';
+import type { Busy, Claim, Conflict, ListQuery, Traits } from '../backend.js';
+import type { JoinHints, LineDriver, LinePage, ObstacleListener, View } from '../line/driver.js';
 import { holdersIn } from '../line/judge.js';
 import { is, ZooKeeperClient } from './client/index.js';
 import * as requests from './client/requests.js';
@@ -131,7 +131,7 @@ export class ZooKeeperDriver implements LineDriver<P, S> {
     await Promise.all(places.map(({ path }) => isThere(this.#observer.ask(requests.remove(path)))));
   }
 
-  async lines({ prefix, limit, cursor = '' }: LineQuery): Promise<LinePage<P>> {
+  async lines({ prefix, limit, cursor = '' }: ListQuery): Promise<LinePage<P>> {
     const { value } = await this.#observer.ask(requests.children(this.settings.chroot || '/')).catch(noChildren);
     const keys = value.names
       .map(textOf)
