@@ -16,7 +16,8 @@ export {
 export type { LockEvent } from './lock/events.js';
 export type { LeaderOptions } from './engine/election/leader-election.js';
 export type { Leadership, LeaderWork } from './engine/election/leader-term.js';
-export type { AcquireOptions, Lock, LockInfo } from './lock/lock.js';
+export type { ListOptions, LockPage } from './lock/listing.js';
+export type { AcquireOptions, Lock, LockInfo, LockJson } from './lock/lock.js';
 export { DistributedLockModule } from './nest/distributed-lock.module.js';
 export type {
   DistributedLockModuleAsyncOptions,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { LockBackend } from '../backends/backend.js';
+import type { Claim, LockBackend } from '../backends/backend.js';
 import { Acquisition } from './waiting/acquisition.js';
 import { ask } from './asking/ask.js';
 import { type Clock, SystemClock } from './time/clock.js';
@@ -8,7 +8,7 @@ import { inPortions } from './time/portions.js';
 import { TimerQueue } from './time/timer-queue.js';
 import { type Duration, toMilliseconds } from '../lock/duration.js';
 import { type Entered, enter } from './holding/enter.js';
-import { LockBackendError, LockClosedError, type LockErrorDetails } from '../lock/errors.js';
+import { LockBackendError, LockClosedError, LockConfigurationError, type LockErrorDetails } from '../lock/errors.js';
 import type { LockEvent, LockEventListener } from '../lock/events.js';
 import { type Family, familyOf } from './leases/family.js';
 import { Hold } from './holding/hold.js';
@@ -17,7 +17,10 @@ import { canonicalKeys, checkedPrefix, joined } from './options/keys.js';
 import { canTakeOver, LocalHandOver } from './leases/local-hand-over.js';
 import type { AcquireOptions, Lock, LockInfo } from '../lock/lock.js';
 import { CHECK_THE_SERVER, messageOf } from '../lock/messages.js';
+import { infoOf, listLocks } from './asking/list.js';
 import { orWarn } from './asking/or-warn.js';
+import { PROBE_KEY, probe } from './asking/probe.js';
+import type { ListOptions, LockPage } from '../lock/listing.js';
 import {
   checkDefaultNames,
   type ResolvedOptions,
@@ -174,7 +177,20 @@ export class LockEngine {
   async inspect(key: string): Promise<LockInfo> {
     const [name = ''] = canonicalKeys(key);
     const state = await this.#ask(`inspect '${name}'`, { key: name }, () => this.backend.inspect(this.#prefix + name));
-    return { key: name, held: state.holders.length > 0, ...state };
+    return infoOf(name, state);
+  }
+
+  /** A page of the locks that are held or waited for. @throws LockBackendError, LockConfigurationError */
+  async list(options: ListOptions = NONE): Promise<LockPage> {
+    if (!this.backend.list) {
+      throw new LockConfigurationError(
+        `The backend '${this.name}' (${this.backend.kind}) cannot list its locks. Look at single keys with inspect().`,
+        { backend: this.name },
+      );
+    }
+    return listLocks(options, this.#prefix, (query) =>
+      this.#ask('list its locks', {}, async () => this.backend.list?.(query) ?? { keys: [] }),
+    );
   }
 
   /**
@@ -189,9 +205,25 @@ export class LockEngine {
     );
   }
 
-  /** Resolves when the server answers. @throws LockBackendError */
-  async ping(): Promise<void> {
-    await this.#ask('be reached', {}, () => this.backend.ping());
+  /**
+   * Resolves when the server answers and lets this process take a lock and give it back.
+   * @param timeout for all of it; without one, the time limit of a call for each question
+   * @throws LockBackendError, LockClosedError
+   */
+  async ping(timeout?: Duration): Promise<void> {
+    if (this.#state === 'closed') {
+      throw new LockClosedError(`The application is shutting down, and '${this.name}' takes no locks.`, {
+        backend: this.name,
+      });
+    }
+    const milliseconds = timeout === undefined ? this.#callTimeout : toMilliseconds('timeout', timeout);
+    const until = this.#clock.now() + milliseconds;
+    await this.#ask('be reached', {}, () => this.backend.ping(), milliseconds);
+    const { ttl, claimTtl } = this.resolve(NONE);
+    const owner = this.#parts.nextOwner();
+    const claim: Claim = { key: this.#prefix + PROBE_KEY, owner, mode: 'exclusive', limit: 1, ttl, claimTtl };
+    const left = timeout === undefined ? this.#callTimeout : Math.max(0, until - this.#clock.now());
+    await this.#ask('take a lock and give it back', {}, () => probe(this.#family, this.#undo, claim), left);
   }
 
   /** Calls the listener for every event; returns how to stop that. */
@@ -298,9 +330,14 @@ export class LockEngine {
     );
   }
 
-  async #ask<T>(what: string, details: LockErrorDetails, question: () => Promise<T>): Promise<T> {
+  async #ask<T>(
+    what: string,
+    details: LockErrorDetails,
+    question: () => Promise<T>,
+    milliseconds = this.#callTimeout,
+  ): Promise<T> {
     try {
-      return await ask(this.#clock, this.#callTimeout, question);
+      return await ask(this.#clock, milliseconds, question);
     } catch (cause) {
       throw new LockBackendError(
         `The lock backend '${this.name}' (${this.backend.kind}) could not ${what}: ${messageOf(cause)}. ` +

@@ -42,6 +42,19 @@ export interface Lock extends AsyncDisposable {
    * @returns whether the lock was still held, so `false` says that somebody else may have been at work
    */
   release(): Promise<boolean>;
+  /** For logs and answers: what can be told of the lock, with its token as a string of digits. */
+  toJSON(): LockJson;
+}
+
+/** A lock as it is serialised. */
+export interface LockJson {
+  readonly key: string;
+  readonly owner: string;
+  readonly mode: LockMode;
+  /** Decimal digits: a JSON number is exact to 2^53 only. */
+  readonly fencingToken: string | undefined;
+  readonly held: boolean;
+  readonly remainingMs: number;
 }
 
 /** How to acquire. Durations are milliseconds or strings such as `'30s'`. */
@@ -71,7 +84,7 @@ export interface AcquireOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What the server knows of a key. */
+/** What the server knows of a key. `JSON.stringify` writes the tokens as strings of digits. */
 export interface LockInfo {
   readonly key: string;
   readonly held: boolean;

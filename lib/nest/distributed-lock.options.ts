@@ -9,7 +9,8 @@ interface CommonOptions {
   /** Acquire options for every lock that does not say otherwise. */
   readonly defaults?: Omit<AcquireOptions, 'signal'>;
   /**
-   * Ask every backend for an answer while the application starts, and do not start without one: `LockBackendError`.
+   * Take a lock for a moment on every backend while the application starts, as `LockService.ping()` does, and do not start where that
+   * fails: `LockBackendError`.
    *
    * @default true
    */

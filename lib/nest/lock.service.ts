@@ -1,7 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { Observable } from 'rxjs';
 import { LockEngine, type WithLockOptions } from '../engine/engine.js';
+import type { Duration } from '../lock/duration.js';
 import type { LockEvent } from '../lock/events.js';
+import type { ListOptions, LockPage } from '../lock/listing.js';
 import type { LeaderOptions } from '../engine/election/leader-election.js';
 import type { AcquireOptions, Lock, LockInfo } from '../lock/lock.js';
 import type { LeaderElection } from './leader/leader-election.js';
@@ -105,6 +107,33 @@ export class LockService {
    */
   inspect(key: string): Promise<LockInfo> {
     return this.engine.inspect(key);
+  }
+
+  /**
+   * The locks that are held or waited for, of all processes, a page at a time: who holds them, who waits, and since when, where the
+   * server knows. The server does not stand still for it.
+   *
+   * @example
+   * ```ts
+   * const { locks, cursor } = await this.locks.list({ match: 'order:*', limit: 50 });
+   * ```
+   * @throws LockBackendError when the lock server does not answer
+   * @throws LockConfigurationError when the backend cannot list, or the options are none
+   */
+  list(options?: ListOptions): Promise<LockPage> {
+    return this.engine.list(options);
+  }
+
+  /**
+   * Takes a lock for a moment and gives it back, to see that locks work: the server answers, and this process has the rights that
+   * locks need. For health checks; see also `nestjs-distributed-lock/terminus`.
+   *
+   * @param options `timeout` limits it all in all; without one each call to the server has its usual time limit
+   * @throws LockBackendError that says what is wrong
+   * @throws LockClosedError when the application is shutting down
+   */
+  ping({ timeout }: { readonly timeout?: Duration } = {}): Promise<void> {
+    return this.engine.ping(timeout);
   }
 
   /**

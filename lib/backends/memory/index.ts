@@ -34,6 +34,7 @@ export function memoryOn(table: LockTable): KeyBackend {
     downgrade: async (claim) => table.downgrade(claim),
     takeOver: async (claim, from, fencingToken) => table.takeOver(claim, from, fencingToken),
     inspect: async (key) => table.inspect(key),
+    list: async (query) => table.list(query),
     forceRelease: async (key) => table.forceRelease(key).length > 0,
     onLost(listener) {
       table.victims.add(listener);

@@ -5,6 +5,8 @@ import {
   type Conflict,
   type Grant,
   type KeyState,
+  type ListPage,
+  type ListQuery,
   MOST_UNCONFIRMED,
   type TakenOver,
   type Waiter,
@@ -13,6 +15,7 @@ import {
 interface Place {
   readonly claim: Claim;
   readonly waiter: Waiter;
+  readonly since: number;
   /** When the server stops believing that the waiter lives. */
   deadline: number;
 }
@@ -20,6 +23,7 @@ interface Place {
 interface Hold {
   readonly claim: Claim;
   readonly token: bigint;
+  readonly since: number;
   ends: number;
   /** Let go by its holder, but closed until `ends`. */
   closed: boolean;
@@ -35,6 +39,8 @@ interface Entry {
 const WAITER_SILENCE_MS = 15_000;
 /** How soon a waiter is to look again, whatever happens: the bound on what a lost push costs. */
 const LOOK_MS = 1_000;
+/** How many waiters of a key are named. */
+const MOST_WAITERS = 100;
 const TOKEN_STEP = BigInt(MOST_UNCONFIRMED + 1);
 
 /**
@@ -63,9 +69,10 @@ export class LockTable {
     if (clash !== undefined) return { granted: false, limit: clash };
     if (waiter) {
       const place = entry.line.get(claim.owner);
-      const deadline = this.now() + WAITER_SILENCE_MS;
+      const now = this.now();
+      const deadline = now + WAITER_SILENCE_MS;
       // Asked again, the place in line stays what it was.
-      entry.line.set(claim.owner, { claim: place?.claim ?? claim, waiter, deadline });
+      entry.line.set(claim.owner, { claim: place?.claim ?? claim, waiter, since: place?.since ?? now, deadline });
       const grant = this.#serve(entry, claim);
       return grant ?? { ...this.#busy(entry), ...aheadOf(claim.owner, entry) };
     }
@@ -147,7 +154,7 @@ export class LockTable {
     if (token > this.#lastToken) this.#lastToken = token;
     entry.holds.delete(before.claim.owner);
     entry.holds.set(claim.owner, {
-      ...{ claim, token, closed: false },
+      ...{ claim, token, since: this.now(), closed: false },
       ends: Math.max(before.ends, this.now() + claim.ttl),
     });
     const inTurn = before.claim.owner === claim.owner || first === undefined || theirs.includes(first);
@@ -171,14 +178,29 @@ export class LockTable {
 
   inspect(key: string): KeyState {
     const entry = this.#entry(key);
+    const now = this.now();
     const holds = [...entry.holds.values()];
     const { mode = 'exclusive', limit = 1 } = holds[0]?.claim ?? {};
-    const holders = holds.map(({ claim: { owner }, token, ends }) => ({
+    const holders = holds.map(({ claim: { owner }, token, since, ends }) => ({
       owner,
       fencingToken: token,
-      remainingMs: ends - this.now(),
+      remainingMs: ends - now,
+      heldMs: now - since,
     }));
-    return this.#tidied(key, { mode, limit, holders, waiting: entry.line.size });
+    const foremost = [...entry.line.values()].slice(0, MOST_WAITERS);
+    const waiters = foremost.map(({ claim: { owner }, since }) => ({ owner, waitingMs: now - since }));
+    return this.#tidied(key, { mode, limit, holders, waiting: entry.line.size, waiters });
+  }
+
+  /** By name, so that a page begins after the last key of the one before, whatever became of it. */
+  list({ prefix, limit, cursor = '' }: ListQuery): ListPage {
+    const behind = [...this.#entries.keys()].filter((key) => key > cursor && key.startsWith(prefix)).sort();
+    const names = behind.slice(0, limit);
+    const keys = names
+      .map((key) => ({ key, ...this.inspect(key) }))
+      .filter(({ holders, waiting }) => holders.length > 0 || waiting > 0);
+    const last = names.at(-1);
+    return last !== undefined && behind.length > limit ? { keys, cursor: last } : { keys };
   }
 
   /** The keys that take memory. */
@@ -210,7 +232,8 @@ export class LockTable {
 
   #take(entry: Entry, claim: Claim, ttl: number): Grant {
     this.#lastToken += TOKEN_STEP;
-    const hold: Hold = { claim, token: this.#lastToken, ends: this.now() + ttl, closed: false };
+    const now = this.now();
+    const hold: Hold = { claim, token: this.#lastToken, since: now, ends: now + ttl, closed: false };
     entry.holds.set(claim.owner, hold);
     return this.#granted(hold);
   }

@@ -8,7 +8,8 @@ import { messageOf } from '../../lock/messages.js';
 import { joined } from '../options/keys.js';
 import type { Lease, LeaseListener } from '../leases/lease.js';
 import { isStandIn, unconfirmed } from '../leases/local-hand-over.js';
-import type { Lock } from '../../lock/lock.js';
+import type { Lock, LockJson } from '../../lock/lock.js';
+import { printed, tokenText } from '../../lock/readable.js';
 import type { EngineParts } from '../parts.js';
 import { type Listed, NOWHERE } from '../time/unordered-list.js';
 import { forItsLongest, type Released, withdraw } from '../asking/release-retries.js';
@@ -211,6 +212,19 @@ export class Hold implements Lock, LeaseListener, Listed {
     this.#surrendered = wasHeld;
     this.lost(reason);
     return (this.#releasing ??= this.#release(wasHeld));
+  }
+
+  toJSON(): LockJson {
+    const { key, owner, mode, held, remainingMs } = this;
+    return { key, owner, mode, fencingToken: tokenText(this.fencingToken), held, remainingMs: Math.round(remainingMs) };
+  }
+
+  /** One line, for `console.log`. */
+  [printed](): string {
+    const { key, owner, mode, fencingToken, held, remainingMs } = this.toJSON();
+    const state = held ? `held for ${remainingMs} ms more` : this.released ? 'released' : 'lost';
+    const token = fencingToken === undefined ? '' : `, token ${fencingToken}`;
+    return `Lock(${JSON.stringify(key)}, ${mode}, ${state}${token}, ${owner})`;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -4,6 +4,7 @@ import { crowdCases } from './cases/crowd.js';
 import { endingsCases } from './cases/endings.js';
 import { eventCases } from './cases/events.js';
 import { holdingCases } from './cases/holding.js';
+import { listingCases } from './cases/listing.js';
 import { matrixCases } from './cases/matrix.js';
 import { mutexCases, mutexKinds } from './cases/mutex.js';
 import { nameCases } from './cases/names.js';
@@ -71,6 +72,7 @@ const contract: readonly (readonly [title: string, cases: readonly Case[]])[] = 
   ['the port', portCases],
   ['taking over', takingOverCases],
   ['names', nameCases],
+  ['the list of locks', listingCases],
   ['promises: who is inside', safetyCases],
   ['promises: who waits', waitingCases],
   ['promises: how it ends', endingsCases],

@@ -9,6 +9,7 @@ const QUESTIONS = [
   'downgrade',
   'takeOver',
   'inspect',
+  'list',
   'forceRelease',
   'open',
   'hanging',

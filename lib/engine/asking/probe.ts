@@ -1,0 +1,32 @@
+import type { Claim } from '../../backends/backend.js';
+import type { Family } from '../leases/family.js';
+import type { ReleaseRetries } from './release-retries.js';
+
+/**
+ * The key that probes take for a moment. All processes take the same one: it leaves nothing behind for each of them, and that it is
+ * taken by another process proves as much as a grant.
+ */
+export const PROBE_KEY = 'nestjs-distributed-lock:ping';
+
+/** How long a probe that was not confirmed is taken back, in milliseconds beyond its lease. */
+const LATEST_MS = 1_000;
+
+/**
+ * Takes a lock for a moment and gives it back, which needs the same rights as any lock. Nobody is told of it as of a lock.
+ * @throws what the server said, or that it did not answer
+ */
+export async function probe(family: Family, retries: ReleaseRetries, claim: Claim): Promise<void> {
+  const release = (): Promise<boolean> => family.release(claim, 0, []);
+  let answer;
+  try {
+    answer = await family.attempt(claim);
+  } catch (error) {
+    // It may be ours all the same.
+    retries.expect(retries.release(release, claim.ttl + LATEST_MS, () => undefined));
+    throw error;
+  }
+  if (!answer.granted) return;
+  let failure: { readonly error: unknown } | undefined;
+  await retries.release(release, claim.ttl + LATEST_MS, (error) => (failure = { error }));
+  if (failure) throw failure.error;
+}
