@@ -1,5 +1,5 @@
-import { parseArgs } from 'node:util';
 import { postgresSchemaSql } from '../backends/postgres/schema/index.js';
+import { none, parsed } from './arguments.js';
 import { type Command, UsageError } from './command.js';
 
 /** Prints what `postgres({ install: false })` needs to find. */
@@ -8,16 +8,9 @@ export const postgresCommand: Command = {
   usage: '--sql [--schema <name>]',
   summary: 'prints the tables and functions for PostgreSQL as a migration',
   run(args) {
-    const { sql, schema } = parsed(args);
-    if (sql !== true) throw new UsageError('`--sql` is missing.');
-    return postgresSchemaSql(schema === undefined ? {} : { schema });
+    const { values, positionals } = parsed(args, { sql: { type: 'boolean' }, schema: { type: 'string' } });
+    none(positionals);
+    if (values.sql !== true) throw new UsageError('`--sql` is missing.');
+    return postgresSchemaSql(values.schema === undefined ? {} : { schema: values.schema });
   },
 };
-
-function parsed(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: { sql: { type: 'boolean' }, schema: { type: 'string' } } }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}

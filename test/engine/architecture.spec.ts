@@ -35,7 +35,11 @@ const rings: readonly { readonly ring: RegExp; readonly may: RegExp }[] = [
     ring: /^backends\/([a-z]+)\//,
     may: /^backends\/backend\.ts$|^backends\/(line|sql)\/|^lock\/|^(ioredis|@redis\/client|etcd3|pg|mysql2(\/.*)?)$/,
   },
-  { ring: /^cli\//, may: /^backends\/[a-z]+\/schema\/index\.ts$/ },
+  // It is a user of the package as any other, and besides prints what the backends would install.
+  {
+    ring: /^cli\//,
+    may: /^backends\/(backend|[a-z]+\/(index|schema\/index|schema-sql))\.ts$|^engine\/(engine|asking\/ask|time\/clock)\.ts$|^lock\//,
+  },
   { ring: /^engine\//, may: /^backends\/backend\.ts$|^lock\// },
   { ring: /^testing\//, may: /^backends\/(backend\.ts|memory\/)|^engine\/|^lock\// },
   {
