@@ -31,7 +31,7 @@ export { LeaderElection } from './nest/leader/leader-election.js';
 export { LockExceptionFilter, type LockErrorReply } from './nest/lock-exception.filter.js';
 export { LockInterceptor } from './nest/lock.interceptor.js';
 export { LockService } from './nest/lock.service.js';
-export { getLockServiceToken, InjectLockService } from './nest/lock.tokens.js';
+export { getLockBackendToken, getLockServiceToken, InjectLockService } from './nest/lock.tokens.js';
 export { Locked, type LockedDecorator } from './nest/locked/locked.decorator.js';
 export type { BusyInfo, LockedOptions, OnBusy } from './nest/locked/locked.options.js';
 export type { LockInterceptorOptions } from './nest/route/route-lock.js';

@@ -31,7 +31,8 @@ export function addLockService(application: Application, name: string, service: 
     throw new LockConfigurationError(
       name === DEFAULT_BACKEND
         ? 'Two DistributedLockModule.forRoot() of this application define the default backend. ' +
-            'Import the module once, or give the second one `backends` with names and `default: false`.'
+            'Import the module once, or give the second one `backends` with names and `default: false`. ' +
+            'In a test of an application that has one, use `LockTestingModule.override(builder)`.'
         : `Two DistributedLockModule.forRoot() of this application define a backend named "${name}". Give one of them another name.`,
     );
   }

@@ -1,5 +1,6 @@
-import { type DynamicModule, type FactoryProvider, Module, type Provider } from '@nestjs/common';
+import { type DynamicModule, type FactoryProvider, Module, type Provider, type Type } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
+import type { LockBackend } from '../backends/backend.js';
 import { LockConfigurationError } from '../lock/errors.js';
 import { addLockService } from './application.js';
 import { BootReportModule } from './boot-report.module.js';
@@ -9,15 +10,18 @@ import type {
   DistributedLockOptions,
   DistributedLockOptionsFactory,
 } from './distributed-lock.options.js';
-import { lockBackends, namesIn } from './lock-backends.js';
+import { checkBackend, lockBackends, type LockBackends, namesIn } from './lock-backends.js';
 import { LeaderModule } from './leader/leader.module.js';
-import { LockEngines } from './lock-engines.js';
+import { LockEngines, type LocksUnderTest } from './lock-engines.js';
 import { lockLifecyclesOf } from './lock-lifecycles.js';
 import type { LockService } from './lock.service.js';
-import { DEFAULT_BACKEND, getLockServiceToken } from './lock.tokens.js';
+import { DEFAULT_BACKEND, getLockBackendToken, getLockServiceToken } from './lock.tokens.js';
 
 /** Private to each `forRoot`, since a module does not export it. */
-const OPTIONS = Symbol.for('nestjs-distributed-lock:options');
+export const OPTIONS = Symbol.for('nestjs-distributed-lock:options');
+const BACKENDS = Symbol.for('nestjs-distributed-lock:backends');
+/** For `LockTestingModule` to override. */
+export const UNDER_TEST = Symbol.for('nestjs-distributed-lock:under-test');
 const REGISTRATION = Symbol.for('nestjs-distributed-lock:registration');
 
 /**
@@ -71,7 +75,9 @@ export class DistributedLockModule {
   }
 }
 
-interface Parts {
+/** What a lock module is made of. */
+export interface LockModuleParts {
+  readonly module?: Type;
   readonly isGlobal: boolean;
   readonly imports?: NonNullable<DynamicModule['imports']>;
   /** Provides `OPTIONS`. */
@@ -80,22 +86,47 @@ interface Parts {
   readonly more?: readonly Provider[];
   readonly names: readonly string[];
   readonly hasDefault: boolean;
+  readonly testing?: LocksUnderTest;
 }
 
-function assemble({ isGlobal, imports = [], options, more = [], names, hasDefault }: Parts): DynamicModule {
+/** For `DistributedLockModule` and `LockTestingModule`. */
+export function assemble({
+  module = DistributedLockModule,
+  isGlobal,
+  imports = [],
+  options,
+  more = [],
+  names,
+  hasDefault,
+  testing,
+}: LockModuleParts): DynamicModule {
   const served = servedNames(names, hasDefault);
   return {
-    module: DistributedLockModule,
+    module,
     global: isGlobal,
     imports: [...imports, BootReportModule, LeaderModule],
     providers: [
       options,
       ...more,
       {
+        provide: BACKENDS,
+        inject: [OPTIONS],
+        useFactory: (given: DistributedLockOptions) => lockBackends(given, names, hasDefault),
+      },
+      ...served.map((name) => backendProvider(name)),
+      { provide: UNDER_TEST, useValue: testing ?? null },
+      {
         provide: LockEngines,
-        inject: [OPTIONS, ModulesContainer],
-        useFactory: (given: DistributedLockOptions, application: ModulesContainer) => {
-          const engines = new LockEngines(lockBackends(given, names, hasDefault), given);
+        inject: [OPTIONS, BACKENDS, UNDER_TEST, ModulesContainer, ...served.map((name) => getLockBackendToken(name))],
+        useFactory: (
+          given: DistributedLockOptions,
+          backends: LockBackends,
+          underTest: LocksUnderTest | null,
+          application: ModulesContainer,
+          ...final: LockBackend[]
+        ) => {
+          const replaced = new Map(served.map((name, at) => [name, final[at]]));
+          const engines = new LockEngines(withReplacements(backends, replaced), given, underTest ?? undefined);
           lockLifecyclesOf(application).add(engines);
           return engines;
         },
@@ -112,6 +143,28 @@ function servedNames(names: readonly string[], hasDefault: boolean): readonly st
   const named = new Set(names);
   named.delete(DEFAULT_BACKEND);
   return hasDefault ? [DEFAULT_BACKEND, ...named] : [...named];
+}
+
+/** A provider of its own, so that a test can put another backend in its place. */
+function backendProvider(name: string): Provider {
+  return {
+    provide: getLockBackendToken(name),
+    inject: [BACKENDS],
+    useFactory: ({ backends, defaultName }: LockBackends) =>
+      backends.get(name === DEFAULT_BACKEND ? (defaultName ?? name) : name),
+  };
+}
+
+/** The backends as the container has them in the end. The default one answers to two tokens, either of which a test may override. */
+function withReplacements(given: LockBackends, final: ReadonlyMap<string, LockBackend | undefined>): LockBackends {
+  const backends = new Map<string, LockBackend>();
+  for (const [name, original] of given.backends) {
+    const candidates = [final.get(name), name === given.defaultName ? final.get(DEFAULT_BACKEND) : undefined];
+    const backend = candidates.find((each) => each !== undefined && each !== original) ?? original;
+    checkBackend(name, backend);
+    backends.set(name, backend);
+  }
+  return { ...given, backends };
 }
 
 function serviceProvider(name: string): Provider {

@@ -93,7 +93,8 @@ function compareNames(actual: readonly string[], promised: readonly string[]): v
   );
 }
 
-function checkBackend(name: string, backend: unknown): void {
+/** @throws LockConfigurationError when it is not a backend, but a client or a promise of one */
+export function checkBackend(name: string, backend: unknown): void {
   if (typeof backend === 'object' && backend !== null && 'family' in backend && 'traits' in backend) return;
   throw new LockConfigurationError(
     `The lock backend "${name}" is not one: ${describe(backend)}. Give what a backend's function makes, such as \`redis({ client })\`.`,

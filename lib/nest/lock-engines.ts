@@ -1,12 +1,24 @@
 import { type BeforeApplicationShutdown, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import type { LockBackend } from '../backends/backend.js';
+import { memory } from '../backends/memory/index.js';
 import { LockEngine } from '../engine/engine.js';
 import { LockConfigurationError } from '../lock/errors.js';
+import type { AcquireOptions } from '../lock/lock.js';
+import { locksAreBypassed } from './bypass.js';
 import type { DistributedLockOptions } from './distributed-lock.options.js';
 import type { LockBackends } from './lock-backends.js';
 import { Elections } from './leader/elections.js';
 import type { LockLifecycle } from './lock-lifecycles.js';
 import { LockService } from './lock.service.js';
 import { DEFAULT_BACKEND } from './lock.tokens.js';
+
+/** What a test says over everything that is said elsewhere. */
+export interface LocksUnderTest {
+  /** In the place of every backend. @default a `memory()` for each */
+  readonly backend?: LockBackend | undefined;
+  readonly shutdownGraceMs: number;
+  readonly overrides: AcquireOptions;
+}
 
 /**
  * The engines of one `forRoot`, and their life with the application: asked for an answer first of all at the start; at the end no more
@@ -18,12 +30,16 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
   readonly #services = new Map<string, LockService>();
   #closing: Promise<void> | undefined;
   readonly #logger = new Logger('DistributedLockModule');
+  readonly #graceMs: number;
 
   constructor(
     private readonly backends: LockBackends,
     { prefix, defaults }: DistributedLockOptions,
+    underTest: LocksUnderTest | undefined,
   ) {
-    for (const [name, backend] of backends.backends) {
+    this.#graceMs = underTest?.shutdownGraceMs ?? backends.shutdownGraceMs;
+    for (const [name, given] of backends.backends) {
+      const backend = underTest?.backend ?? (underTest !== undefined || locksAreBypassed() ? memory() : given);
       const engine = new LockEngine(backend, {
         name,
         ...(prefix === undefined ? {} : { prefix }),
@@ -32,7 +48,7 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
       const elections = new Elections(engine);
       this.#engines.set(name, engine);
       this.#elections.push(elections);
-      this.#services.set(name, new LockService(engine, elections));
+      this.#services.set(name, new LockService(engine, elections, underTest?.overrides));
     }
   }
 
@@ -64,7 +80,7 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
   }
 
   async closeElections(): Promise<void> {
-    await Promise.all(this.#elections.map((elections) => elections.close(this.backends.shutdownGraceMs)));
+    await Promise.all(this.#elections.map((elections) => elections.close(this.#graceMs)));
   }
 
   /** Nobody waits any more while the servers close. Leaders have handed over already. */
@@ -75,7 +91,7 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.#close(this.backends.shutdownGraceMs);
+    await this.#close(this.#graceMs);
   }
 
   #close(graceMs: number): Promise<void> {

@@ -25,6 +25,7 @@ export class LockService {
   constructor(
     private readonly engine: LockEngine,
     private readonly elections: Elections,
+    private readonly overrides?: AcquireOptions,
   ) {
     this.events$ = new Observable((subscriber) => engine.listen((event) => subscriber.next(event)));
   }
@@ -56,7 +57,7 @@ export class LockService {
    * @throws LockConfigurationError when the options ask for what the backend cannot do
    */
   acquire(key: string | readonly string[], options?: AcquireOptions): Promise<Lock> {
-    return this.engine.acquire(key, options);
+    return this.engine.acquire(key, this.#overridden(options));
   }
 
   /**
@@ -66,7 +67,7 @@ export class LockService {
    * @throws LockBackendError when the lock server does not answer, which is not the same as busy
    */
   tryAcquire(key: string | readonly string[], options?: Omit<AcquireOptions, 'wait'>): Promise<Lock | null> {
-    return this.engine.tryAcquire(key, options);
+    return this.engine.tryAcquire(key, this.#overridden(options));
   }
 
   /**
@@ -83,7 +84,7 @@ export class LockService {
     work: (lock: Lock) => PromiseLike<T> | T,
     options?: WithLockOptions,
   ): Promise<T> {
-    return this.engine.withLock(key, work, options);
+    return this.engine.withLock(key, work, this.#overridden(options));
   }
 
   /**
@@ -145,5 +146,10 @@ export class LockService {
    */
   forceRelease(key: string): Promise<boolean> {
     return this.engine.forceRelease(key);
+  }
+
+  #overridden<T extends AcquireOptions>(options: T | undefined): T | undefined {
+    // Of the same type: only values that all options have are replaced.
+    return this.overrides === undefined ? options : ({ ...options, ...this.overrides } as T);
   }
 }

@@ -15,6 +15,17 @@ export function getLockServiceToken(name: string = DEFAULT_BACKEND): string | ty
 }
 
 /**
+ * The injection token of one backend, for a test that puts another one in its place: the application then contacts no lock server.
+ *
+ *     Test.createTestingModule({ imports: [AppModule] }).overrideProvider(getLockBackendToken()).useValue(memory())
+ *
+ * @param name the backend's name in the module; without it the default backend, whatever that is called
+ */
+export function getLockBackendToken(name: string = DEFAULT_BACKEND): string {
+  return name === DEFAULT_BACKEND ? 'DistributedLockBackend' : `${name}DistributedLockBackend`;
+}
+
+/**
  * Injects the `LockService` of one backend.
  *
  * @param name the backend's name in the module; without it the default backend

@@ -1,12 +1,15 @@
 /**
  * `npm run test:compat`: the packed library in applications as other people have them, each kind of check in each kind of
- * application. Needs a build and the npm registry; everything happens in a temporary folder.
+ * application. Needs a build and the npm registry; everything happens in a temporary folder. With arguments, only the checks whose name
+ * has one of them: `npm run test:compat -- Jest Vitest`.
  */
-import { type Check, checks } from './checks.js';
+import { type Check, checks as all } from './checks.js';
 import { type Consumer, Workshop } from './workshop.js';
 
 type Outcome = { readonly verdict: 'passed' } | { readonly verdict: 'failed' | 'left out'; readonly why: string };
 
+const wanted = process.argv.slice(2);
+const checks = all.filter(({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)));
 const workshop = new Workshop();
 process.on('exit', () => workshop.close());
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
@@ -52,15 +55,15 @@ function report(): void {
       consumers.map((consumer) => signs[outcomeOf(check, consumer).verdict]),
     );
 
-  const all = consumers.flatMap((consumer) =>
+  const results = consumers.flatMap((consumer) =>
     checks.map((check) => ({ where: `${consumer.name}, ${check.name}`, outcome: outcomeOf(check, consumer) })),
   );
-  const reasons = new Set(all.flatMap(({ outcome }) => (outcome.verdict === 'left out' ? [outcome.why] : [])));
+  const reasons = new Set(results.flatMap(({ outcome }) => (outcome.verdict === 'left out' ? [outcome.why] : [])));
   console.log(`\n– left out:\n${[...reasons].map((reason) => `  ${reason}`).join('\n')}`);
-  for (const { where, outcome } of all) {
+  for (const { where, outcome } of results) {
     if (outcome.verdict === 'failed') console.log(`\nFAILED ${where}\n${outcome.why}`);
   }
-  const count = (verdict: Outcome['verdict']) => all.filter(({ outcome }) => outcome.verdict === verdict).length;
+  const count = (verdict: Outcome['verdict']) => results.filter(({ outcome }) => outcome.verdict === verdict).length;
   console.log(`\n${count('passed')} passed, ${count('failed')} failed`);
   process.exitCode = count('failed') === 0 ? 0 : 1;
 }

@@ -36,6 +36,7 @@ import {
 } from 'nestjs-distributed-lock';
 import { etcd } from 'nestjs-distributed-lock/etcd';
 import { redis } from 'nestjs-distributed-lock/redis';
+import { LockTestingModule } from 'nestjs-distributed-lock/testing';
 
 interface Order { readonly id: string; readonly customer: { readonly id: string } }
 declare class ConfigService { getOrThrow(name: string): string }

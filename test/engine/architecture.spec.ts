@@ -41,10 +41,11 @@ const rings: readonly { readonly ring: RegExp; readonly may: RegExp }[] = [
     may: /^backends\/(backend|[a-z]+\/(index|schema\/index|schema-sql))\.ts$|^engine\/(engine|asking\/ask|time\/clock)\.ts$|^lock\//,
   },
   { ring: /^engine\//, may: /^backends\/backend\.ts$|^lock\// },
-  { ring: /^testing\//, may: /^backends\/(backend\.ts|memory\/)|^engine\/|^lock\// },
+  // What users' tests get: a module for their applications, and the suite for their backends.
+  { ring: /^testing\//, may: /^backends\/(backend\.ts|memory\/)|^engine\/|^lock\/|^nest\/|^@nestjs\/common$/ },
   {
     ring: /^nest\/|^index\.ts$/,
-    may: /^nest\/|^backends\/(backend\.ts|memory\/index\.ts)$|^engine\/|^lock\/|^@nestjs\/(common|core)(\/.*)?$|^rxjs(\/operators)?$|^reflect-metadata$/,
+    may: /^nest\/|^backends\/(backend\.ts|memory\/(index|lock-table)\.ts)$|^engine\/|^lock\/|^@nestjs\/(common|core)(\/.*)?$|^rxjs(\/operators)?$|^reflect-metadata$/,
   },
 ];
 

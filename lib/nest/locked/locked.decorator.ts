@@ -1,5 +1,5 @@
 import type { Observable, Subscribable } from 'rxjs';
-import { lockServiceOf } from '../application.js';
+import { serviceFor } from '../bypass.js';
 import { compileKey, type LockKey, readableKey } from '../key/lock-key.js';
 import { argumentResolver } from '../key/method-arguments.js';
 import { DEFAULT_BACKEND } from '../lock.tokens.js';
@@ -13,7 +13,7 @@ import { lockedPromise } from './locked-promise.js';
 import { lockedStream } from './locked-stream.js';
 import { acquireOptions, type AnyLockedOptions, type LockedOptions } from './locked.options.js';
 import { methodShape } from './method-shape.js';
-import { applicationOf, wire } from './wiring.js';
+import { wire } from './wiring.js';
 
 /** What a locked method returns: something that can come later. */
 type Later = PromiseLike<unknown> | Subscribable<unknown> | AsyncIterable<unknown>;
@@ -122,7 +122,7 @@ export function Locked(key: LockKey<never, never>, options: AnyLockedOptions = {
     const busy = busyAnswer(where, options.onBusy);
 
     const begin = (self: unknown, args: readonly unknown[]): LockedCall => {
-      const service = lockServiceOf(applicationOf(self, where), backend, where);
+      const service = serviceFor(self, backend, where);
       return { service, keys: keysOf(self, args), options: acquire, backend, where };
     };
     const wrappers = {

@@ -3,7 +3,8 @@ import { defer, finalize, map, type Observable } from 'rxjs';
 import { onAbort } from '../../engine/time/abort.js';
 import { LockConfigurationError, LockKeyError } from '../../lock/errors.js';
 import type { Lock } from '../../lock/lock.js';
-import { type Application, lockServiceOf } from '../application.js';
+import type { Application } from '../application.js';
+import { serviceIn } from '../bypass.js';
 import { methodsOf } from '../class-methods.js';
 import { compileKey, type LockKey, readableKey } from '../key/lock-key.js';
 import { argumentResolver } from '../key/method-arguments.js';
@@ -78,7 +79,7 @@ export class RouteLock {
     // Nest's `Function` is the handler that it calls.
     const handler = context.getHandler() as Handler;
     const where = whereOf(context.getClass(), handler);
-    const service = lockServiceOf(application, backend, where);
+    const service = serviceIn(application, backend, where);
     const { keysOf, busy } = this.#routeOf(context.getClass(), handler);
     const keys = await keysOf(context).catch((error: unknown) => {
       throw this.#isTheRequests(error, context) ? unusable(error) : error;
