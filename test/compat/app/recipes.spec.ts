@@ -26,7 +26,7 @@ declare function expect(actual: unknown): { toEqual(expected: unknown): void };
 declare const vi: Timers | undefined;
 
 async function timers(): Promise<Timers> {
-  return typeof vi === 'undefined' ? ((await import('@jest/globals' as string)) as { jest: Timers }).jest : vi;
+  return typeof vi === 'undefined' ? ((await import('@jest/globals')) as { jest: Timers }).jest : vi;
 }
 
 @Injectable()
