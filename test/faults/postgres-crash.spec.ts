@@ -25,8 +25,8 @@ describe('A PostgreSQL that is killed before it has written what nobody waited f
   });
 
   /** One more process. */
-  function processOf(name: string, ttl: number, claimTtl = 1_000) {
-    const pool = new Pool({ connectionString: server.url });
+  function processOf(name: string, ttl: number, claimTtl = 1_000, options = '') {
+    const pool = new Pool({ connectionString: server.url, options });
     pools.push(pool);
     let lose = false;
     const over = {
@@ -53,6 +53,7 @@ describe('A PostgreSQL that is killed before it has written what nobody waited f
       granted,
       loseNextAnswer: () => void (lose = true),
       ask: () => backend.attempt(claim),
+      renew: (to: number) => backend.renew([{ ...claim, ttl: to }]),
       join: () => backend.attempt(claim, waiter),
       release: () => backend.release(claim),
     };
@@ -84,8 +85,9 @@ describe('A PostgreSQL that is killed before it has written what nobody waited f
   });
 
   it('a chain of hand-overs of which the last ones were forgotten is as safe, wherever it was cut', async () => {
-    const line = ['a', 'b', 'c', 'd'].map((name) => processOf(name, 5_000, 1_500));
-    const other = processOf('other', 5_000);
+    // The claim of the last one ends before the lease of the first, and well after that of the third.
+    const line = ['a', 'b', 'c', 'd'].map((name) => processOf(name, 7_000, name === 'd' ? 5_000 : 1_000));
+    const other = processOf('other', 7_000);
     for (const each of line) await each.join();
     const [a, b, c, d] = line as [(typeof line)[0], (typeof line)[0], (typeof line)[0], (typeof line)[0]];
     await a.release();
@@ -132,6 +134,16 @@ describe('A PostgreSQL that is killed before it has written what nobody waited f
     await server.kill();
     await server.restart();
     expect((await row())['owner']).toBe(next.claim.owner);
+  });
+
+  it('a renewal is never forgotten, also where commits of the role are asynchronous', async () => {
+    const holder = processOf('holder', 1_000, 1_000, '-c synchronous_commit=off');
+    await holder.ask();
+    expect(await holder.renew(60_000)).toEqual([true]);
+    const { ends } = await row();
+    await server.kill();
+    await server.restart();
+    expect(await row()).toMatchObject({ owner: holder.claim.owner, ends });
   });
 
   it('what was acquired is never forgotten, and a release that was only costs the rest of its lease', async () => {

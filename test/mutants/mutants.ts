@@ -26,6 +26,7 @@ const engine = (spec: string, test: string): Killer => ({ spec: `test/engine/${s
 const onRedis = (test: string): Killer => ({ spec: 'test/contract/redis.spec.ts', test });
 const shortWays = (test: string): Killer => ({ spec: 'test/contract/redis-short-ways.spec.ts', test });
 const resent = (test: string): Killer => ({ spec: 'test/faults/etcd-resent.spec.ts', test });
+const crash = (test: string): Killer => ({ spec: 'test/faults/postgres-crash.spec.ts', test });
 const simulation = (quality: 'good' | 'poor' | 'terrible', seeds: number): Killer => ({ simulation: quality, seeds });
 
 /** Bugs of lock libraries, most of them real ones of ours or others, each with the test that has to find it. */
@@ -586,6 +587,46 @@ export const mutants: readonly Mutant[] = [
     killedBy: {
       spec: 'test/faults/etcd-leftovers.spec.ts',
       test: 'is let in by the key ahead of it, reads its own again, and is told long before the next renewal',
+    },
+  },
+
+  // --- PostgreSQL: what is on disk, and when ---
+  {
+    bug: 'no hand-over waits for the disk',
+    file: 'backends/postgres/schema/release.ts',
+    find: 'elsif exclusive and not again and l.owner is not null and l.ends <= least(l.firm, us + ${LONGEST_CLAIM_US}) then',
+    replace: 'elsif l.owner is not null then',
+    killedBy: crash('a hand-over waits for the disk where the lease on disk ends before the claim'),
+  },
+  {
+    bug: 'after a crash a lock is free when the lease on disk ends, whoever it was handed on to since',
+    file: 'backends/postgres/schema/state.ts',
+    find: 'return l.firm > us and l.token < ${schema}.unbroken_v1();',
+    replace: 'return false;',
+    killedBy: crash('a chain of hand-overs of which the last ones were forgotten is as safe, wherever it was cut'),
+  },
+  {
+    bug: 'a release that is repeated after a crash frees the key at once',
+    file: 'backends/postgres/schema/release.ts',
+    find: 'elsif again and ${schema}.doubtful_v1(l, us) then',
+    replace: 'elsif false then',
+    killedBy: crash('a release that is repeated after it was forgotten does not free the lock of the successor'),
+  },
+  {
+    bug: 'a grant waits for the disk only if the role says so',
+    file: 'backends/postgres/schema/sql.ts',
+    find: "if current_setting('synchronous_commit') = 'off' then",
+    replace: 'if false then',
+    killedBy: crash('a renewal is never forgotten, also where commits of the role are asynchronous'),
+  },
+  {
+    bug: 'nobody is told that commits of this MariaDB do not wait for its log',
+    file: 'backends/mysql/warnings.ts',
+    find: "if (flush !== undefined && flush !== '1') {",
+    replace: 'if (flush === undefined) {',
+    killedBy: {
+      spec: 'test/faults/mysql-crash.spec.ts',
+      test: 'does not where commits do not wait, and the boot says so',
     },
   },
 ];

@@ -20,6 +20,8 @@ export interface MariadbOptions {
   readonly own?: boolean;
   /** Whether a commit waits for the disk, as in production. Without it a killed server keeps its data all the same. @default false */
   readonly durable?: boolean;
+  /** Whether its data may not be in memory: see `dataFolder`. @default false */
+  readonly onDisk?: boolean;
   /** More arguments for mariadbd; the last of a name wins. */
   readonly args?: readonly string[];
 }
@@ -35,7 +37,7 @@ export async function startMariadb(options: MariadbOptions = {}): Promise<Mariad
 }
 
 /** A mariadbd process. */
-export async function startMariadbProcess({ durable = false, args = [] }: MariadbOptions = {}): Promise<
+export async function startMariadbProcess({ durable = false, onDisk = false, args = [] }: MariadbOptions = {}): Promise<
   MariadbServer & ServerProcess
 > {
   const host = '127.0.0.1';
@@ -56,6 +58,7 @@ export async function startMariadbProcess({ durable = false, args = [] }: Mariad
       ...args,
     ],
     prepare: createDataFolder,
+    onDisk,
     ready: async () => (await askMariadb(uri, 'select 1')).length === 1,
   });
   return Object.assign(server, { uri, host, port });

@@ -30,6 +30,8 @@ export interface ServerRecipe {
   readonly readyWithin?: number;
   /** Ends it for good, where SIGKILL would leave something behind. @default 'SIGKILL' */
   readonly endsBy?: NodeJS.Signals;
+  /** Whether its data may not be in memory: see `dataFolder`. @default false */
+  readonly onDisk?: boolean;
 }
 
 const running = new Set<ServerProcess>();
@@ -42,7 +44,7 @@ export class ServerProcess implements ServerControl {
   #output = '';
 
   private constructor(private readonly recipe: ServerRecipe) {
-    this.dataDir = dataFolder(recipe.name);
+    this.dataDir = dataFolder(recipe.name, recipe.onDisk);
     recipe.prepare?.(this.dataDir);
   }
 

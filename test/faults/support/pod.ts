@@ -12,6 +12,10 @@ export interface PodOptions {
   readonly url?: string;
   /** The members of the test's etcd, where that keeps the locks. */
   readonly etcd?: readonly string[];
+  /** The address of the test's PostgreSQL, where that keeps the locks. */
+  readonly postgres?: string;
+  /** The address of the test's MariaDB, where that keeps the locks. */
+  readonly mysql?: string;
   /** @default '10m' */
   readonly counterTtl?: Duration;
   /** More arguments for node. */

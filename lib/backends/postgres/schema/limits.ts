@@ -14,7 +14,10 @@ export const FAR_LOOK_MS = 5_000;
 export const NEAR_LOOK_MS = 1_000;
 /** How many waiters out of reach one call passes over. Each process among them costs an entry in the server's lock table. */
 export const MOST_PASSED_OVER = 1_000;
-/** For how long a hand-over that waits for the disk vouches for those after it, which do not, in microseconds. */
-export const FIRM_US = 15 * SECOND;
+/**
+ * How much longer than its claim a hand-over that waits for the disk vouches for those after it, which then need not, in microseconds. One in
+ * two seconds is no burden; after a crash a key is kept closed for as long.
+ */
+export const FIRM_EXTRA_US = 2 * SECOND;
 /** The longest claim that is handed over without waiting for the disk, in microseconds. */
 export const LONGEST_CLAIM_US = 10 * SECOND;

@@ -1,4 +1,4 @@
-import { FIRM_US, LONGEST_CLAIM_US } from './limits.js';
+import { FIRM_EXTRA_US, LONGEST_CLAIM_US } from './limits.js';
 import { COMMIT_DURABLY, COMMIT_SOON, define, sql, US } from './sql.js';
 
 /**
@@ -100,7 +100,7 @@ begin
   elsif exclusive and not again and l.owner is not null and l.ends <= least(l.firm, us + ${LONGEST_CLAIM_US}) then
     ${COMMIT_SOON}
   elsif l.owner is not null then
-    l.firm := greatest(l.ends, us + ${FIRM_US});
+    l.firm := l.ends + ${FIRM_EXTRA_US};
   end if;
   perform ${schema}.save_v1(l);
   return held || ' ' || us || s.mine;

@@ -1,8 +1,9 @@
-import { define, sql, US } from './sql.js';
+import { COMMIT_DURABLY, define, sql, US } from './sql.js';
 
 /**
  * Renews many leases, each to at least its ttl from now. The rows are locked in one order, so that two such calls do not wait for each
- * other in a circle. Answer: a `1` or a `0` for each, in the order of the keys
+ * other in a circle. A renewal that a crash forgets would free a lock that is believed in, so it waits for the disk also where the
+ * role or the database is set up otherwise. Answer: a `1` or a `0` for each, in the order of the keys
  */
 export const renew = (schema: string): string =>
   define(
@@ -14,6 +15,7 @@ declare
   held boolean[] := array_fill(false, array[cardinality(keys)]);
   i integer;
 begin
+  ${COMMIT_DURABLY}
   for i in select o from unnest(keys) with ordinality u (k, o) order by k collate "C" loop
     update ${schema}.locks set ends = greatest(ends, ${US} + ttls[i]), firm = greatest(firm, ${US} + ttls[i])
     where key = keys[i] and owner = owners[i] and ends > ${US};
@@ -46,6 +48,7 @@ declare
   gone integer;
   answer integer := 0;
 begin
+  ${COMMIT_DURABLY}
   select * into l from ${schema}.locks where key = k for update;
   us := ${US};
   if not found then return 0; end if;

@@ -1,0 +1,114 @@
+import type { KeyBackend } from '../../../lib/backends/backend.js';
+import { mysql, mysqlSchemaStatements } from '../../../lib/backends/mysql/index.js';
+import { postgres, postgresSchemaSql } from '../../../lib/backends/postgres/index.js';
+import { askMariadb, startMariadb } from '../../servers/mariadb.js';
+import { askPostgres, startPostgres } from '../../servers/postgres.js';
+import type { ServerControl } from '../../servers/process.js';
+import type { PodOptions } from './pod.js';
+
+/** A database that keeps locks, and what a test needs to know of it. */
+export interface SqlServer extends ServerControl {
+  readonly port: number;
+  /** For pods that use it. */
+  readonly pod: PodOptions;
+  /** One more process that uses it. @param listenAt the port at which it listens, instead of the server's own */
+  backend(listenAt?: number): KeyBackend;
+  ask(sql: string): Promise<Record<string, unknown>[]>;
+  /** How many of those who wait can be told of a hand-over, as the server sees it. */
+  reachable(): Promise<number>;
+  /** The connections that processes listen on, one each, by the server's numbers. */
+  listening(): Promise<readonly number[]>;
+  /** Ends connections of everybody else, as an administrator does. */
+  end(which: 'listening' | 'all'): Promise<void>;
+  /** Until when the server keeps the lock of whoever holds it, in milliseconds since 1970; `undefined` when nobody does. */
+  leaseEnd(key: string): Promise<number | undefined>;
+}
+
+export interface SqlKind {
+  readonly name: string;
+  /** One with the tables in it, whose commits wait for the disk as in production. */
+  start(): Promise<SqlServer>;
+}
+
+const micros = (value: unknown): number | undefined => (value === undefined ? undefined : Number(value) / 1000);
+
+const postgresKind: SqlKind = {
+  name: 'PostgreSQL',
+  async start() {
+    const server = await startPostgres({ own: true, durable: true });
+    const ask = (sql: string) => askPostgres(server.url, sql);
+    await ask(postgresSchemaSql());
+    return Object.assign(server, {
+      pod: { postgres: server.url },
+      ask,
+      backend: (listenAt?: number) =>
+        postgres({
+          connectionString: server.url,
+          ...(listenAt !== undefined && { listen: server.url.replace(`:${server.port}`, `:${listenAt}`) }),
+        }) as KeyBackend,
+      async reachable() {
+        const [row] = await ask(
+          'select count(*) from distributed_lock.waiters where not distributed_lock.dead_v1(inbox)',
+        );
+        return Number(row?.['count']);
+      },
+      async listening() {
+        const locks = `select pid from pg_locks where locktype = 'advisory' and mode = 'ExclusiveLock' and granted`;
+        return (await ask(locks)).map(({ pid }) => Number(pid));
+      },
+      async end(which: 'listening' | 'all') {
+        const others = `pid <> pg_backend_pid() and usename is not null`;
+        const some = which === 'all' ? others : `pid = any('{${(await this.listening()).join()}}')`;
+        await ask(`select pg_terminate_backend(pid) from pg_stat_activity where ${some}`);
+      },
+      async leaseEnd(key: string) {
+        const [row] = await ask(
+          `select ends from distributed_lock.locks where key = 'lock:${key}' and owner is not null`,
+        );
+        return micros(row?.['ends']);
+      },
+    });
+  },
+};
+
+const mariadbKind: SqlKind = {
+  name: 'MariaDB',
+  async start() {
+    const server = await startMariadb({ own: true, durable: true });
+    const ask = (sql: string) => askMariadb(server.uri, sql);
+    for (const statement of mysqlSchemaStatements()) await ask(statement);
+    return Object.assign(server, {
+      pod: { mysql: server.uri },
+      ask,
+      backend: (listenAt?: number) =>
+        mysql({
+          uri: server.uri,
+          ...(listenAt !== undefined && { listenUri: server.uri.replace(`:${server.port}`, `:${listenAt}`) }),
+        }) as KeyBackend,
+      async reachable() {
+        const alive = `is_used_lock(concat('nestjs-lock:i:', sha1(instance)))`;
+        const [row] = await ask(`select count(${alive}) as count from distributed_lock_waiter`);
+        return Number(row?.['count']);
+      },
+      // Those that wait in the server; the idle ones beside them are ended by the clients when these go.
+      async listening() {
+        return (await ask('show processlist')).flatMap(({ Id, State }) => (State === 'User lock' ? [Number(Id)] : []));
+      },
+      async end(which: 'listening' | 'all') {
+        const all = async () =>
+          (await ask('show processlist')).flatMap(({ Id, User }) => (User === 'root' ? [Number(Id)] : []));
+        for (const id of which === 'all' ? await all() : await this.listening())
+          // It may be gone by then.
+          await ask(`begin not atomic declare continue handler for 1094 begin end; kill ${id}; end`);
+      },
+      async leaseEnd(key: string) {
+        const [row] = await ask(
+          `select ends from distributed_lock_lock where name = 'lock:${key}' and owner is not null`,
+        );
+        return micros(row?.['ends']);
+      },
+    });
+  },
+};
+
+export const sqlKinds: readonly SqlKind[] = [postgresKind, mariadbKind];
