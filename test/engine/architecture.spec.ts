@@ -106,7 +106,7 @@ const OWN_TIME = [
   // Two connections are kept up by nobody else: when to try again, when a silent one is given up, and how long goodbye may take.
   /^backends\/mysql\/(listener|options|inbox)\.ts: .*setTimeout\(/,
   // It is the server.
-  /^backends\/memory\/index\.ts: .*new LockTable\(\(\) => performance\.now\(\)\)/,
+  /^backends\/memory\/process-time\.ts: .*/,
   // Handed to the client, which has no other way to name a time limit.
   /^backends\/etcd\/\w+\.ts: .*deadline: Date\.now\(\) \+ patience/,
   // A connection has one owner, who dials it again and asks it for a sign of life: no question of the engine's tells of a silent inbox.

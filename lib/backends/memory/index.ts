@@ -1,6 +1,6 @@
-import { performance } from 'node:perf_hooks';
 import type { KeyBackend, LockBackend, Traits } from '../backend.js';
 import { LockTable } from './lock-table.js';
+import { processTime } from './process-time.js';
 
 export const memoryTraits = {
   fencing: true,
@@ -17,7 +17,7 @@ export const memoryTraits = {
  * works as on a server, fencing tokens and arrival order included, but no other process sees these locks.
  */
 export function memory(): LockBackend {
-  return memoryOn(new LockTable(() => performance.now()));
+  return memoryOn(new LockTable(processTime()));
 }
 
 /** The backend over a table of the caller's, which may have several views and a clock of its own. */

@@ -11,17 +11,11 @@ import {
   type TakenOver,
   type Waiter,
 } from '../backend.js';
+import { EndingFirst, type Ending } from './ending-first.js';
+import { Line, type Place } from './line.js';
 
-interface Place {
-  readonly claim: Claim;
-  readonly waiter: Waiter;
-  readonly since: number;
-  /** When the server stops believing that the waiter lives. */
-  deadline: number;
-}
-
-interface Hold {
-  readonly claim: Claim;
+interface Hold extends Ending {
+  claim: Claim;
   readonly token: bigint;
   readonly since: number;
   ends: number;
@@ -31,16 +25,21 @@ interface Hold {
 
 interface Entry {
   readonly holds: Map<string, Hold>;
-  /** By arrival. */
-  readonly line: Map<string, Place>;
+  readonly ends: EndingFirst<Hold>;
+  readonly line: Line;
 }
 
-/** A waiter is served only while it was heard of in this time. */
+/** A waiter is served only while it was heard of in this time, or in more than it was told to wait before it looks again. */
 const WAITER_SILENCE_MS = 15_000;
-/** How soon a waiter is to look again, whatever happens: the bound on what a lost push costs. */
+/** How soon one of the foremost waiters is to look again, whatever happens: the bound on what a lost push costs. */
 const LOOK_MS = 1_000;
 /** How many waiters of a key are named. */
 const MOST_WAITERS = 100;
+/** One look of the foremost serves the whole line, so each one ahead adds this: with thousands there would be nothing but looks. */
+const LOOK_STEP_MS = 20;
+const LONGEST_LOOK_MS = 40_000;
+/** So many of the foremost look at the end of the present lease; one of them suffices, unless it has died. */
+const FOREMOST = 20;
 const TOKEN_STEP = BigInt(MOST_UNCONFIRMED + 1);
 
 /**
@@ -62,19 +61,18 @@ export class LockTable {
     const entry = this.#entry(claim.key);
     const mine = entry.holds.get(claim.owner);
     if (mine && !mine.closed) {
-      mine.ends = Math.max(mine.ends, this.now() + claim.ttl);
+      this.#extend(entry, mine, claim.ttl);
       return this.#granted(mine);
     }
     const clash = limitInForce(entry, claim);
     if (clash !== undefined) return { granted: false, limit: clash };
     if (waiter) {
-      const place = entry.line.get(claim.owner);
-      const now = this.now();
-      const deadline = now + WAITER_SILENCE_MS;
       // Asked again, the place in line stays what it was.
-      entry.line.set(claim.owner, { claim: place?.claim ?? claim, waiter, since: place?.since ?? now, deadline });
+      const now = this.now();
+      const place = entry.line.join(claim, waiter, now);
+      entry.line.believe(place, now + Math.max(WAITER_SILENCE_MS, 2 * lookOf(place, entry)));
       const grant = this.#serve(entry, claim);
-      return grant ?? { ...this.#busy(entry), ...aheadOf(claim.owner, entry) };
+      return grant ?? { ...this.#busy(entry, place), ...aheadOf(place, entry) };
     }
     this.#serve(entry);
     return entry.line.size === 0 && isOpen(entry, claim)
@@ -94,19 +92,20 @@ export class LockTable {
       const entry = this.#entry(claim.key);
       const mine = entry.holds.get(claim.owner);
       if (!mine) return this.#take(entry, claim, claim.ttl);
-      mine.ends = Math.max(mine.ends, this.now() + claim.ttl);
+      this.#extend(entry, mine, claim.ttl);
       return this.#granted(mine);
     });
   }
 
   renew(claims: readonly Claim[]): readonly boolean[] {
     return claims.map(({ key, owner, ttl }) => {
-      const hold = this.#entry(key).holds.get(owner);
+      const entry = this.#entry(key);
+      const hold = entry.holds.get(owner);
       if (!hold || hold.closed) {
         this.#tidied(key, undefined);
         return false;
       }
-      hold.ends = Math.max(hold.ends, this.now() + ttl);
+      this.#extend(entry, hold, ttl);
       return true;
     });
   }
@@ -118,15 +117,13 @@ export class LockTable {
     if (held && keepMs > 0) {
       hold.closed = true;
       hold.ends = this.now() + keepMs;
+      entry.ends.moved(hold);
       // Its end moved: whoever is first looks anew.
-      for (const place of entry.line.values()) {
-        place.waiter.look();
-        break;
-      }
+      entry.line.first?.waiter.look();
     } else if (held) {
-      entry.holds.delete(hold.claim.owner);
+      remove(hold, entry);
     }
-    for (const owner of [...from, claim.owner]) entry.line.delete(owner);
+    for (const owner of [...from, claim.owner]) entry.line.leave(owner);
     this.#serve(entry);
     return this.#tidied(claim.key, held);
   }
@@ -135,7 +132,7 @@ export class LockTable {
     const entry = this.#entry(claim.key);
     const hold = entry.holds.get(claim.owner);
     if (!hold || hold.closed) return this.#tidied(claim.key, false);
-    entry.holds.set(claim.owner, { ...hold, claim: { ...hold.claim, mode: 'shared' } });
+    hold.claim = { ...hold.claim, mode: 'shared' };
     this.#serve(entry);
     return true;
   }
@@ -143,8 +140,8 @@ export class LockTable {
   takeOver(claim: Claim, from: readonly string[], fencingToken: bigint): TakenOver {
     const entry = this.#entry(claim.key);
     const theirs = [...from, claim.owner];
-    const [first] = entry.line.keys();
-    for (const owner of theirs) entry.line.delete(owner);
+    const first = entry.line.first?.claim.owner;
+    for (const owner of theirs) entry.line.leave(owner);
     const before = this.#holdOf(theirs, entry);
     if (!before || before.claim.mode !== 'exclusive' || before.claim.limit > 1) {
       this.#serve(entry);
@@ -152,11 +149,10 @@ export class LockTable {
     }
     const token = before.token > fencingToken ? before.token : fencingToken;
     if (token > this.#lastToken) this.#lastToken = token;
-    entry.holds.delete(before.claim.owner);
-    entry.holds.set(claim.owner, {
-      ...{ claim, token, since: this.now(), closed: false },
-      ends: Math.max(before.ends, this.now() + claim.ttl),
-    });
+    remove(before, entry);
+    const now = this.now();
+    const ends = Math.max(before.ends, now + claim.ttl);
+    add({ claim, token, since: now, ends, closed: false, rank: 0 }, entry);
     const inTurn = before.claim.owner === claim.owner || first === undefined || theirs.includes(first);
     return inTurn ? 'held' : 'overtaking';
   }
@@ -170,7 +166,7 @@ export class LockTable {
   forceRelease(key: string): readonly string[] {
     const entry = this.#entry(key);
     const victims = [...entry.holds.keys()];
-    entry.holds.clear();
+    for (const hold of [...entry.holds.values()]) remove(hold, entry);
     for (const owner of victims) for (const tell of this.victims) tell(owner);
     this.#serve(entry);
     return this.#tidied(key, victims);
@@ -187,7 +183,7 @@ export class LockTable {
       remainingMs: ends - now,
       heldMs: now - since,
     }));
-    const foremost = [...entry.line.values()].slice(0, MOST_WAITERS);
+    const foremost = entry.line.foremost(MOST_WAITERS);
     const waiters = foremost.map(({ claim: { owner }, since }) => ({ owner, waitingMs: now - since }));
     return this.#tidied(key, { mode, limit, holders, waiting: entry.line.size, waiters });
   }
@@ -211,20 +207,21 @@ export class LockTable {
   /** The key's entry, without the leases and places that have ended. */
   #entry(key: string): Entry {
     let entry = this.#entries.get(key);
-    if (!entry) this.#entries.set(key, (entry = { holds: new Map(), line: new Map() }));
+    if (!entry) this.#entries.set(key, (entry = { holds: new Map(), ends: new EndingFirst(), line: new Line() }));
     const now = this.now();
-    for (const [owner, hold] of entry.holds) if (hold.ends <= now) entry.holds.delete(owner);
-    for (const [owner, place] of entry.line) if (place.deadline <= now) entry.line.delete(owner);
+    const { ends, line } = entry;
+    for (let hold = ends.first; hold && hold.ends <= now; hold = ends.first) remove(hold, entry);
+    line.forgetSilent(now);
     return entry;
   }
 
   /** Serves the line from its head while one more fits. The caller's own grant is returned, the others' are pushed. */
   #serve(entry: Entry, caller?: Claim): Grant | undefined {
     let own: Grant | undefined;
-    for (const [owner, { claim, waiter }] of entry.line) {
-      if (!isOpen(entry, claim)) break;
-      entry.line.delete(owner);
-      if (owner === caller?.owner) own = this.#take(entry, claim, caller.ttl);
+    for (let place = entry.line.first; place && isOpen(entry, place.claim); place = entry.line.first) {
+      const { claim, waiter } = place;
+      entry.line.leave(claim.owner);
+      if (claim.owner === caller?.owner) own = this.#take(entry, claim, caller.ttl);
       else waiter.granted(this.#take(entry, claim, claim.claimTtl));
     }
     return own;
@@ -233,8 +230,8 @@ export class LockTable {
   #take(entry: Entry, claim: Claim, ttl: number): Grant {
     this.#lastToken += TOKEN_STEP;
     const now = this.now();
-    const hold: Hold = { claim, token: this.#lastToken, since: now, ends: now + ttl, closed: false };
-    entry.holds.set(claim.owner, hold);
+    const hold: Hold = { claim, token: this.#lastToken, since: now, ends: now + ttl, closed: false, rank: 0 };
+    add(hold, entry);
     return this.#granted(hold);
   }
 
@@ -242,13 +239,18 @@ export class LockTable {
     return { granted: true, fencingToken: token, at: this.now() };
   }
 
-  #busy(entry: Entry): Busy {
+  /** Never to less than it had. */
+  #extend({ ends }: Entry, hold: Hold, ttl: number): void {
+    hold.ends = Math.max(hold.ends, this.now() + ttl);
+    ends.moved(hold);
+  }
+
+  /** @param place where the caller stands in line, if it does */
+  #busy(entry: Entry, place?: Place): Busy {
     const now = this.now();
-    const first = [...entry.holds.values()].reduce<Hold | undefined>(
-      (a, b) => (a && a.ends <= b.ends ? a : b),
-      undefined,
-    );
-    const retryAfterMs = Math.min(first ? first.ends - now : LOOK_MS, LOOK_MS);
+    const { first } = entry.ends;
+    const look = place ? lookOf(place, entry) : LOOK_MS;
+    const retryAfterMs = first && look < LOOK_MS + FOREMOST * LOOK_STEP_MS ? Math.min(first.ends - now, look) : look;
     return first
       ? { granted: false, retryAfterMs, at: now, holder: first.claim.owner }
       : { granted: false, retryAfterMs, at: now };
@@ -262,28 +264,37 @@ export class LockTable {
   }
 }
 
+function add(hold: Hold, { holds, ends }: Entry): void {
+  holds.set(hold.claim.owner, hold);
+  ends.add(hold);
+}
+
+function remove(hold: Hold, { holds, ends }: Entry): void {
+  holds.delete(hold.claim.owner);
+  ends.remove(hold);
+}
+
 /** Whether one more claim fits beside the present holds: exclusive alone, shared beside shared, a permit while some are left. */
-function isOpen({ holds }: Entry, claim: Claim): boolean {
+function isOpen({ holds, ends: { first } }: Entry, claim: Claim): boolean {
   if (claim.limit > 1) return holds.size < claim.limit;
-  if (claim.mode === 'exclusive') return holds.size === 0;
-  for (const { claim: held } of holds.values()) if (held.mode === 'exclusive') return false;
-  return true;
+  // An exclusive hold is the only one.
+  return claim.mode === 'exclusive' ? holds.size === 0 : first?.claim.mode !== 'exclusive';
+}
+
+/** How soon the waiter is to look again. Those who have left from between count as ahead, so it may be later than need be. */
+function lookOf({ number }: Place, { line }: Entry): number {
+  const ahead = number - (line.first?.number ?? number);
+  return Math.min(LOOK_MS + ahead * LOOK_STEP_MS, LONGEST_LOOK_MS);
 }
 
 /** Who stands directly ahead in line, or holds the key. */
-function aheadOf(waiting: string, { line, holds }: Entry): Pick<Busy, 'ahead'> {
-  let [ahead] = holds.keys();
-  for (const owner of line.keys()) {
-    if (owner === waiting) break;
-    ahead = owner;
-  }
+function aheadOf({ before }: Place, { ends: { first } }: Entry): Pick<Busy, 'ahead'> {
+  const ahead = before?.claim.owner ?? first?.claim.owner;
   return ahead === undefined ? {} : { ahead };
 }
 
 /** The limit that the key is used with, if it is another than the claim's. */
-function limitInForce(entry: Entry, claim: Claim): number | undefined {
-  for (const used of [...entry.holds.values(), ...entry.line.values()]) {
-    return used.claim.limit === claim.limit ? undefined : used.claim.limit;
-  }
-  return undefined;
+function limitInForce({ ends: { first }, line }: Entry, claim: Claim): number | undefined {
+  const limit = (first ?? line.first)?.claim.limit;
+  return limit === claim.limit ? undefined : limit;
 }
