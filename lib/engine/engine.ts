@@ -1,26 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import type { Claim, LockBackend } from '../backends/backend.js';
-import { Acquisition } from './waiting/acquisition.js';
-import { ask } from './asking/ask.js';
-import { type Clock, SystemClock } from './time/clock.js';
-import { inPortions } from './time/portions.js';
-import { TimerQueue } from './time/timer-queue.js';
+import type { LockBackend } from '../backends/backend.js';
 import { type Duration, toMilliseconds } from '../lock/duration.js';
-import { type Entered, enter } from './holding/enter.js';
-import { LockBackendError, LockClosedError, LockConfigurationError, type LockErrorDetails } from '../lock/errors.js';
-import type { LockEvent, LockEventListener } from '../lock/events.js';
-import { type Family, familyOf } from './leases/family.js';
-import { Hold } from './holding/hold.js';
-import { Watchdog } from './leases/watchdog.js';
-import { canonicalKeys, checkedPrefix, joined } from './options/keys.js';
-import { canTakeOver, LocalHandOver } from './leases/local-hand-over.js';
+import { LockClosedError } from '../lock/errors.js';
+import type { LockEventListener } from '../lock/events.js';
 import type { AcquireOptions, Lock, LockInfo } from '../lock/lock.js';
-import { CHECK_THE_SERVER, messageOf } from '../lock/messages.js';
-import { infoOf, listLocks } from './asking/list.js';
-import { orWarn } from './asking/or-warn.js';
-import { PROBE_KEY, probe } from './asking/probe.js';
 import type { ListOptions, LockPage } from '../lock/listing.js';
+import { type Assembly, assemble } from './assembly.js';
+import { type Entered, enter, type WithLockOptions } from './holding/enter.js';
+import type { Hold } from './holding/hold.js';
+import { Questions } from './looking/questions.js';
+import { canonicalKeys, checkedPrefix, joined } from './options/keys.js';
 import {
   checkDefaultNames,
   type ResolvedOptions,
@@ -28,9 +18,10 @@ import {
   resolveTtl,
   withDefaults,
 } from './options/options.js';
-import type { EngineParts } from './parts.js';
-import { type Listed, UnorderedList } from './time/unordered-list.js';
-import { ReleaseRetries } from './asking/release-retries.js';
+import { EventListeners } from './telling/listeners.js';
+import { type Clock, SystemClock } from './time/clock.js';
+
+export type { WithLockOptions };
 
 export interface EngineOptions {
   /** The backend's name, for messages. @default 'default' */
@@ -43,11 +34,6 @@ export interface EngineOptions {
   readonly callTimeout?: Duration;
   readonly clock?: Clock;
   readonly random?: () => number;
-}
-
-export interface WithLockOptions extends AcquireOptions {
-  /** Whether work that already runs under the key goes on under the same lock; otherwise it would wait for itself. @default true */
-  readonly reentrant?: boolean;
 }
 
 /** How long closing waits for unconfirmed releases, in milliseconds. */
@@ -67,13 +53,9 @@ export class LockEngine {
   readonly #callTimeout: number;
   readonly #defaults: AcquireOptions;
   readonly #resolved = new WeakMap<AcquireOptions, ResolvedOptions>();
-  readonly #family: Family;
-  readonly #watchdog: Watchdog;
-  readonly #undo: ReleaseRetries;
-  readonly #listeners = new Set<LockEventListener>();
-  readonly #holds = new UnorderedList<Hold>();
-  readonly #acquisitions = new UnorderedList<Acquisition>();
-  readonly #parts: EngineParts;
+  readonly #listeners = new EventListeners();
+  readonly #rooms: Assembly;
+  readonly #questions: Questions;
   readonly #stopListening: (() => void) | undefined;
   /** Called when an acquisition or a hold is over. */
   #onEnd: (() => void) | undefined;
@@ -91,38 +73,26 @@ export class LockEngine {
     checkDefaultNames(options.defaults ?? NONE);
     this.#defaults = Object.freeze({ ...options.defaults });
     this.validate(NONE);
-    const clock = this.#clock;
-    const random = options.random ?? Math.random;
-    const callTimeout = this.#callTimeout;
-    this.#family = familyOf(backend, { clock, callTimeout, watchdog: () => this.#watchdog, undo: () => this.#undo });
-    this.#watchdog = new Watchdog({
-      clock,
-      random,
-      callTimeout,
-      renew: (leases) => this.#family.renew(leases),
-      nodeOf: this.#family.nodeOf,
-    });
-    this.#undo = new ReleaseRetries(clock, callTimeout);
-    let claims = 0;
-    this.#parts = {
-      clock,
-      random,
-      callTimeout,
+    this.#rooms = assemble({
       backend,
       backendName: this.name,
-      family: this.#family,
-      watchdog: this.#watchdog,
-      undo: this.#undo,
-      handOver: new LocalHandOver(this.instance, canTakeOver(backend)),
-      looks: new TimerQueue(clock, false, (turns) => inPortions(clock, turns, (turn) => turn.wake())),
+      instance: this.instance,
       prefix: this.#prefix,
-      nextOwner: () => `${this.instance}:${++claims}`,
-      emit: (make) => this.#emit(make),
+      clock: this.#clock,
+      random: options.random ?? Math.random,
+      callTimeout: this.#callTimeout,
+      emit: this.#listeners.emit,
       ttlOf: (ttl) => resolveTtl(ttl, backend.traits, backend.kind),
-      onOver: (acquisition) => this.#forget(this.#acquisitions, acquisition),
-      onAcquired: (hold) => this.#holds.add(hold),
-      onReleased: (hold) => this.#forget(this.#holds, hold),
-    };
+      onEnd: () => this.#onEnd?.(),
+    });
+    this.#questions = new Questions({
+      ...this.#rooms,
+      backend,
+      backendName: this.name,
+      prefix: this.#prefix,
+      clock: this.#clock,
+      callTimeout: this.#callTimeout,
+    });
     this.#stopListening = backend.onLost?.((owner) => this.#taken(owner));
   }
 
@@ -174,23 +144,13 @@ export class LockEngine {
   }
 
   /** What the server knows of the key. @throws LockBackendError */
-  async inspect(key: string): Promise<LockInfo> {
-    const [name = ''] = canonicalKeys(key);
-    const state = await this.#ask(`inspect '${name}'`, { key: name }, () => this.backend.inspect(this.#prefix + name));
-    return infoOf(name, state);
+  inspect(key: string): Promise<LockInfo> {
+    return this.#questions.inspect(key);
   }
 
   /** A page of the locks that are held or waited for. @throws LockBackendError, LockConfigurationError */
-  async list(options: ListOptions = NONE): Promise<LockPage> {
-    if (!this.backend.list) {
-      throw new LockConfigurationError(
-        `The backend '${this.name}' (${this.backend.kind}) cannot list its locks. Look at single keys with inspect().`,
-        { backend: this.name },
-      );
-    }
-    return listLocks(options, this.#prefix, (query) =>
-      this.#ask('list its locks', {}, async () => this.backend.list?.(query) ?? { keys: [] }),
-    );
+  list(options: ListOptions = NONE): Promise<LockPage> {
+    return this.#questions.list(options);
   }
 
   /**
@@ -198,11 +158,8 @@ export class LockEngine {
    * @returns whether anybody held it
    * @throws LockBackendError
    */
-  async forceRelease(key: string): Promise<boolean> {
-    const [name = ''] = canonicalKeys(key);
-    return this.#ask(`force the release of '${name}'`, { key: name }, () =>
-      this.backend.forceRelease(this.#prefix + name),
-    );
+  forceRelease(key: string): Promise<boolean> {
+    return this.#questions.forceRelease(key);
   }
 
   /**
@@ -216,26 +173,18 @@ export class LockEngine {
         backend: this.name,
       });
     }
-    const milliseconds = timeout === undefined ? this.#callTimeout : toMilliseconds('timeout', timeout);
-    const until = this.#clock.now() + milliseconds;
-    await this.#ask('be reached', {}, () => this.backend.ping(), milliseconds);
-    const { ttl, claimTtl } = this.resolve(NONE);
-    const owner = this.#parts.nextOwner();
-    const claim: Claim = { key: this.#prefix + PROBE_KEY, owner, mode: 'exclusive', limit: 1, ttl, claimTtl };
-    const left = timeout === undefined ? this.#callTimeout : Math.max(0, until - this.#clock.now());
-    await this.#ask('take a lock and give it back', {}, () => probe(this.#family, this.#undo, claim), left);
+    await this.#questions.ping(this.resolve(NONE), timeout);
   }
 
   /** Calls the listener for every event; returns how to stop that. */
   listen(listener: LockEventListener): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.listen(listener);
   }
 
   /** Nobody waits any more: who does is sent home, and a new call asks once. Locks that are held stay. */
   drain(): void {
     if (this.#state === 'open') this.#state = 'draining';
-    for (const acquisition of this.#acquisitions) acquisition.cancel(this.#closed(acquisition.key));
+    this.#rooms.acquisitions.cancel((key) => this.#closed(key));
   }
 
   /** Refuses new calls, lets holders finish for that long, releases the rest, and closes what the backend opened. */
@@ -272,10 +221,7 @@ export class LockEngine {
       const resolved = this.resolve(options);
       if (this.#state === 'closed') throw this.#closed(joined(keys));
       resolved.signal?.throwIfAborted();
-      const draining = this.#state === 'draining';
-      const acquisition = new Acquisition(keys, once || draining ? { ...resolved, wait: 0 } : resolved, this.#parts);
-      this.#acquisitions.add(acquisition);
-      return acquisition.run(once || draining);
+      return this.#rooms.acquisitions.run(keys, resolved, once || this.#state === 'draining');
     } catch (error) {
       return Promise.reject(error);
     }
@@ -284,19 +230,19 @@ export class LockEngine {
   async #close(graceMs: number): Promise<void> {
     this.#state = 'closed';
     this.drain();
-    await this.#until(() => this.#acquisitions.size === 0 && this.#holds.size === 0, graceMs);
-    const reason = 'the application shut down before the work under it had ended';
-    await Promise.all([...this.#holds].map((hold) => hold.surrender(reason)));
+    const { acquisitions, holds, family, watchdog, retries } = this.#rooms;
+    await this.#until(() => acquisitions.size === 0 && holds.size === 0, graceMs);
+    await holds.surrender('the application shut down before the work under it had ended');
     // Called off, each of them ends soon, whatever the server does.
-    await this.#until(() => this.#acquisitions.size === 0, Infinity);
-    await this.#undo.settle(LAST_RELEASES_MS);
-    await this.#family.close();
-    this.#watchdog.stop();
+    await this.#until(() => acquisitions.size === 0, Infinity);
+    await retries.settle(LAST_RELEASES_MS);
+    await family.close();
+    watchdog.stop();
     this.#stopListening?.();
     await this.backend.close();
   }
 
-  /** Waits until something that is over is what was waited for, or that long. */
+  /** Resolves when `reached()` is true after an acquisition or a hold ended, or after the time limit. */
   async #until(reached: () => boolean, milliseconds: number): Promise<void> {
     // No timer for no time: under the fake timers of a test it would never come.
     if (reached() || milliseconds === 0) return;
@@ -311,14 +257,9 @@ export class LockEngine {
     this.#onEnd = undefined;
   }
 
-  #forget<T extends Listed>(some: UnorderedList<T>, one: T): void {
-    some.remove(one);
-    this.#onEnd?.();
-  }
-
   /** The server took the key of this owner away; it may be one of several, with the others still waited for. */
   #taken(owner: string): void {
-    this.#watchdog.lose(owner, 'it was released by force, or its key was removed');
+    this.#rooms.watchdog.lose(owner, 'it was released by force, or its key was removed');
   }
 
   #closed(key: string): LockClosedError {
@@ -329,29 +270,6 @@ export class LockEngine {
         backend: this.name,
       },
     );
-  }
-
-  async #ask<T>(
-    what: string,
-    details: LockErrorDetails,
-    question: () => Promise<T>,
-    milliseconds = this.#callTimeout,
-  ): Promise<T> {
-    try {
-      return await ask(this.#clock, milliseconds, question);
-    } catch (cause) {
-      throw new LockBackendError(
-        `The lock backend '${this.name}' (${this.backend.kind}) could not ${what}: ${messageOf(cause)}. ` +
-          CHECK_THE_SERVER,
-        { backend: this.name, cause, ...details },
-      );
-    }
-  }
-
-  #emit(make: () => LockEvent): void {
-    if (this.#listeners.size === 0) return;
-    const event = make();
-    for (const listener of this.#listeners) orWarn('LockEventListener', () => listener(event));
   }
 }
 

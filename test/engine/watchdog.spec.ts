@@ -261,7 +261,7 @@ describe('the watchdog', () => {
     const { clock, watchdog, kept } = keeperOf(async (leases) => leases.map(() => held));
     const { lease, lost } = kept();
     await clock.advance(1_000);
-    lease.renewTo = 60_000;
+    lease.renewFor(60_000);
     expect(await watchdog.renewNow(lease)).toBe(true);
     expect(lease.validUntil).toBe(believedUntil(1_000, 60_000));
     held = undefined;

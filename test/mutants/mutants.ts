@@ -42,8 +42,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'the validity of a renewal counts from its answer',
     file: 'engine/leases/watchdog.ts',
-    find: 'this.#settled(kept, held, sentAt,',
-    replace: 'this.#settled(kept, held, this.options.clock.now(),',
+    find: 'this.#settled(watch, held, sentAt,',
+    replace: 'this.#settled(watch, held, this.options.clock.now(),',
     killedBy: simulation('poor', 300),
   },
   {
@@ -94,15 +94,15 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a grant that was pushed in an earlier session is believed under a later one',
     file: 'engine/leases/session-family.ts',
-    find: '        if (hung?.open !== open) return waiter.look();\n        hung.grantedIn = open;\n',
-    replace: '        if (hung) hung.grantedIn = hung.open;\n',
+    find: '        if (attachment?.session !== open) return waiter.look();\n        attachment.grantedIn = open;\n',
+    replace: '        if (attachment) attachment.grantedIn = attachment.session;\n',
     killedBy: engine('session-family', 'a grant that was made in an earlier session is not believed under a later one'),
   },
   {
     bug: 'a grant that was pushed in a session which ends while a question is on its way is believed under the next',
     file: 'engine/leases/session-family.ts',
-    find: 'if (!hung || !open || hung.grantedIn !== open) return undefined;',
-    replace: 'if (!hung || !open) return undefined;',
+    find: 'if (!attachment || !open || attachment.grantedIn !== open) return undefined;',
+    replace: 'if (!attachment || !open) return undefined;',
     killedBy: simulation('poor', 1_000),
   },
 
@@ -110,8 +110,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a renewal that failed is not tried again',
     file: 'engine/leases/watchdog.ts',
-    find: 'this.#atOrBeforeEnd(kept, this.options.clock.now() + retryAfter(lease));',
-    replace: 'this.#atOrBeforeEnd(kept, Infinity);',
+    find: 'this.#atOrBeforeEnd(watch, this.options.clock.now() + retryAfter(lease));',
+    replace: 'this.#atOrBeforeEnd(watch, Infinity);',
     killedBy: engine('watchdog', 'one confirmation after errors keeps the lease'),
   },
   {
@@ -123,7 +123,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'a release does not wait for the renewal that is on its way',
-    file: 'engine/holding/hold.ts',
+    file: 'engine/leases/letting-go.ts',
     find: 'return quiet && before.length === 0',
     replace: 'return quiet && before.length < 0',
     killedBy: engine(
@@ -136,7 +136,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'what an attempt without an answer may have got is not taken back',
     file: 'engine/waiting/acquisition.ts',
-    find: "if (this.#patient || outcome.outcome !== 'busy') await this.#withdraw(claim);",
+    find: "if (this.#patient || waited.outcome !== 'busy') await this.#claims.withdraw(claim);",
     replace: '',
     killedBy: engine('waiting', 'given up, it is taken back before the error comes out'),
   },
@@ -163,8 +163,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a late answer frees the lock that a later question has won',
     file: 'engine/waiting/acquisition.ts',
-    find: 'if (this.#withdrawn?.has(claim)) this.parts',
-    replace: 'this.parts',
+    find: 'if (this.#claims.isWithdrawn(claim)) retries',
+    replace: 'retries',
     killedBy: simulation('poor', 300),
   },
   {
@@ -180,15 +180,15 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'the keys that were locked before one that failed stay locked',
     file: 'engine/waiting/acquisition.ts',
-    find: '        await this.#rollBack(held);\n        return outcome;',
+    find: '        await this.#claims.rollBack(held);\n        return outcome;',
     replace: '        return outcome;',
     killedBy: engine('several-keys', 'one in use as another sort of lock is told, and nothing is left of the others'),
   },
   {
     bug: 'each of several keys has the whole `wait` to itself',
     file: 'engine/waiting/acquisition.ts',
-    find: 'new Wait(this.parts, claim, this.#deadline, this',
-    replace: 'new Wait(this.parts, claim, this.parts.clock.now() + this.options.wait, this',
+    find: 'new Wait(this.tools, claim, this.#deadline, this',
+    replace: 'new Wait(this.tools, claim, this.tools.clock.now() + this.options.wait, this',
     killedBy: engine('several-keys', 'have one wait for all, and when that is over nothing is held'),
   },
 
@@ -206,7 +206,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a push that is lost leaves its waiter waiting',
     file: 'engine/waiting/wait.ts',
-    find: 'const until = Math.min(look, this.deadline);',
+    find: 'const until = Math.min(this.#nextLook.from(clock.now()), this.deadline);',
     replace: 'const until = this.deadline;',
     killedBy: simulation('poor', 300),
   },
@@ -222,7 +222,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'a session that the server has forgotten is used on',
-    file: 'engine/leases/session-family.ts',
+    file: 'engine/leases/sessions.ts',
     find: 'if (error instanceof SessionEndedError) lease.lose(',
     replace: 'if (error instanceof SessionEndedError) String(',
     killedBy: engine(
@@ -253,7 +253,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'work that still runs when the grace is over is not told that its lock is gone',
-    file: 'engine/engine.ts',
+    file: 'engine/holding/holds.ts',
     find: 'hold.surrender(reason)',
     replace: 'hold.release()',
     killedBy: engine(
@@ -264,7 +264,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'closing does not wait for what is on its way',
     file: 'engine/engine.ts',
-    find: 'await this.#until(() => this.#acquisitions.size === 0, Infinity);',
+    find: 'await this.#until(() => acquisitions.size === 0, Infinity);',
     replace: '',
     killedBy: simulation('good', 1_000),
   },
@@ -486,30 +486,30 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'a call that was lost on the way leaves the lock with an owner that is gone',
-    file: 'engine/leases/family.ts',
-    find: 'ownersOf(unconfirmed(lease))',
-    replace: 'ownersOf(unconfirmed(lease).slice(-1))',
+    file: 'engine/leases/key-family.ts',
+    find: 'ownersOf(succession.unconfirmed())',
+    replace: 'ownersOf(succession.unconfirmed().slice(-1))',
     killedBy: engine('local-hand-over', 'is repeated until it is confirmed, with all whom the server may know instead'),
   },
   {
     bug: 'a lock that the server has not heard of is let go of in one name only',
-    file: 'engine/asking/release-retries.ts',
+    file: 'engine/leases/withdrawals.ts',
     find: 'family.release(claim, keepMs, before)',
     replace: 'family.release(claim, keepMs, NONE)',
     killedBy: engine('local-hand-over', 'leaves nothing behind when the new owner lets go before'),
   },
   {
     bug: 'a process keeps a lock among its own while others wait that came before',
-    file: 'engine/leases/family.ts',
-    find: "lease.overtaking = answer === 'overtaking';",
-    replace: '',
+    file: 'engine/leases/key-family.ts',
+    find: "succession.confirm(answer === 'overtaking');",
+    replace: 'succession.confirm(false);',
     killedBy: engine('local-hand-over', 'is given back when the server says that others have been overtaken'),
   },
   {
     bug: 'a process gives out more tokens by itself than the server leaves it',
     file: 'engine/leases/local-hand-over.ts',
-    find: 'depth(lease) >= MOST_UNCONFIRMED',
-    replace: 'depth(lease) === Infinity',
+    find: 'lease.succession.depth >= MOST_UNCONFIRMED',
+    replace: 'lease.succession.depth === Infinity',
     killedBy: engine(
       'local-hand-over',
       'goes through many hands without the server, but not through more than the tokens allow',
@@ -541,9 +541,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'an old question, answered late, has the server let go of what a successor holds',
-    file: 'engine/holding/hold.ts',
-    find: 'if (held && !isStandIn(held.lease)) await',
-    replace: 'if (held) await',
+    file: 'engine/leases/letting-go.ts',
+    find: 'if (!lease.succession.isStandIn) await',
+    replace: 'await',
     killedBy: engine(
       'local-hand-over',
       'an old question of the one before, answered only now, does not have the server give away what its successor has',

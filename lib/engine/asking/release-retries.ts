@@ -1,18 +1,9 @@
-import type { Claim } from '../../backends/backend.js';
 import { ask } from './ask.js';
 import type { Clock } from '../time/clock.js';
-import type { Lease } from '../leases/lease.js';
-import type { EngineParts } from '../parts.js';
 
 /** How soon, and how slowly at most, an unconfirmed release is tried again, in milliseconds. */
 const FIRST_RETRY_MS = 50;
 const SLOWEST_RETRY_MS = 2_000;
-
-/** How long an acquisition that failed waits for its withdrawal, in milliseconds; after that it goes on in the background. */
-const WITHDRAWAL_MS = 250;
-
-/** The longest that a server keeps a silent waiter's place in line, in milliseconds. */
-const PLACE_FORGOTTEN_MS = 20_000;
 
 /** What came of a release: what the server said, or that it did not say. */
 export type Released = boolean | 'unknown';
@@ -104,43 +95,4 @@ export class ReleaseRetries {
   }
 }
 
-/**
- * Takes back whatever the server may have for the claim, a hold or a place in line. With `keepMs` the server keeps the key
- * closed for that long.
- * @param before those it took the key over from inside of this process, where the server may not know of that
- */
-export function withdraw(
-  { undo, family, emit, backendName, prefix }: EngineParts,
-  claim: Claim,
-  keepMs = 0,
-  before: readonly Claim[] = NONE,
-): Promise<Released> {
-  return undo.release(
-    () => family.release(claim, keepMs, before),
-    before.reduce((longest, { ttl }) => Math.max(longest, ttl), claim.ttl) + keepMs + PLACE_FORGOTTEN_MS,
-    (error) =>
-      emit(() => ({
-        type: 'release-unknown',
-        key: claim.key.slice(prefix.length),
-        backend: backendName,
-        owner: claim.owner,
-        error,
-      })),
-  );
-}
-
-/** As `withdraw`, but a silent server is not waited for: who gave up wants out. Only closing goes on waiting. */
-export function withdrawSoon(parts: EngineParts, claim: Claim, before?: readonly Claim[]): Promise<Released> {
-  const withdrawn = withdraw(parts, claim, 0, before);
-  return ask(parts.clock, WITHDRAWAL_MS, () => withdrawn).catch(() => {
-    parts.undo.expect(withdrawn);
-    return 'unknown';
-  });
-}
-
-/** The claim of this lease, for as long as the server may keep it. */
-export const forItsLongest = (claim: Claim, { longest }: Lease): Claim =>
-  longest > claim.ttl ? { ...claim, ttl: longest } : claim;
-
-const NONE: readonly Claim[] = [];
 const noop = (): void => undefined;

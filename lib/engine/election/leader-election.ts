@@ -5,7 +5,7 @@ import type { LockEngine } from '../engine.js';
 import { LockClosedError, LockKeyError } from '../../lock/errors.js';
 import { type Leadership, type LeaderWork, Term } from './leader-term.js';
 import type { AcquireOptions } from '../../lock/lock.js';
-import { orWarn } from '../asking/or-warn.js';
+import { orWarn } from '../telling/or-warn.js';
 
 export interface LeaderOptions {
   /**

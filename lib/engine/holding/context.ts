@@ -1,7 +1,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Hold } from './hold.js';
 import type { Lock } from '../../lock/lock.js';
 import { LocalLine } from './local-line.js';
+
+/** A lock that work is under. */
+export interface SurroundingLock extends Lock {
+  readonly limit: number;
+  readonly released: boolean;
+  /** One more nested call runs under it. */
+  joinNested(): void;
+  leaveNested(): void;
+}
 
 /**
  * A stretch of work under a lock. Frames of nested work form a chain through the async context.
@@ -21,7 +29,7 @@ export class Frame {
   constructor(
     /** The engine that the lock is from: keys of different backends have nothing to do with each other. */
     readonly engine: object,
-    readonly hold: Hold,
+    readonly hold: SurroundingLock,
     readonly parent: Frame | undefined,
     /** Ends the frame; resolves to whether the lock was held until then. */
     private readonly end: () => Promise<boolean>,

@@ -1,10 +1,20 @@
 import type { Clock } from '../time/clock.js';
-import { coveringFrame, Frame, runIn, surroundingFrame } from './context.js';
-import type { LockEngine, WithLockOptions } from '../engine.js';
+import { coveringFrame, Frame, runIn, type SurroundingLock, surroundingFrame } from './context.js';
 import { LockConfigurationError, LockLostError, LockTimeoutError } from '../../lock/errors.js';
-import type { Hold } from './hold.js';
-import type { Lock } from '../../lock/lock.js';
+import type { AcquireOptions, Lock } from '../../lock/lock.js';
 import type { ResolvedOptions } from '../options/options.js';
+
+export interface WithLockOptions extends AcquireOptions {
+  /** Whether work that already runs under the key goes on under the same lock; otherwise it would wait for itself. @default true */
+  readonly reentrant?: boolean;
+}
+
+/** Whoever locks what the work around a call does not hold yet. */
+export interface Acquirer {
+  /** The backend's name, for messages. */
+  readonly name: string;
+  hold(keys: readonly string[], options?: AcquireOptions): Promise<SurroundingLock>;
+}
 
 /** Work that is under a lock: newly acquired, or that of the work around it. */
 export interface Entered {
@@ -23,7 +33,7 @@ export interface Entered {
  * same token, and one such call at a time, so that siblings do not meet. The others are locked.
  */
 export async function enter(
-  engine: LockEngine,
+  engine: Acquirer,
   clock: Clock,
   resolved: ResolvedOptions,
   keys: readonly string[],
@@ -75,8 +85,8 @@ class UnderLock implements Entered {
   readonly #frame: Frame;
 
   constructor(
-    private readonly engine: LockEngine,
-    hold: Hold,
+    private readonly engine: Acquirer,
+    hold: SurroundingLock,
     /** Whether the lock was taken for this work, and so ends with it. */
     private readonly owned: boolean,
     stepOut: () => Promise<boolean>,
@@ -104,7 +114,7 @@ class UnderLock implements Entered {
 }
 
 async function enterNested(
-  engine: LockEngine,
+  engine: Acquirer,
   clock: Clock,
   { hold, nested }: Frame,
   startedAt: number,
@@ -119,9 +129,9 @@ async function enterNested(
 
 /** The locks around it once more, after the wait for another one: they may have been downgraded or lost meanwhile. */
 async function checkAfterWait(
-  engine: LockEngine,
+  engine: Acquirer,
   around: readonly Frame[],
-  acquired: Hold,
+  acquired: SurroundingLock,
   resolved: ResolvedOptions,
 ): Promise<void> {
   try {
@@ -132,7 +142,7 @@ async function checkAfterWait(
   }
 }
 
-function checkReentry(engine: LockEngine, hold: Hold, { mode, limit }: ResolvedOptions): void {
+function checkReentry(engine: Acquirer, hold: SurroundingLock, { mode, limit }: ResolvedOptions): void {
   hold.assertHeld();
   if (hold.limit !== limit) {
     throw new LockConfigurationError(
@@ -150,7 +160,7 @@ function checkReentry(engine: LockEngine, hold: Hold, { mode, limit }: ResolvedO
   }
 }
 
-function lostMeanwhile(engine: LockEngine, hold: Hold): LockLostError {
+function lostMeanwhile(engine: Acquirer, hold: SurroundingLock): LockLostError {
   if (hold.signal.reason instanceof LockLostError) return hold.signal.reason;
   return new LockLostError(
     `The work under '${hold.key}' ended, but the lock was lost meanwhile: the server no longer had it at the release. Somebody else may have worked at the same time.`,

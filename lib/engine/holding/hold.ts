@@ -1,27 +1,20 @@
 import type { Claim, LockMode } from '../../backends/backend.js';
-import { lookFirst } from '../time/abort.js';
-import { ask } from '../asking/ask.js';
-import { runOutside } from './context.js';
+import type { Released } from '../asking/release-retries.js';
 import type { Duration } from '../../lock/duration.js';
-import { LockBackendError, LockConfigurationError, LockLostError } from '../../lock/errors.js';
-import { messageOf } from '../../lock/messages.js';
-import { joined } from '../options/keys.js';
-import type { Lease, LeaseListener } from '../leases/lease.js';
-import { isStandIn, unconfirmed } from '../leases/local-hand-over.js';
-import type { Lock, LockJson } from '../../lock/lock.js';
+import type { LockLostError } from '../../lock/errors.js';
+import type { LockJson } from '../../lock/lock.js';
 import { printed, tokenText } from '../../lock/readable.js';
-import type { EngineParts } from '../parts.js';
+import type { HeldKey } from '../leases/held-key.js';
+import type { HeldKeyChanges } from '../leases/held-key-changes.js';
+import type { LeaseListener } from '../leases/lease.js';
+import type { LettingGo } from '../leases/letting-go.js';
+import { joined } from '../options/keys.js';
+import type { Emit } from '../telling/listeners.js';
+import { lookFirst } from '../time/abort.js';
+import type { Clock } from '../time/clock.js';
 import { type Listed, NOWHERE } from '../time/unordered-list.js';
-import { forItsLongest, type Released, withdraw } from '../asking/release-retries.js';
-
-/** One key of a lock that is held. */
-export interface HeldKey {
-  /** As the user named it. */
-  readonly key: string;
-  readonly claim: Claim;
-  readonly lease: Lease;
-  readonly fencingToken: bigint | undefined;
-}
+import { runOutside, type SurroundingLock } from './context.js';
+import * as errors from './hold-errors.js';
 
 export interface HoldOptions {
   readonly mode: LockMode;
@@ -30,8 +23,21 @@ export interface HoldOptions {
   readonly maxHold: number;
 }
 
+export interface HoldTools {
+  readonly clock: Clock;
+  /** The backend's name in the module. */
+  readonly backendName: string;
+  readonly changes: HeldKeyChanges;
+  readonly lettingGo: LettingGo;
+  readonly emit: Emit;
+  /** Checks a ttl given by the user, in milliseconds. */
+  readonly ttlOf: (ttl: Duration) => number;
+  /** The hold is over and nothing of it is left to do. */
+  readonly onReleased: (hold: Hold) => void;
+}
+
 /** A lock that is held: one lease for each of its keys, lost when any of them is. */
-export class Hold implements Lock, LeaseListener, Listed {
+export class Hold implements SurroundingLock, LeaseListener, Listed {
   place = NOWHERE;
   readonly owner: string;
   readonly fencingToken: bigint | undefined;
@@ -53,16 +59,16 @@ export class Hold implements Lock, LeaseListener, Listed {
   constructor(
     private readonly heldKeys: readonly HeldKey[],
     private readonly options: HoldOptions,
-    private readonly parts: EngineParts,
+    private readonly tools: HoldTools,
   ) {
     this.owner = heldKeys[0]?.claim.owner ?? '';
     this.fencingToken = highest(heldKeys);
-    this.acquiredAt = parts.clock.now();
+    this.acquiredAt = tools.clock.now();
     this.#mode = options.mode;
     this.#plain = options.mode === 'exclusive';
     for (const { lease } of heldKeys) lease.listen(this);
     if (options.maxHold !== Infinity) {
-      this.#stopMaxHold = parts.clock.after(options.maxHold, () => this.#endByMaxHold(), true);
+      this.#stopMaxHold = tools.clock.after(options.maxHold, () => this.#endByMaxHold(), true);
     }
   }
 
@@ -125,65 +131,39 @@ export class Hold implements Lock, LeaseListener, Listed {
 
   assertHeld(): void {
     if (this.held) return;
-    throw (
-      this.#lost ??
-      this.#ended ??
-      new LockLostError(
-        `The lock on '${this.key}' was released. Work that needs it must end before that.`,
-        this.#details(),
-      )
-    );
+    throw this.#lost ?? this.#ended ?? errors.released(this.#details());
   }
 
   async extend(ttl?: Duration): Promise<void> {
-    const milliseconds = ttl === undefined ? undefined : this.parts.ttlOf(ttl);
+    const milliseconds = ttl === undefined ? undefined : this.tools.ttlOf(ttl);
     this.assertHeld();
-    await Promise.all(
-      this.heldKeys.map(async ({ lease }) => {
-        try {
-          await this.parts.watchdog.renewNow(lease, milliseconds);
-        } catch (cause) {
-          throw new LockBackendError(
-            `The lock on '${this.key}' could not be extended: ${messageOf(cause)}. It is held for ${Math.round(this.remainingMs)} ms more unless a renewal succeeds.`,
-            { ...this.#details(), cause },
-          );
-        }
-      }),
-    );
+    try {
+      await Promise.all(this.heldKeys.map((held) => this.tools.changes.extend(held, milliseconds)));
+    } catch (cause) {
+      throw errors.notExtended(this.#details(), cause, this.remainingMs);
+    }
     this.assertHeld();
   }
 
   async downgrade(): Promise<void> {
-    const { family, clock, callTimeout } = this.parts;
-    if (!family.downgrade) {
-      throw new LockConfigurationError(
-        `The backend '${this.parts.backendName}' cannot downgrade a lock. Release it and take a shared one.`,
-        this.#details(),
-      );
-    }
+    const { changes } = this.tools;
+    if (!changes.canDowngrade) throw errors.cannotDowngrade(this.#details());
     this.assertHeld();
     this.#plain = false;
-    for (const { claim, lease } of this.heldKeys) {
+    // From the question on, not from the answer: readers may be in before it comes, and it may never come.
+    const onAsked = (): void => void (this.#mode = 'shared');
+    for (const held of this.heldKeys) {
       try {
-        // The server may not know yet that it came from another owner of this process.
-        await lease.renewing;
-        if (lease.succession) await this.parts.watchdog.renewNow(lease);
-        // From the question on, not from the answer: readers may be in before it comes, and it may never come.
-        this.#mode = 'shared';
-        const kept = await ask(clock, callTimeout, async () => family.downgrade?.(claim));
-        if (!kept) this.lost('the server no longer has it');
+        if (!(await changes.downgrade(held, onAsked))) this.lost('the server no longer has it');
       } catch (cause) {
-        throw new LockBackendError(
-          `The lock on '${this.key}' could not be downgraded: ${messageOf(cause)}. It may be either, and counts as shared from now on; call downgrade() again, or release.`,
-          { ...this.#details(), cause },
-        );
+        throw errors.notDowngraded(this.#details(), cause);
       }
     }
     this.assertHeld();
   }
 
   release(): Promise<boolean> {
-    // Looked at first: it may tell of a loss, and whoever is told may release.
+    // Reads `held` first: it may report a loss, and a listener may then call `release()`.
     const wasHeld = this.held;
     if (this.#nested > 0 && !this.#lost && !this.#releasing) this.#tellNested();
     return (this.#releasing ??= this.#release(wasHeld));
@@ -202,8 +182,7 @@ export class Hold implements Lock, LeaseListener, Listed {
   async releaseAgain(claim: Claim): Promise<void> {
     await this.release();
     const held = this.heldKeys.find((one) => one.claim === claim);
-    // The server may still have it for the sake of somebody who took it over.
-    if (held && !isStandIn(held.lease)) await withdraw(this.parts, claim);
+    if (held) await this.tools.lettingGo.again(held);
   }
 
   /** Releases although the work under it has not ended, and tells the work so. */
@@ -234,10 +213,7 @@ export class Hold implements Lock, LeaseListener, Listed {
   /** Ends the belief in this lock and tells whoever works under it. */
   lost(reason: string): void {
     if (this.#lost || this.#releasing) return;
-    this.#lost = new LockLostError(
-      `The lock on '${this.key}' was lost: ${reason}. Somebody else may hold it now; stop, and write nothing that is not guarded by the fencing token.`,
-      this.#details(),
-    );
+    this.#lost = errors.lost(this.#details(), reason);
     runOutside(() => {
       this.#emitLost(reason);
       this.#controller?.abort(this.#lost);
@@ -245,20 +221,16 @@ export class Hold implements Lock, LeaseListener, Listed {
   }
 
   #tellNested(): void {
-    this.#ended = new LockLostError(
-      `The lock on '${this.key}' was released by hand while a nested call was still under it. ` +
-        'Somebody else may hold it now; await nested calls before you call release().',
-      this.#details(),
-    );
+    this.#ended = errors.releasedAroundNested(this.#details());
     runOutside(() => this.#controller?.abort(this.#ended));
   }
 
   #emitLost(reason: string): void {
-    this.parts.emit(() => ({ type: 'lost', ...this.#names(), heldMs: this.#heldMs(), reason }));
+    this.tools.emit(() => ({ type: 'lost', ...this.#names(), heldMs: this.#heldMs(), reason }));
   }
 
   renewalFailed(error: unknown, remainingMs: number): void {
-    this.parts.emit(() => ({ type: 'renewal-failed', ...this.#names(), error, remainingMs }));
+    this.tools.emit(() => ({ type: 'renewal-failed', ...this.#names(), error, remainingMs }));
   }
 
   #release(wasHeld: boolean): Promise<boolean> {
@@ -276,28 +248,15 @@ export class Hold implements Lock, LeaseListener, Listed {
   /** Resolves to whether it was held until then. @param gone whether the server had lost it before */
   #released(wasHeld: boolean, gone: boolean): boolean {
     if (!this.#lost && gone) this.#emitLost('the server no longer had it at the release');
-    else if (!this.#lost) this.parts.emit(() => ({ type: 'released', ...this.#names(), heldMs: this.#heldMs() }));
-    this.parts.onReleased(this);
+    else if (!this.#lost) this.tools.emit(() => ({ type: 'released', ...this.#names(), heldMs: this.#heldMs() }));
+    this.tools.onReleased(this);
     // Unknown is not no: it was ours when the release was sent.
     return wasHeld && !gone;
   }
 
-  /** To the next in line in this process, or to the server. */
   #letGo(held: HeldKey, keepMs: number): Promise<Released> {
     held.lease.unlisten(this);
-    const handedOn = keepMs > 0 || !this.#plain ? undefined : this.parts.handOver.handOn(held, this.parts);
-    return handedOn ? handedOn.then((released) => released ?? this.#giveBack(held, 0)) : this.#giveBack(held, keepMs);
-  }
-
-  #giveBack({ claim, lease }: HeldKey, keepMs: number): Promise<Released> {
-    // Unconfirmed, it is tried again for as long as the server may keep the lease.
-    const longest = forItsLongest(claim, lease);
-    const quiet = this.parts.family.detach(claim, lease);
-    const before = unconfirmed(lease);
-    // A renewal on its way would otherwise arrive after the release. That of a takeover may: it then finds nothing to take over.
-    return quiet && before.length === 0
-      ? quiet.then(() => withdraw(this.parts, longest, keepMs))
-      : withdraw(this.parts, longest, keepMs, before);
+    return this.tools.lettingGo.letGo(held, keepMs, this.#plain);
   }
 
   /** Lets go, whatever the work under it still does: the next one comes in. */
@@ -309,7 +268,7 @@ export class Hold implements Lock, LeaseListener, Listed {
   }
 
   #heldMs(): number {
-    return this.parts.clock.now() - this.acquiredAt;
+    return this.tools.clock.now() - this.acquiredAt;
   }
 
   #names(): { key: string; backend: string; owner: string } {
@@ -317,7 +276,7 @@ export class Hold implements Lock, LeaseListener, Listed {
   }
 
   #details(): { key: string; backend: string } {
-    return { key: this.key, backend: this.parts.backendName };
+    return { key: this.key, backend: this.tools.backendName };
   }
 }
 

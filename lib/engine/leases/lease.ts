@@ -1,7 +1,8 @@
 import type { Claim, Session } from '../../backends/backend.js';
 import type { Clock } from '../time/clock.js';
-import type { WatchedLease } from './watchdog.js';
-import type { Succession } from './local-hand-over.js';
+import type { Due } from '../time/timer-queue.js';
+import { type Listed, NOWHERE } from '../time/unordered-list.js';
+import { Succession } from './succession.js';
 import { believedUntil } from './validity.js';
 
 /** What a lease is on the server: a claim's own (key family), or a session that many claims hang from. */
@@ -15,36 +16,38 @@ export interface LeaseListener {
   renewalFailed?(error: unknown, remainingMs: number): void;
 }
 
+/** What the watchdog knows of one lease. Only the watchdog changes it. */
+export class Watch implements Listed, Due {
+  place = NOWHERE;
+  due: Due['due'];
+  /** Whether the lease is renewed; without that the watchdog only tells its end. */
+  renewed = false;
+  /** The renewal in flight. There is one at a time. */
+  renewing: Promise<void> | undefined;
+
+  constructor(readonly lease: Lease) {}
+}
+
 /** One lease on a server, as far as this process may believe in it. The unit of liveness: locks hang from leases. */
 export class Lease {
+  readonly watch = new Watch(this);
+  /** How it came from another owner of this process, and went to the next. */
+  readonly succession = new Succession(this);
   #validUntil: number;
+  #renewTo: number;
+  #longest: number;
   #ended = false;
   #lost = false;
   readonly #listeners = new Set<LeaseListener>();
-  /** What the watchdog has on it. */
-  watched: WatchedLease | undefined;
-  /** The renewal in flight, awaited before the lease is let go. There is one at a time. */
-  renewing: Promise<void> | undefined;
-  /** How it came from another owner of this process, while the server may not know of that. */
-  succession: Succession | undefined;
-  /** The lease of whoever took the key over, while the server may not know of that. */
-  successor: Lease | undefined;
-  /** Others have been overtaken: they are next, and only the server can serve them. */
-  overtaking = false;
-  /** How often in a row it went to somebody of this process who was not the next, for all that is known here. */
-  outOfTurn = 0;
-  /** The longest that the server was ever asked to keep it for, which it does though it was asked for less since. */
-  longest: number;
 
   constructor(
     private readonly clock: Clock,
     readonly subject: Subject,
     validUntil: number,
-    /** What renewals ask for, in milliseconds; longer than the first lease when the grant was pushed. */
-    public renewTo: number,
+    renewTo: number,
   ) {
     this.#validUntil = validUntil;
-    this.longest = renewTo;
+    this.#renewTo = this.#longest = renewTo;
   }
 
   /** Asks the clock, so it is true also when no timer has run since the lease ended. */
@@ -67,6 +70,27 @@ export class Lease {
 
   get remainingMs(): number {
     return this.#ended ? 0 : Math.max(0, this.#validUntil - this.clock.now());
+  }
+
+  /** What renewals ask for, in milliseconds; longer than the first lease when the grant was pushed. */
+  get renewTo(): number {
+    return this.#renewTo;
+  }
+
+  /** The longest that the server was ever asked to keep it for, which it does though it was asked for less since. */
+  get longest(): number {
+    return this.#longest;
+  }
+
+  /** The renewal that is on its way, to be awaited before the lease is let go. */
+  get renewing(): Promise<void> | undefined {
+    return this.watch.renewing;
+  }
+
+  /** From here on renewals ask for that long. */
+  renewFor(ttl: number): void {
+    this.#renewTo = ttl;
+    this.#longest = Math.max(this.#longest, ttl);
   }
 
   /** A renewal sent at `sentAt` was confirmed. A lease that has already ended stays so: its holder was told. */

@@ -1,17 +1,10 @@
 import { type Claim, type KeyBackend, type LockBackend, MOST_UNCONFIRMED } from '../../backends/backend.js';
-import type { HeldKey } from '../holding/hold.js';
+import type { Released } from '../asking/release-retries.js';
+import type { Clock } from '../time/clock.js';
+import type { Family } from './family.js';
+import { forItsLongest, type HeldKey } from './held-key.js';
 import { Lease } from './lease.js';
-import type { EngineParts } from '../parts.js';
-import { forItsLongest, type Released } from '../asking/release-retries.js';
-
-/** How a lease came from another owner of its process. */
-export interface Succession {
-  /** The lease of the one before. */
-  readonly from: Lease;
-  readonly claim: Claim;
-  /** The token of the new owner. */
-  readonly fencingToken: bigint;
-}
+import type { Watchdog } from './watchdog.js';
 
 /** A waiter that may be given the key by another owner of its process. */
 export interface Successor {
@@ -23,6 +16,14 @@ export interface Successor {
   /** Whether it is to be served in turn only. */
   readonly fair: boolean;
   takeOver(lease: Lease, fencingToken: bigint): void;
+}
+
+export interface HandOverTools {
+  readonly clock: Clock;
+  readonly family: Pick<Family, 'detach'>;
+  readonly watchdog: Pick<Watchdog, 'keepAndRenew'>;
+  /** The server did not confirm that the key went on. The successor tries again. */
+  readonly onUnknown: (claim: Claim, error: unknown) => void;
 }
 
 /** How often in a row a key goes to somebody of its process out of turn, before it is the server's to give again. */
@@ -48,6 +49,7 @@ export class LocalHandOver {
   constructor(
     instance: string,
     private readonly possible: boolean,
+    private readonly tools: HandOverTools,
   ) {
     this.#inside = `${instance}:`;
   }
@@ -89,7 +91,7 @@ export class LocalHandOver {
    * Gives the key to the next in line, if that waits in this process, or to one of it who need not be next; otherwise `undefined`, and
    * it is to be released. Resolves to whether it was held until then, or to `undefined` if it has to be released after all.
    */
-  handOn(held: HeldKey, parts: EngineParts): Promise<Released | undefined> | undefined {
+  handOn(held: HeldKey): Promise<Released | undefined> | undefined {
     const { claim, lease, fencingToken } = held;
     const next = this.#nextOf(claim, lease);
     const successor = next ?? this.#anyOf(claim, lease);
@@ -97,41 +99,36 @@ export class LocalHandOver {
     // What the server keeps for longer than the successor asked for would outlive it by that much.
     if (lease.longest > successor.claim.ttl) return undefined;
     // A renewal that arrived after this would find another owner.
-    if (lease.renewing && !lease.succession) return undefined;
-    if (depth(lease) >= MOST_UNCONFIRMED) return lease.renewing?.then(() => this.#handOnSoon(held, parts));
+    if (lease.renewing && lease.succession.unconfirmedToken === undefined) return undefined;
+    if (lease.succession.depth >= MOST_UNCONFIRMED) return lease.renewing?.then(() => this.#handOnSoon(held));
     // The successor needs time to have its own lease confirmed.
     if (lease.remainingMs < successor.claim.claimTtl / 2) return undefined;
-    return this.#give(successor, held, fencingToken + 1n, next ? 0 : lease.outOfTurn + 1, parts);
+    return this.#give(successor, held, fencingToken + 1n, next ? 0 : lease.succession.outOfTurn + 1);
   }
 
   /** Who stands directly behind, unless somebody was overtaken on the way here: then that is no longer the next. */
-  #nextOf({ owner }: Claim, { overtaking, outOfTurn }: Lease): Successor | undefined {
+  #nextOf({ owner }: Claim, { succession: { overtaking, outOfTurn } }: Lease): Successor | undefined {
     const next = this.#behind.get(owner);
     return next?.waiting && !overtaking && outOfTurn === 0 ? next : undefined;
   }
 
-  #anyOf({ key }: Claim, { outOfTurn }: Lease): Successor | undefined {
+  #anyOf({ key }: Claim, { succession: { outOfTurn } }: Lease): Successor | undefined {
     if (outOfTurn >= MOST_OUT_OF_TURN) return undefined;
     for (const successor of this.#unfair.get(key) ?? []) if (successor.waiting) return successor;
     return undefined;
   }
 
   /** Once an earlier one is confirmed. */
-  #handOnSoon(held: HeldKey, parts: EngineParts): Promise<Released | undefined> | undefined {
-    return depth(held.lease) < MOST_UNCONFIRMED ? this.handOn(held, parts) : undefined;
+  #handOnSoon(held: HeldKey): Promise<Released | undefined> | undefined {
+    return held.lease.succession.depth < MOST_UNCONFIRMED ? this.handOn(held) : undefined;
   }
 
-  async #give(
-    successor: Successor,
-    { key, claim, lease }: HeldKey,
-    fencingToken: bigint,
-    outOfTurn: number,
-    { clock, watchdog, family, emit, backendName }: EngineParts,
-  ): Promise<Released> {
+  async #give(successor: Successor, predecessor: HeldKey, fencingToken: bigint, outOfTurn: number): Promise<Released> {
+    const { clock, family, watchdog, onUnknown } = this.tools;
+    const { claim, lease } = predecessor;
     const next = new Lease(clock, { claim: successor.claim }, lease.validUntil, successor.claim.ttl);
-    lease.successor = next;
-    next.succession = { from: lease, claim: forItsLongest(claim, lease), fencingToken };
-    next.outOfTurn = outOfTurn;
+    const before = { succession: lease.succession, claim: forItsLongest(predecessor) };
+    next.succession.follow(before, fencingToken, outOfTurn);
     this.leave(successor);
     void family.detach(claim, lease);
     const answered = watchdog.keepAndRenew(next);
@@ -142,40 +139,10 @@ export class LocalHandOver {
       return held || next.wasLost ? held : 'unknown';
     } catch (error) {
       // From here on it is the successor who tries again, and who takes back what is left of both.
-      emit(() => ({ type: 'release-unknown', key, backend: backendName, owner: claim.owner, error }));
+      onUnknown(claim, error);
       return 'unknown';
     }
   }
-}
-
-/** Whom the server may still have as the holder instead of the owner of this lease: the claims before it, the earliest first. */
-export function unconfirmed(lease: Lease): Claim[] {
-  const claims: Claim[] = [];
-  for (let { succession } = lease; succession; { succession } = succession.from) claims.push(succession.claim);
-  return claims.reverse();
-}
-
-/** How many of them. */
-function depth(lease: Lease): number {
-  let count = 0;
-  for (let { succession } = lease; succession; { succession } = succession.from) count++;
-  return count;
-}
-
-/** The server has the owner of this lease as the holder. */
-export function confirmed(lease: Lease): void {
-  for (let successor: Lease | undefined = lease; successor?.succession;) {
-    const { from }: Succession = successor.succession;
-    successor.succession = undefined;
-    from.successor = undefined;
-    successor = from;
-  }
-}
-
-/** Whether the server may still have its owner as the holder for the sake of one who took the key over. */
-export function isStandIn(lease: Lease): boolean {
-  for (let { successor } = lease; successor; { successor } = successor) if (!successor.ended) return true;
-  return false;
 }
 
 /** Whether a key can go from one owner to another inside of a process. */

@@ -1,43 +1,54 @@
-import type { Claim } from '../../backends/backend.js';
-import { onAbort } from '../time/abort.js';
-import { ask } from '../asking/ask.js';
+import type { Claim, LockBackend } from '../../backends/backend.js';
 import { LockTimeoutError } from '../../lock/errors.js';
-import { errorOf, type Failure } from './failure.js';
-import { type HeldKey, Hold } from '../holding/hold.js';
+import type { ReleaseRetries } from '../asking/release-retries.js';
+import type { Hold } from '../holding/hold.js';
+import type { Family } from '../leases/family.js';
+import type { HeldKey } from '../leases/held-key.js';
 import { joined } from '../options/keys.js';
-import { unconfirmed } from '../leases/local-hand-over.js';
 import type { ResolvedOptions } from '../options/options.js';
-import type { EngineParts } from '../parts.js';
+import { onAbort } from '../time/abort.js';
 import { type Listed, NOWHERE } from '../time/unordered-list.js';
-import { Wait, type WaitListener, type WaitOutcome } from './wait.js';
-import { type Released, withdraw, withdrawSoon } from '../asking/release-retries.js';
+import { Claims, type ClaimTools } from './claims.js';
+import { AcquisitionEvents, type AcquisitionEventsTools } from './acquisition-events.js';
+import { askForAll } from './ask-for-all.js';
+import type { Failure } from './failure.js';
+import { Wait, type WaitListener, type WaitOutcome, type WaitTools } from './wait.js';
 
 /** How an attempt at one key or at all of them ended. */
 type Outcome = { readonly held: readonly HeldKey[] } | Failure;
 
 const OVER_BEFORE_IT_BEGAN = new Error('the answer came after the lease had ended');
 
+export interface AcquisitionTools extends WaitTools, ClaimTools, AcquisitionEventsTools {
+  readonly backend: WaitTools['backend'] & Pick<LockBackend, 'kind'>;
+  readonly family: Pick<Family, 'attempt' | 'attemptAll' | 'pushedSince' | 'attach' | 'detach'>;
+  readonly retries: Pick<ReleaseRetries, 'expect'>;
+  /** It has all of its keys. */
+  readonly onAcquired: (held: readonly HeldKey[], options: ResolvedOptions) => Hold;
+  /** It is over, however it ended. */
+  readonly onOver: (acquisition: Acquisition) => void;
+}
+
 /** One call of `acquire`: all of its keys or none, within one `wait`. */
 export class Acquisition implements WaitListener, Listed {
   place = NOWHERE;
-  readonly #startedAt: number;
   readonly #deadline: number;
-  #owner = '';
-  #contended = false;
-  #turn: Wait | undefined;
+  readonly #claims: Claims;
+  readonly #events: AcquisitionEvents;
+  #wait: Wait | undefined;
   #giveUp: (() => void) | undefined;
   #stopListening: (() => void) | undefined;
-  #withdrawn: Set<Claim> | undefined;
   #hold: Hold | undefined;
   #cancelled: { readonly reason: unknown } | undefined;
 
   constructor(
     private readonly keys: readonly string[],
     private readonly options: ResolvedOptions,
-    private readonly parts: EngineParts,
+    private readonly tools: AcquisitionTools,
   ) {
-    this.#startedAt = parts.clock.now();
-    this.#deadline = this.#startedAt + options.wait;
+    this.#claims = new Claims(options, tools);
+    this.#events = new AcquisitionEvents(this.key, options, tools);
+    this.#deadline = this.#events.startedAt + options.wait;
   }
 
   get key(): string {
@@ -48,7 +59,7 @@ export class Acquisition implements WaitListener, Listed {
   cancel(reason: unknown): void {
     this.#cancelled ??= { reason };
     this.#giveUp?.();
-    this.#turn?.cancel(reason);
+    this.#wait?.cancel(reason);
   }
 
   /** The lock; `undefined` if it was busy and is only to be tried once. */
@@ -58,11 +69,11 @@ export class Acquisition implements WaitListener, Listed {
     const [key] = this.keys;
     if (this.keys.length > 1 || key === undefined) return this.#untilHeld(once, this.#several());
     // Nearly always a key is free. Then this is all there is to do, and as little as can be.
-    const claim = this.#claim(key);
-    const turn = this.#turnOf(claim);
-    return turn.ask().then((outcome) => {
+    const claim = this.#claims.for(key);
+    const wait = this.#waitFor(claim);
+    return wait.ask().then((outcome) => {
       const held = this.#cancelled ? undefined : this.#granted(key, claim, outcome);
-      if (!held) return this.#untilHeld(once, this.#one(key, claim, { turn, outcome }));
+      if (!held) return this.#untilHeld(once, this.#afterFirstAnswer(key, claim, wait, outcome));
       const hold = this.#acquired([held]);
       this.#over();
       return hold;
@@ -70,9 +81,7 @@ export class Acquisition implements WaitListener, Listed {
   }
 
   onBusy(holder: string | undefined): void {
-    if (this.#contended) return;
-    this.#contended = true;
-    if (this.#patient) this.parts.emit(() => ({ type: 'waiting', holder, ...this.#names() }));
+    this.#events.busy(this.#claims.owner, holder);
   }
 
   /**
@@ -81,8 +90,9 @@ export class Acquisition implements WaitListener, Listed {
    * handed the lock for nobody.
    */
   onLate(claim: Claim): void {
-    if (this.#withdrawn?.has(claim)) this.parts.undo.expect(withdraw(this.parts, claim));
-    if (this.#hold?.released) this.parts.undo.expect(this.#hold.releaseAgain(claim));
+    const { retries, withdrawals } = this.tools;
+    if (this.#claims.isWithdrawn(claim)) retries.expect(withdrawals.withdraw(claim));
+    if (this.#hold?.released) retries.expect(this.#hold.releaseAgain(claim));
   }
 
   async #untilHeld(once: boolean, first: Promise<Outcome>): Promise<Hold | undefined> {
@@ -92,10 +102,10 @@ export class Acquisition implements WaitListener, Listed {
         if ('held' in outcome && !this.#cancelled && outcome.held.every(({ lease }) => lease.live)) {
           return this.#acquired(outcome.held);
         }
-        if ('held' in outcome) await this.#rollBack(outcome.held);
+        if ('held' in outcome) await this.#claims.rollBack(outcome.held);
         const failure = this.#failureOf(outcome);
         if (!failure) continue;
-        const error = this.#failed(failure);
+        const error = this.#events.failed(this.#claims.owner, failure);
         if (once && error instanceof LockTimeoutError) return undefined;
         throw error;
       }
@@ -106,14 +116,14 @@ export class Acquisition implements WaitListener, Listed {
 
   #over(): void {
     this.#stopListening?.();
-    this.parts.onOver(this);
+    this.tools.onOver(this);
   }
 
   /** Why it failed, or nothing while there is time to try again. */
   #failureOf(outcome: Outcome): Failure | undefined {
     if (this.#cancelled) return { cancelled: this.#cancelled.reason };
     if (!('held' in outcome)) return outcome;
-    return this.parts.clock.now() >= this.#deadline ? { unknown: OVER_BEFORE_IT_BEGAN } : undefined;
+    return this.tools.clock.now() >= this.#deadline ? { unknown: OVER_BEFORE_IT_BEGAN } : undefined;
   }
 
   #all(): Promise<Outcome> {
@@ -122,7 +132,7 @@ export class Acquisition implements WaitListener, Listed {
   }
 
   async #several(): Promise<Outcome> {
-    const claims = this.keys.map((key) => this.#claim(key));
+    const claims = this.keys.map((key) => this.#claims.for(key));
     const atOnce = await this.#atOnce(claims);
     if (atOnce !== 'busy' && atOnce !== 'unknown') return atOnce;
     // Standing in line for each in the one order that all follow, so nobody waits in a circle.
@@ -131,7 +141,7 @@ export class Acquisition implements WaitListener, Listed {
       // What was withdrawn must not be asked for again: the withdrawal may still be on its way.
       const outcome = await this.#one(key, atOnce === 'busy' ? claims[index] : undefined);
       if (!('held' in outcome)) {
-        await this.#rollBack(held);
+        await this.#claims.rollBack(held);
         return outcome;
       }
       held.push(...outcome.held);
@@ -141,69 +151,70 @@ export class Acquisition implements WaitListener, Listed {
 
   /** All keys in one step, where the server can. Otherwise they have to be waited for one by one. */
   async #atOnce(claims: readonly Claim[]): Promise<Outcome | 'busy' | 'unknown'> {
-    const { family, clock, callTimeout, undo } = this.parts;
-    if (!family.attemptAll) return 'busy';
-    const sentAt = clock.now();
+    if (!this.tools.family.attemptAll) return 'busy';
+    const sentAt = this.tools.clock.now();
     let failure: unknown = OVER_BEFORE_IT_BEGAN;
     try {
-      const question = (async () => family.attemptAll?.(claims))();
-      const answer = await ask(clock, callTimeout, () => question, {
-        // Withdrawn already; what was granted only after that is withdrawn once more.
-        late: (answer) => {
-          if (answer && !('granted' in answer)) for (const claim of claims) this.onLate(claim);
-        },
-        canGiveUp: (giveUp) => {
-          this.#giveUp = () => {
-            undo.expect(question);
-            giveUp();
-          };
-        },
+      const answer = await askForAll(this.tools, claims, {
+        onLate: (claim) => this.onLate(claim),
+        canGiveUp: (giveUp) => (this.#giveUp = giveUp),
       });
       if (!answer) return 'busy';
       if ('granted' in answer) {
-        if ('limit' in answer) return { clash: answer.limit };
+        if ('limit' in answer) return { conflict: answer.limit };
         this.onBusy(answer.holder);
         return this.#patient ? 'busy' : { busy: answer.holder };
       }
       const held = claims.map((claim, index) =>
-        this.#attach(claim, this.keys[index] ?? '', answer[index]?.fencingToken, sentAt, claim.ttl),
+        this.#claims.attach(claim, this.keys[index] ?? '', answer[index]?.fencingToken, sentAt, claim.ttl),
       );
       if (held.every((one) => one !== undefined)) return { held };
     } catch (error) {
       failure = error;
     }
-    await Promise.all(claims.map((claim) => this.#withdraw(claim)));
+    await Promise.all(claims.map((claim) => this.#claims.withdraw(claim)));
     return this.#patient ? 'unknown' : { unknown: failure };
   }
 
-  /** @param begun the first question, where it was asked already, and what came of it */
-  async #one(
-    key: string,
-    claim = this.#claim(key),
-    begun?: { readonly turn: Wait; readonly outcome: WaitOutcome | undefined },
-  ): Promise<Outcome> {
-    let outcome = begun && (begun.outcome ?? (await begun.turn.wait()));
-    for (;;) {
-      if (!outcome && this.#cancelled) return { cancelled: this.#cancelled.reason };
-      outcome ??= await this.#turnOf(claim).take();
-      const held = this.#granted(key, claim, outcome);
-      if (held) return { held: [held] };
-      // Over before it began. Asked again, the server says whether it is still ours.
-      if (outcome.outcome === 'granted' && this.parts.clock.now() < this.#deadline) {
-        outcome = undefined;
-        continue;
-      }
-      // Asked once and busy, nothing of ours is on the server. In all other cases there may be: an earlier question may still arrive.
-      if (this.#patient || outcome.outcome !== 'busy') await this.#withdraw(claim);
-      if (outcome.outcome === 'clash') return { clash: outcome.limit };
-      if (outcome.outcome === 'busy') return { busy: outcome.holder };
-      if (outcome.outcome === 'cancelled') return { cancelled: outcome.reason };
-      return { unknown: outcome.outcome === 'unknown' ? outcome.error : OVER_BEFORE_IT_BEGAN };
+  /** Asks for one key and waits for it. */
+  async #one(key: string, claim = this.#claims.for(key)): Promise<Outcome> {
+    while (!this.#cancelled) {
+      const outcome = await this.#outcomeOf(key, claim, await this.#waitFor(claim).take());
+      if (outcome) return outcome;
+    }
+    return { cancelled: this.#cancelled.reason };
+  }
+
+  /** As `#one`, where the first question was asked already. @param first what came of it, if it did not have to wait */
+  async #afterFirstAnswer(key: string, claim: Claim, wait: Wait, first: WaitOutcome | undefined): Promise<Outcome> {
+    return (await this.#outcomeOf(key, claim, first ?? (await wait.wait()))) ?? this.#one(key, claim);
+  }
+
+  /** What came of a wait for one key. `undefined`: it is to be asked for again. */
+  async #outcomeOf(key: string, claim: Claim, waited: WaitOutcome): Promise<Outcome | undefined> {
+    const held = this.#granted(key, claim, waited);
+    if (held) return { held: [held] };
+    // Over before it began. Asked again, the server says whether it is still ours.
+    const isTimeLeft = !this.#cancelled && this.tools.clock.now() < this.#deadline;
+    if (waited.outcome === 'granted' && isTimeLeft) return undefined;
+    // Asked once and busy, nothing of ours is on the server. In all other cases there may be: an earlier question may still arrive.
+    if (this.#patient || waited.outcome !== 'busy') await this.#claims.withdraw(claim);
+    switch (waited.outcome) {
+      case 'busy':
+        return { busy: waited.holder };
+      case 'conflict':
+        return { conflict: waited.limit };
+      case 'cancelled':
+        return { cancelled: waited.reason };
+      case 'unknown':
+        return { unknown: waited.error };
+      default:
+        return { unknown: OVER_BEFORE_IT_BEGAN };
     }
   }
 
-  #turnOf(claim: Claim): Wait {
-    return (this.#turn = new Wait(this.parts, claim, this.#deadline, this, this.options));
+  #waitFor(claim: Claim): Wait {
+    return (this.#wait = new Wait(this.tools, claim, this.#deadline, this, this.options));
   }
 
   #granted(key: string, claim: Claim, outcome: WaitOutcome | undefined): HeldKey | undefined {
@@ -212,72 +223,16 @@ export class Acquisition implements WaitListener, Listed {
       return { key, claim, lease, fencingToken };
     }
     if (outcome?.outcome !== 'granted') return undefined;
-    return this.#attach(claim, key, outcome.fencingToken, outcome.since, outcome.ttl);
+    return this.#claims.attach(claim, key, outcome.fencingToken, outcome.since, outcome.ttl);
   }
 
   get #patient(): boolean {
     return this.options.wait > 0;
   }
 
-  #claim(key: string): Claim {
-    const { mode, limit, ttl, claimTtl } = this.options;
-    const owner = this.parts.nextOwner();
-    this.#owner ||= owner;
-    return { key: this.parts.prefix + key, owner, mode, limit, ttl, claimTtl };
-  }
-
-  #attach(
-    claim: Claim,
-    key: string,
-    fencingToken: bigint | undefined,
-    since: number,
-    ttl: number,
-  ): HeldKey | undefined {
-    const lease = this.parts.family.attach(claim, since, ttl, this.options.renew);
-    return lease && { key, claim, lease, fencingToken };
-  }
-
-  #withdraw(claim: Claim, before?: readonly Claim[]): Promise<Released> {
-    (this.#withdrawn ??= new Set()).add(claim);
-    return withdrawSoon(this.parts, claim, before);
-  }
-
-  async #rollBack(held: readonly HeldKey[]): Promise<void> {
-    await Promise.all(
-      [...held].reverse().map(async ({ claim, lease }) => {
-        await this.parts.family.detach(claim, lease);
-        await this.#withdraw(claim, unconfirmed(lease));
-      }),
-    );
-  }
-
   #acquired(held: readonly HeldKey[]): Hold {
-    const { clock, emit } = this.parts;
-    const hold = (this.#hold = new Hold(held, this.options, this.parts));
-    this.parts.onAcquired(hold);
-    emit(() => ({
-      type: 'acquired',
-      ...this.#names(),
-      owner: hold.owner,
-      mode: this.options.mode,
-      waitedMs: clock.now() - this.#startedAt,
-      fencingToken: hold.fencingToken,
-      contended: this.#contended,
-    }));
+    const hold = (this.#hold = this.tools.onAcquired(held, this.options));
+    this.#events.acquired(hold);
     return hold;
-  }
-
-  #failed(failure: Failure): unknown {
-    const { clock, emit, backend, backendName } = this.parts;
-    const waitedMs = Math.round(clock.now() - this.#startedAt);
-    const { wait, limit } = this.options;
-    const error = errorOf(failure, { key: this.key, backendName, kind: backend.kind, wait, limit, waitedMs });
-    if ('busy' in failure) emit(() => ({ type: 'timeout', ...this.#names(), waitedMs, holder: failure.busy }));
-    else emit(() => ({ type: 'failed', ...this.#names(), waitedMs, error }));
-    return error;
-  }
-
-  #names(): { key: string; backend: string; owner: string } {
-    return { key: this.key, backend: this.parts.backendName, owner: this.#owner };
   }
 }

@@ -6,7 +6,7 @@ export type Failure =
   /** To the end of the wait; who held it, if that is known. */
   | { readonly busy: string | undefined }
   /** In use as another sort of lock. */
-  | { readonly clash: number }
+  | { readonly conflict: number }
   /** The server did not say. */
   | { readonly unknown: unknown }
   /** Called off, by the caller's signal or by closing. */
@@ -28,7 +28,7 @@ export interface Failed {
 export function errorOf(failure: Failure, call: Failed): unknown {
   if ('cancelled' in failure) return failure.cancelled;
   if ('busy' in failure) return timeout(failure.busy, call);
-  return 'clash' in failure ? clash(failure.clash, call) : noAnswer(failure.unknown, call);
+  return 'conflict' in failure ? conflict(failure.conflict, call) : noAnswer(failure.unknown, call);
 }
 
 function timeout(holder: string | undefined, call: Failed): LockTimeoutError {
@@ -40,7 +40,7 @@ function timeout(holder: string | undefined, call: Failed): LockTimeoutError {
   );
 }
 
-function clash(limitInForce: number, call: Failed): LockConfigurationError {
+function conflict(limitInForce: number, call: Failed): LockConfigurationError {
   const sort = (limit: number): string => (limit > 1 ? `a semaphore of ${limit}` : 'a lock for one holder (limit 1)');
   return new LockConfigurationError(
     `${where(call)} was asked for as ${sort(call.limit)}, but is in use as ${sort(limitInForce)}. ` +

@@ -1,24 +1,18 @@
-import type { Attempt, Busy, Claim, Grant, Waiter } from '../../backends/backend.js';
+import type { Attempt, Claim, Grant, LockBackend, Waiter } from '../../backends/backend.js';
 import { type Asker, ask, NoAnswerError } from '../asking/ask.js';
-import type { Due } from '../time/timer-queue.js';
+import type { ReleaseRetries } from '../asking/release-retries.js';
+import type { Clock } from '../time/clock.js';
+import type { Due, TimerQueue } from '../time/timer-queue.js';
+import type { Family } from '../leases/family.js';
 import type { Lease } from '../leases/lease.js';
-import type { Successor } from '../leases/local-hand-over.js';
-import { orWarn } from '../asking/or-warn.js';
+import type { LocalHandOver, Successor } from '../leases/local-hand-over.js';
+import { orWarn } from '../telling/or-warn.js';
 import type { ResolvedOptions } from '../options/options.js';
-import type { EngineParts } from '../parts.js';
 import type { NotYet } from '../leases/validity.js';
+import { NextLook } from './next-look.js';
 
 /** A server that answers at all is given this long, in milliseconds, also when the wait is shorter. */
 const SHORTEST_CALL_MS = 600;
-/** After an unanswered question, in milliseconds; doubled each time. */
-const FIRST_PAUSE_MS = 25;
-const LONGEST_PAUSE_MS = 1_000;
-/** Looks that are further off than `LONGEST_POLL_MS` fall on such a grid, so that those of many waiters go to the server together. */
-const LOOK_GRID_MS = 25;
-/** Without a line on the server: how soon to ask again, at first and at most. */
-const FIRST_POLL_MS = 20;
-const LONGEST_POLL_MS = 1_000;
-
 /** How waiting for one key ended. */
 export type WaitOutcome =
   /** Ours, believed from `since` for `ttl`. */
@@ -32,7 +26,7 @@ export type WaitOutcome =
   | { readonly outcome: 'taken over'; readonly fencingToken: bigint; readonly lease: Lease }
   | { readonly outcome: 'busy'; readonly holder: string | undefined }
   /** In use as another sort of lock. */
-  | { readonly outcome: 'clash'; readonly limit: number }
+  | { readonly outcome: 'conflict'; readonly limit: number }
   /** The server did not answer until the end. */
   | { readonly outcome: 'unknown'; readonly error: unknown }
   /** Called off, by the caller's signal or by closing. */
@@ -43,6 +37,20 @@ export interface WaitListener {
   onBusy(holder: string | undefined): void;
   /** An attempt that had timed out or was given up turned out to be granted after all, or to stand in line. */
   onLate(claim: Claim): void;
+}
+
+export interface WaitTools {
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** The longest a single call to the server is waited for, in milliseconds. */
+  readonly callTimeout: number;
+  readonly backend: Pick<LockBackend, 'traits' | 'watch'>;
+  readonly family: Pick<Family, 'attempt' | 'pushedSince'>;
+  /** Closing waits for questions that were given up. */
+  readonly retries: Pick<ReleaseRetries, 'expect'>;
+  readonly handOver: Pick<LocalHandOver, 'stand' | 'leave'>;
+  /** When those who wait look for themselves. */
+  readonly looks: Pick<TimerQueue<Wait>, 'at' | 'remove'>;
 }
 
 /**
@@ -61,27 +69,26 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
   #question: Promise<Attempt> | undefined;
   #unwatch: (() => void) | undefined;
   readonly #patient: boolean;
-  #asked = 0;
-  #failures = 0;
-  /** What the server said last, when, and how soon to look again. Until it has once said "not yet", nothing tells how old a push is. */
+  /** What the server said last, and when. Until it has once said "not yet", nothing tells how old a push is. */
   #last: WaitOutcome = { outcome: 'busy', holder: undefined };
   #notYet: NotYet;
-  #lookAfter = 0;
+  readonly #nextLook: NextLook;
 
   /**
    * @param deadline when to give up; in the past: ask once
    * @param options `renew`: one that is not kept alive counts its lease from the server's word only
    */
   constructor(
-    private readonly parts: EngineParts,
+    private readonly tools: WaitTools,
     readonly claim: Claim,
     private readonly deadline: number,
     private readonly listener: WaitListener,
     private readonly options: Pick<ResolvedOptions, 'renew' | 'fair'>,
   ) {
-    const now = parts.clock.now();
+    const now = tools.clock.now();
     this.#patient = deadline > now;
     this.#notYet = { sentAt: now, at: undefined };
+    this.#nextLook = new NextLook(tools.backend.traits.fifo, tools.random);
   }
 
   granted(grant: Grant): void {
@@ -115,7 +122,7 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
   late(answer: Attempt): void {
     // Still waiting, it need not wait any longer.
     if (answer.granted) this.look();
-    const inLine = this.#patient && this.parts.backend.traits.fifo && !('limit' in answer);
+    const inLine = this.#patient && this.tools.backend.traits.fifo && !('limit' in answer);
     if (answer.granted || inLine) this.listener.onLate(this.claim);
   }
 
@@ -125,7 +132,7 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
 
   cancel(reason: unknown): void {
     this.#cancelled ??= { reason };
-    if (this.#question) this.parts.undo.expect(this.#question);
+    if (this.#question) this.tools.retries.expect(this.#question);
     this.#giveUp?.();
     this.#wake?.();
   }
@@ -137,7 +144,7 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
 
   /** Asks once. Resolves to how it ended, if it is over with that; otherwise it goes on with `wait`. */
   ask(): Promise<WaitOutcome | undefined> {
-    const { clock, callTimeout, family, backend } = this.parts;
+    const { clock, callTimeout, family, backend } = this.tools;
     const sentAt = clock.now();
     const waiter = this.#patient && backend.traits.fifo ? this : undefined;
     const limit = this.#patient
@@ -161,32 +168,31 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
   async wait(): Promise<WaitOutcome> {
     try {
       for (;;) {
-        const given = await this.#pause(this.#lookAfter, this.#notYet);
+        const given = await this.#pause();
         if (given) return given;
         if (this.#cancelled) return { outcome: 'cancelled', reason: this.#cancelled.reason };
-        if (this.parts.clock.now() >= this.deadline) return this.#last;
+        if (this.tools.clock.now() >= this.deadline) return this.#last;
         const outcome = await this.ask();
         if (outcome) return outcome;
       }
     } finally {
       // What it wakes from here on sleeps no more, and its failure must not take the place of a grant.
       orWarn('LockBackend', () => this.#unwatch?.());
-      this.parts.handOver.leave(this);
+      this.tools.handOver.leave(this);
     }
   }
 
   #heard(answer: Attempt, sentAt: number): WaitOutcome | undefined {
     this.#question = undefined;
     if (answer.granted) return granted(answer, sentAt, this.claim.ttl);
-    if ('limit' in answer) return { outcome: 'clash', limit: answer.limit };
-    this.#failures = 0;
-    if (this.#last.outcome !== 'busy' || this.#asked === 0) this.listener.onBusy(answer.holder);
+    if ('limit' in answer) return { outcome: 'conflict', limit: answer.limit };
+    if (this.#last.outcome !== 'busy' || this.#nextLook.isFirst) this.listener.onBusy(answer.holder);
     this.#last = { outcome: 'busy', holder: answer.holder };
     this.#notYet = { sentAt, at: answer.at };
-    this.#lookAfter = this.#untilNextLook(answer, this.#asked++);
+    this.#nextLook.afterBusy(answer);
     if (!this.#patient) return this.#last;
     // A key let go before the watch stands wakes nobody; the next look comes all the same, and soon at first.
-    const { backend, handOver } = this.parts;
+    const { backend, handOver } = this.tools;
     if (this.options.renew && this.claim.mode === 'exclusive' && this.claim.limit === 1)
       handOver.stand(this, answer.ahead);
     if (!backend.traits.fifo) this.#unwatch ??= backend.watch?.(this.claim.key, () => this.look());
@@ -194,49 +200,52 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
   }
 
   #heardNothing(error: unknown, cutShort = false): WaitOutcome | undefined {
-    this.#asked++;
     // Cut short by the end of the wait, it tells less than the one before.
     if (!cutShort || this.#last.outcome !== 'unknown') this.#last = { outcome: 'unknown', error };
-    this.#lookAfter = this.#jittered(Math.min(FIRST_PAUSE_MS * 2 ** this.#failures++, LONGEST_PAUSE_MS));
+    this.#nextLook.afterSilence();
     return this.#patient ? undefined : this.#last;
   }
 
-  #untilNextLook(answer: Busy, asked: number): number {
-    const said = answer.retryAfterMs ?? LONGEST_POLL_MS;
-    if (this.parts.backend.traits.fifo) return said;
-    return Math.min(said, this.#jittered(Math.min(FIRST_POLL_MS * 2 ** Math.min(asked, 10), LONGEST_POLL_MS)));
-  }
-
-  #jittered(milliseconds: number): number {
-    return milliseconds * (0.5 + this.parts.random() / 2);
-  }
-
-  /** Waits until it is time to ask again. Resolves to the grant if it was pushed meanwhile, or came from within the process. */
-  async #pause(milliseconds: number, notYet: NotYet): Promise<WaitOutcome | undefined> {
-    const { clock } = this.parts;
-    const next = clock.now() + milliseconds;
-    const look = milliseconds < LONGEST_POLL_MS ? next : Math.ceil(next / LOOK_GRID_MS) * LOOK_GRID_MS;
-    const until = Math.min(look, this.deadline);
-    while (!this.#cancelled && !this.#look) {
-      const now = clock.now();
-      if (this.#pushed) {
-        const grant = this.#pushed;
-        this.#pushed = undefined;
-        const since = this.parts.family.pushedSince(notYet, grant.at, now);
-        // A grant that cannot be dated is only a hint to look.
-        return since === undefined ? undefined : granted(grant, since, this.claim.claimTtl);
+  /** Sleeps until it is time to ask again. Resolves to the grant if it was pushed meanwhile, or came from within the process. */
+  async #pause(): Promise<WaitOutcome | undefined> {
+    const { clock } = this.tools;
+    const until = Math.min(this.#nextLook.from(clock.now()), this.deadline);
+    for (;;) {
+      switch (this.#reasonToWake(until)) {
+        case 'taken over':
+          return this.#taken;
+        case 'pushed':
+          return this.#takePushed();
+        case 'cancelled':
+        case 'look':
+        case 'time':
+          return undefined;
+        case undefined:
+          await this.#sleep(until);
       }
-      if (now >= until) return undefined;
-      await this.#sleep(until - now);
-      if (this.#taken) return this.#taken;
     }
-    return undefined;
   }
 
-  #sleep(milliseconds: number): Promise<void> {
+  #reasonToWake(until: number): 'taken over' | 'cancelled' | 'look' | 'pushed' | 'time' | undefined {
+    if (this.#taken) return 'taken over';
+    if (this.#cancelled) return 'cancelled';
+    if (this.#look) return 'look';
+    if (this.#pushed) return 'pushed';
+    return this.tools.clock.now() >= until ? 'time' : undefined;
+  }
+
+  /** A grant that cannot be dated is only a hint to look. */
+  #takePushed(): WaitOutcome | undefined {
+    const grant = this.#pushed;
+    this.#pushed = undefined;
+    const since = grant && this.tools.family.pushedSince(this.#notYet, grant.at, this.tools.clock.now());
+    return !grant || since === undefined ? undefined : granted(grant, since, this.claim.claimTtl);
+  }
+
+  #sleep(until: number): Promise<void> {
     return new Promise((resolve) => {
-      const { clock, looks } = this.parts;
-      looks.at(clock.now() + milliseconds, this);
+      const { looks } = this.tools;
+      looks.at(until, this);
       this.#wake = () => {
         this.#wake = undefined;
         looks.remove(this);

@@ -1,6 +1,6 @@
 import type { Claim } from '../../backends/backend.js';
 import type { Family } from '../leases/family.js';
-import type { ReleaseRetries } from './release-retries.js';
+import type { ReleaseRetries } from '../asking/release-retries.js';
 
 /**
  * The key that probes take for a moment. All processes take the same one: it leaves nothing behind for each of them, and that it is

@@ -1,0 +1,107 @@
+import type { Claim, LockBackend } from '../backends/backend.js';
+import type { Duration } from '../lock/duration.js';
+import { ReleaseRetries } from './asking/release-retries.js';
+import { Holds } from './holding/holds.js';
+import type { Family, FamilyTools } from './leases/family.js';
+import { HeldKeyChanges } from './leases/held-key-changes.js';
+import { KeyFamily } from './leases/key-family.js';
+import type { Lease } from './leases/lease.js';
+import { LettingGo } from './leases/letting-go.js';
+import { canTakeOver, LocalHandOver } from './leases/local-hand-over.js';
+import { SessionFamily } from './leases/session-family.js';
+import { Watchdog } from './leases/watchdog.js';
+import { Withdrawals } from './leases/withdrawals.js';
+import type { Emit } from './telling/listeners.js';
+import type { Clock } from './time/clock.js';
+import { inPortions } from './time/portions.js';
+import { TimerQueue } from './time/timer-queue.js';
+import { Acquisitions } from './waiting/acquisitions.js';
+
+export interface AssemblyOptions {
+  readonly backend: LockBackend;
+  /** The backend's name in the module. */
+  readonly backendName: string;
+  /** Names this process on the server; the owners of its claims begin with it. */
+  readonly instance: string;
+  /** Put before every key on the server. */
+  readonly prefix: string;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** The longest a single call to the server is waited for, in milliseconds. */
+  readonly callTimeout: number;
+  readonly emit: Emit;
+  /** Checks a ttl given by the user, in milliseconds. */
+  readonly ttlOf: (ttl: Duration) => number;
+  /** An acquisition or a hold is over. */
+  readonly onEnd: () => void;
+}
+
+/** What an engine is made of, as far as it speaks to it. */
+export interface Assembly {
+  readonly acquisitions: Acquisitions;
+  readonly holds: Holds;
+  readonly family: Family;
+  readonly watchdog: Watchdog;
+  readonly retries: ReleaseRetries;
+  /** An owner for a new claim. */
+  readonly nextOwner: () => string;
+}
+
+/** Puts the rooms of an engine together, the lower ones first. */
+export function assemble(options: AssemblyOptions): Assembly {
+  const { backend, backendName, instance, prefix, clock, random, callTimeout, emit, ttlOf, onEnd } = options;
+  const retries = new ReleaseRetries(clock, callTimeout);
+  const watchdog: Watchdog = new Watchdog({
+    clock,
+    random,
+    callTimeout,
+    renew: (leases) => family.renew(leases),
+    nodeOf: nodeOf(backend),
+  });
+  const family = familyOf(backend, { clock, callTimeout, watchdog, retries });
+  const onUnknown = (claim: Claim, error: unknown): void =>
+    emit(() => ({
+      type: 'release-unknown',
+      key: claim.key.slice(prefix.length),
+      backend: backendName,
+      owner: claim.owner,
+      error,
+    }));
+  const withdrawals = new Withdrawals({ clock, retries, family, onUnknown });
+  const handOver = new LocalHandOver(instance, canTakeOver(backend), { clock, family, watchdog, onUnknown });
+  const lettingGo = new LettingGo(handOver, family, withdrawals);
+  const changes = new HeldKeyChanges({ clock, callTimeout, watchdog, family });
+  const holds = new Holds({ clock, backendName, changes, lettingGo, emit, ttlOf }, onEnd);
+  let claims = 0;
+  const nextOwner = (): string => `${instance}:${++claims}`;
+  const acquisitions = new Acquisitions(
+    {
+      clock,
+      random,
+      callTimeout,
+      backend,
+      backendName,
+      family,
+      retries,
+      handOver,
+      withdrawals,
+      prefix,
+      emit,
+      looks: new TimerQueue(clock, false, (waits) => inPortions(clock, waits, (wait) => wait.wake())),
+      nextOwner,
+      onAcquired: (held, options) => holds.begin(held, options),
+    },
+    onEnd,
+  );
+  return { acquisitions, holds, family, watchdog, retries, nextOwner };
+}
+
+function familyOf(backend: LockBackend, tools: FamilyTools): Family {
+  return backend.family === 'key' ? new KeyFamily(backend, tools) : new SessionFamily(backend, tools);
+}
+
+/** The server that has a lease, where there are several. */
+function nodeOf(backend: LockBackend): ((lease: Lease) => string | undefined) | undefined {
+  if (backend.family !== 'key' || !backend.nodeOf) return undefined;
+  return ({ subject }) => ('claim' in subject ? backend.nodeOf?.(subject.claim.key) : undefined);
+}

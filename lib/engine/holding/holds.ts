@@ -1,0 +1,35 @@
+import type { HeldKey } from '../leases/held-key.js';
+import { UnorderedList } from '../time/unordered-list.js';
+import { Hold, type HoldOptions, type HoldTools } from './hold.js';
+
+/** The locks that are held, until nothing of their release is left to do. */
+export class Holds {
+  readonly #holds = new UnorderedList<Hold>();
+  readonly #tools: HoldTools;
+
+  /** @param onReleased called when one of them is over */
+  constructor(tools: Omit<HoldTools, 'onReleased'>, onReleased: () => void) {
+    this.#tools = {
+      ...tools,
+      onReleased: (hold) => {
+        this.#holds.remove(hold);
+        onReleased();
+      },
+    };
+  }
+
+  get size(): number {
+    return this.#holds.size;
+  }
+
+  begin(keys: readonly HeldKey[], options: HoldOptions): Hold {
+    const hold = new Hold(keys, options, this.#tools);
+    this.#holds.add(hold);
+    return hold;
+  }
+
+  /** Releases them all although the work under them has not ended, and tells the work so. */
+  async surrender(reason: string): Promise<void> {
+    await Promise.all([...this.#holds].map((hold) => hold.surrender(reason)));
+  }
+}

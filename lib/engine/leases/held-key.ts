@@ -1,0 +1,15 @@
+import type { Claim } from '../../backends/backend.js';
+import type { Lease } from './lease.js';
+
+/** One key of a lock that is held. */
+export interface HeldKey {
+  /** As the user named it. */
+  readonly key: string;
+  readonly claim: Claim;
+  readonly lease: Lease;
+  readonly fencingToken: bigint | undefined;
+}
+
+/** Its claim, for as long as the server may keep it. */
+export const forItsLongest = ({ claim, lease }: Pick<HeldKey, 'claim' | 'lease'>): Claim =>
+  lease.longest > claim.ttl ? { ...claim, ttl: lease.longest } : claim;

@@ -1,0 +1,121 @@
+import { type Session, type SessionBackend, SessionEndedError } from '../../backends/backend.js';
+import { ask } from '../asking/ask.js';
+import { OpenSession } from './attachments.js';
+import type { FamilyTools } from './family.js';
+import { Lease } from './lease.js';
+import { believedUntil } from './validity.js';
+
+/** For so many renewals a session is kept that nothing hangs from: the next lock of its length nearly always comes sooner. */
+const IDLE_RENEWALS = 12;
+
+/** The session of one length of lease, from when it is asked for. */
+interface Slot {
+  readonly opening: Promise<OpenSession>;
+  opened: OpenSession | undefined;
+}
+
+/** One session for each length of lease, opened when first needed and kept alive while in use. */
+export class Sessions {
+  readonly #slots = new Map<number, Slot>();
+  readonly #opened = new Map<Session, OpenSession>();
+
+  constructor(
+    private readonly backend: Pick<SessionBackend, 'open'>,
+    private readonly tools: Pick<FamilyTools, 'clock' | 'callTimeout' | 'watchdog'>,
+  ) {}
+
+  /** The session for leases of that length, if it is open. */
+  openFor(ttl: number): OpenSession | undefined {
+    const opened = this.#slots.get(ttl)?.opened;
+    return opened?.lease.live === true ? opened : undefined;
+  }
+
+  /** The same, opened if it has to be. */
+  async open(ttl: number): Promise<OpenSession> {
+    for (;;) {
+      const opened = await (this.#slots.get(ttl) ?? this.#newSlot(ttl)).opening;
+      if (opened.lease.live) return opened;
+      // The timer that should have said so is late.
+      opened.lease.lose('its lease ran out before the server confirmed a renewal');
+    }
+  }
+
+  /** Renews it, or ends it if nothing has hung from it for long. @param onRenewed called when it still lived */
+  async renew(session: Session, onRenewed: (open: OpenSession) => void): Promise<boolean> {
+    const opened = this.#opened.get(session);
+    if (opened) {
+      if (opened.countIdle() > IDLE_RENEWALS) {
+        this.#close(opened);
+        // After this renewal, which its end waits for.
+        void Promise.resolve().then(() => this.#end(opened));
+        return true;
+      }
+    }
+    const lives = await session.renew();
+    if (lives && opened) onRenewed(opened);
+    return lives;
+  }
+
+  /** Runs a verb in the session. The server may have forgotten it: then all that hung from it is lost. */
+  async in<T>({ lease, session }: OpenSession, verb: () => Promise<T>): Promise<T> {
+    try {
+      return await verb();
+    } catch (error) {
+      if (error instanceof SessionEndedError) lease.lose(`its session ${session.id} has ended on the server`);
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    const opened = await Promise.allSettled([...this.#slots.values()].map(({ opening }) => opening));
+    this.#slots.clear();
+    await Promise.all(opened.flatMap((one) => (one.status === 'fulfilled' ? [this.#end(one.value)] : [])));
+  }
+
+  #newSlot(ttl: number): Slot {
+    const slot: Slot = { opening: this.#open(ttl), opened: undefined };
+    this.#slots.set(ttl, slot);
+    slot.opening.then(
+      (opened) => (slot.opened = opened),
+      // Asked for anew by the next claim.
+      () => this.#slots.delete(ttl),
+    );
+    return slot;
+  }
+
+  async #open(ttl: number): Promise<OpenSession> {
+    const { clock, watchdog, callTimeout } = this.tools;
+    const sentAt = clock.now();
+    // A session that comes too late would be kept by nobody.
+    const session = await ask(clock, callTimeout, () => this.backend.open(ttl), {
+      late: (session) => void session.end().catch(() => undefined),
+    });
+    const lease = new Lease(clock, { session }, believedUntil(sentAt, session.ttl), session.ttl);
+    const opened = new OpenSession(session, lease, ttl);
+    this.#opened.set(session, opened);
+    lease.listen({
+      lost: () => {
+        this.#close(opened);
+        for (const { waiter } of opened.attachments) waiter?.look();
+      },
+    });
+    watchdog.keep(lease, true);
+    return opened;
+  }
+
+  /** Nothing new hangs from it. */
+  #close(opened: OpenSession): void {
+    this.#opened.delete(opened.session);
+    const slot = this.#slots.get(opened.ttl);
+    if (slot && (slot.opened ?? opened) === opened) this.#slots.delete(opened.ttl);
+  }
+
+  async #end(opened: OpenSession): Promise<void> {
+    const { clock, watchdog, callTimeout } = this.tools;
+    this.#opened.delete(opened.session);
+    opened.lease.end();
+    await watchdog.drop(opened.lease);
+    // Unconfirmed, it ends by itself when its lease does.
+    await ask(clock, callTimeout, () => opened.session.end()).catch(() => undefined);
+  }
+}
