@@ -1,7 +1,7 @@
 export type { LockBackend, LockMode } from './backends/backend.js';
 export { memory } from './backends/memory/index.js';
 export { currentLock } from './engine/holding/context.js';
-export type { Duration } from './lock/duration.js';
+export type { ConfiguredDuration, Duration } from './lock/duration.js';
 export type { WithLockOptions } from './engine/engine.js';
 export {
   LockBackendError,
@@ -15,7 +15,7 @@ export {
 } from './lock/errors.js';
 export type { LockEvent } from './lock/events.js';
 export type { LeaderOptions } from './engine/election/leader-election.js';
-export type { Leadership, LeaderWork } from './engine/election/leader-term.js';
+export { Leadership, type LeaderWork } from './engine/election/leader-term.js';
 export type { ListOptions, LockPage } from './lock/listing.js';
 export type { AcquireOptions, Lock, LockInfo, LockJson } from './lock/lock.js';
 export { DistributedLockModule } from './nest/distributed-lock.module.js';

@@ -1,5 +1,5 @@
 import type { LockMode } from './lock-mode.js';
-import type { Duration } from './duration.js';
+import type { ConfiguredDuration, Duration } from './duration.js';
 
 /** A lock that was acquired. Release it, or let `withLock`, `@Locked` or `await using` do so. */
 export interface Lock extends AsyncDisposable {
@@ -83,6 +83,13 @@ export interface AcquireOptions {
   /** Ends the wait; the promise then rejects with the signal's own reason. */
   readonly signal?: AbortSignal;
 }
+
+/** Acquire options from a configuration: their durations may be any text, which is checked when the application starts. */
+export type ConfiguredOptions = Omit<AcquireOptions, 'signal' | DurationOption> & {
+  readonly [Name in DurationOption]?: ConfiguredDuration;
+};
+
+type DurationOption = 'wait' | 'ttl' | 'maxHold' | 'minHold';
 
 /** What the server knows of a key. `JSON.stringify` writes the tokens as strings of digits. */
 export interface LockInfo {

@@ -1,13 +1,13 @@
 import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
 import type { LockBackend } from '../backends/backend.js';
-import type { Duration } from '../lock/duration.js';
-import type { AcquireOptions } from '../lock/lock.js';
+import type { ConfiguredDuration } from '../lock/duration.js';
+import type { ConfiguredOptions } from '../lock/lock.js';
 
 interface CommonOptions {
   /** Put before every key on the server, so that services can share one. @default 'lock:' */
   readonly prefix?: string;
-  /** Acquire options for every lock that does not say otherwise. */
-  readonly defaults?: Omit<AcquireOptions, 'signal'>;
+  /** Acquire options for every lock that does not say otherwise. Durations may be any text here, which is checked at boot. */
+  readonly defaults?: ConfiguredOptions;
   /**
    * Take a lock for a moment on every backend while the application starts, as `LockService.ping()` does, and do not start where that
    * fails: `LockBackendError`.
@@ -21,7 +21,7 @@ interface CommonOptions {
    *
    * @default '10s'
    */
-  readonly shutdownGrace?: Duration;
+  readonly shutdownGrace?: ConfiguredDuration;
 }
 
 interface OneBackend {

@@ -43,7 +43,8 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
       const engine = new LockEngine(backend, {
         name,
         ...(prefix === undefined ? {} : { prefix }),
-        ...(defaults === undefined ? {} : { defaults }),
+        // Its durations are checked by the engine, here and now.
+        ...(defaults === undefined ? {} : { defaults: defaults as AcquireOptions }),
       });
       const elections = new Elections(engine);
       this.#engines.set(name, engine);

@@ -35,14 +35,36 @@ function rows(heading: string): readonly (readonly string[])[] {
     );
 }
 
+/** What the compiler refuses, and what it says. */
+const MISTAKES: readonly (readonly [code: string, text: string])[] = [
+  ["@Locked('a:<id>')\nsync(id: string): string { return id; }", 'the method must return a promise, an Observable'],
+  ["@Locked('a:<id>', { timeout: '5s' })\nasync typo(id: string) {}", "'timeout' does not exist in type"],
+  [
+    "@Locked('a:<id>', { wait: '5 seconds' })\nasync unit(id: string) {}",
+    '"5 seconds"\' is not assignable to type \'Duration',
+  ],
+  [
+    "@Locked('a:<id>', { onBusy: 'ignore' })\nasync word(id: string) {}",
+    '"ignore"\' is not assignable to type \'OnBusy',
+  ],
+  [
+    "@Locked('a:<id>', { onBusy: () => 5 })\nasync value(id: string) { return id; }",
+    '`onBusy` gives a value of another type',
+  ],
+  ['@Locked((id: number) => `a:${id}`)\nasync key(id: string) {}', 'the key function takes other arguments'],
+  ["@Locked('a', { mode: 'shared', limit: 3 })\nasync kind() {}", "'3' is not assignable to type '1'"],
+];
+
 const plain = (cell = '') => cell.replace(/^`'?|'?`$/g, '');
 
 describe('the README', () => {
   it('has code that compiles, as all our pages do', { timeout: 60_000 }, () => {
     const blocks = PAGES.flatMap(codeBlocks);
     expect(blocks.length).toBeGreaterThan(10);
-    const wrong = { where: 'a wrong one', kind: 'members', code: "@Locked('order:<id>')\nplace(id: string): void {}" };
-    expect(typeErrors([...blocks, wrong])).toEqual([expect.stringContaining(wrong.where)]);
+    const mistakes = MISTAKES.map(([code], at) => ({ where: `mistake ${at}:`, kind: 'members', code }));
+    const errors = typeErrors([...blocks, ...mistakes]);
+    // One error for each, which says in its words what is wrong.
+    expect(errors).toEqual(MISTAKES.map(([, text], at) => expect.stringMatching(`^mistake ${at}:[^]*${text}`)));
   });
 
   it('names the defaults that the engine has', () => {

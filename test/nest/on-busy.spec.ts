@@ -48,6 +48,16 @@ class Orders {
     return 'ran';
   }
 
+  @Locked('order:<order.id>', {
+    wait: 0,
+    onBusy(this: Orders, { key }, order: { id: string }, ...more: string[]) {
+      return [this.ran.length, key, order, more] as const;
+    },
+  })
+  async withArguments(order: { id: string }, ...more: string[]): Promise<readonly unknown[]> {
+    return [order, more];
+  }
+
   @Locked('order:<id>', {
     wait: 0,
     onBusy: ({ method }) => {
@@ -120,6 +130,11 @@ test('a function is told what is known of the busy key, and gives the value', as
   expect(await orders.laterValue('7')).toBe('later: order:7');
   await expect(orders.otherError('7')).rejects.toThrow(new RangeError('Orders.otherError is busy'));
   expect(orders.ran).toEqual([]);
+});
+
+test('a function has the object and the arguments of the call', async () => {
+  const { orders } = await busyOrders();
+  expect(await orders.withArguments({ id: '7' }, 'a', 'b')).toEqual([0, 'order:7', { id: '7' }, ['a', 'b']]);
 });
 
 test('a busy key inside the method is the error of the method', async () => {

@@ -4,7 +4,7 @@
  */
 import { applyDecorators } from '@nestjs/common';
 import { Cron } from '@nestjs/schedule';
-import { memory, Locked, type LockedOptions, DistributedLockModule } from 'nestjs-distributed-lock';
+import { memory, Leader, Leadership, Locked, type LockedOptions, DistributedLockModule } from 'nestjs-distributed-lock';
 import { Observable, of } from 'rxjs';
 
 interface Order {
@@ -128,16 +128,20 @@ export class Accepted {
   async everyOption() {}
 }
 
-/** Nest wants the most general kind of decorator there, which no decorator that looks at its method is. */
-const Nightly = (name: string) => applyDecorators(Cron('0 3 * * *'), Locked(`nightly:${name}`) as MethodDecorator);
+const Nightly = (name: string) => applyDecorators(Cron('0 3 * * *'), Locked(`nightly:${name}`));
+const OrderLock = (options?: LockedOptions): MethodDecorator => Locked('order:<id>', options);
 
 export class Composed {
   @Nightly('report')
   async report() {}
+
+  @OrderLock({ wait: 1, onBusy: 'skip' })
+  async place(_id: string) {}
 }
 
-const patient: LockedOptions = { wait: '1m' };
-const skipping = { onBusy: 'skip', wait: 0 } as const satisfies LockedOptions<never, 'skip'>;
+const patient: LockedOptions = { wait: '1m', onBusy: 'throw' };
+const skipping: LockedOptions = { onBusy: 'skip', wait: 0 };
+const surely = { onBusy: 'skip', wait: 0 } as const satisfies LockedOptions;
 
 export class SharedOptions {
   @Locked('k', patient)
@@ -147,6 +151,38 @@ export class SharedOptions {
 
   @Locked('k', skipping)
   async skipping(): Promise<void> {}
+
+  @Locked('k', surely)
+  async surely(): Promise<void> {}
+
+  // @ts-expect-error a skipped call gives `undefined`
+  @Locked('k', surely)
+  async surelyNot(): Promise<number> {
+    return 1;
+  }
+
+  @Locked('k', { onBusy: (_info, id: string) => id })
+  async withArguments(id: string): Promise<string> {
+    return id;
+  }
+
+  @Locked('k', {
+    onBusy(this: SharedOptions, { key }) {
+      return this.withArguments(key);
+    },
+  })
+  async withThis(): Promise<string> {
+    return '';
+  }
+}
+
+/** What a test or another service may do with an election. */
+export class Outbox {
+  // Without `import type`, as a default application with `isolatedModules` has it.
+  @Leader('outbox')
+  async publish({ signal }: Leadership): Promise<void> {
+    signal.throwIfAborted();
+  }
 }
 
 export class Refused {
@@ -242,6 +278,22 @@ export class Refused {
     return { id: '' };
   }
 
+  // @ts-expect-error the method has no such argument
+  @Locked('k', { onBusy: (_info, id: number) => id })
+  async busyWithOtherArguments(_id: string): Promise<number> {
+    return 1;
+  }
+
+  // @ts-expect-error the object of `onBusy` is another class
+  @Locked('k', {
+    onBusy(this: Accepted) {
+      return 1;
+    },
+  })
+  async busyWithOtherThis(): Promise<number> {
+    return 1;
+  }
+
   // @ts-expect-error the value is of another type than the stream's
   @Locked('k', { onBusy: () => 7 })
   wrongStreamFallback(): Observable<string> {
@@ -255,6 +307,12 @@ export const modules = [
   DistributedLockModule.forRoot({ backend: memory(), prefix: 'shop:', defaults: { wait: '5s' }, shutdownGrace: '30s' }),
   DistributedLockModule.forRoot({ backends: { fast: memory(), safe: memory() }, default: 'safe' }),
   DistributedLockModule.forRoot({ backends: { fast: memory() }, default: false }),
+  // What a configuration gives is checked at boot.
+  DistributedLockModule.forRoot({
+    backend: memory(),
+    defaults: { wait: process.env['LOCK_WAIT'] ?? '5s' },
+    shutdownGrace: process.env['GRACE'] ?? '5s',
+  }),
   // @ts-expect-error one or several, not both
   DistributedLockModule.forRoot({ backend: memory(), backends: { fast: memory() } }),
   // @ts-expect-error the default is one of them

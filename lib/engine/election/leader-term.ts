@@ -2,21 +2,25 @@ import { lookFirst, onAbort } from '../time/abort.js';
 import { LockLostError } from '../../lock/errors.js';
 import type { Lock } from '../../lock/lock.js';
 
-/** One term of office: from being elected to losing, resigning or shutting down. */
-export interface Leadership {
+/**
+ * One term of office: from being elected to losing, resigning or shutting down.
+ *
+ * A class for the sake of `emitDecoratorMetadata`: as the type of a decorated method's parameter it is read at run time.
+ */
+export abstract class Leadership {
   /** What was stood for. */
-  readonly name: string;
+  abstract readonly name: string;
   /** Grows with each leader. Give it to whatever the leader writes to, which refuses anything below the highest it has seen. */
-  readonly fencingToken: bigint | undefined;
+  abstract readonly fencingToken: bigint | undefined;
   /**
    * Aborts when the term ends: with `LockLostError` before the lease can end on the server, with `LockClosedError` at shutdown, with an
    * `AbortError` on resignation. Hand it to whatever the leader's work awaits.
    */
-  readonly signal: AbortSignal;
+  abstract readonly signal: AbortSignal;
   /** Whether this process surely leads at this moment. Asks the clock, so it is right even when no timer could run. */
-  readonly held: boolean;
+  abstract readonly held: boolean;
   /** @throws the reason of `signal` when the term is over */
-  assertHeld(): void;
+  abstract assertHeld(): void;
 }
 
 /** What a leader does. The next leader is not elected before it has settled, unless the lock was lost. */
@@ -30,7 +34,7 @@ export interface TermListener {
 }
 
 /** A lock and the work under it. */
-export class Term implements Leadership {
+export class Term extends Leadership {
   readonly #controller = new AbortController();
   readonly #works = new Set<Promise<void>>();
   readonly #started = new Set<LeaderWork>();
@@ -41,6 +45,7 @@ export class Term implements Leadership {
     private readonly lock: Lock,
     private readonly listener: TermListener,
   ) {
+    super();
     lookFirst(this.#controller.signal, () => void this.held);
     onAbort(lock.signal, () => this.end(lock.signal.reason));
   }

@@ -1,5 +1,5 @@
 import { processWide } from '../process-wide.js';
-import type { AnyLockedOptions } from './locked.options.js';
+import type { LockedOptions } from './locked.options.js';
 
 /** What is known of a decorated method, for the report at boot. */
 export interface LockedMethod {
@@ -8,7 +8,7 @@ export interface LockedMethod {
   /** The key as it reads in the source. */
   readonly key: string;
   readonly backend: string;
-  readonly options: AnyLockedOptions;
+  readonly options: LockedOptions;
 }
 
 /** By prototype, as a decorator above `@Locked` may replace the function. A method may be locked more than once. */

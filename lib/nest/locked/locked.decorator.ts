@@ -11,64 +11,70 @@ import { lockedGenerator } from './locked-generator.js';
 import { noteLockedMethod, noteOriginal, originalOf } from './locked-methods.js';
 import { lockedPromise } from './locked-promise.js';
 import { lockedStream } from './locked-stream.js';
-import { acquireOptions, type AnyLockedOptions, type LockedOptions } from './locked.options.js';
+import { acquireOptions, type BusyInfo, type LockedOptions, type OnBusy } from './locked.options.js';
 import { methodShape } from './method-shape.js';
 import { wire } from './wiring.js';
 
 /** What a locked method returns: something that can come later. */
 type Later = PromiseLike<unknown> | Subscribable<unknown> | AsyncIterable<unknown>;
 
-type LockableMethod = (...args: never[]) => Later;
-
-/** Not assignable from a descriptor, so that the compiler shows what does not fit. */
-interface KeyDoesNotFit<Wanted, Given> {
-  readonly keyFunctionTakes: Wanted;
-  readonly butTheMethodIsCalledWith: Given;
-}
-
-/** The key function is called with the method's arguments: it may take wider types and fewer of them, never narrower or more. */
-type FittingKey<Arguments extends readonly unknown[], Given extends readonly unknown[]> = ((
-  ...args: Arguments
-) => void) extends (...args: Given) => void
-  ? unknown
-  : KeyDoesNotFit<Arguments, Given>;
+type KeyFunction = (this: never, ...args: never[]) => string | readonly string[];
 
 /** What the caller of the method ends up with. */
-type ResultOf<Method> = Method extends (...args: never[]) => infer Result
-  ? Result extends PromiseLike<infer Value>
+type ResultOf<Result> =
+  Result extends PromiseLike<infer Value>
     ? Value
     : Result extends Observable<infer Value>
       ? Value
       : Result extends AsyncIterable<infer Value>
         ? Value
-        : unknown
-  : never;
+        : unknown;
 
-/** What `onBusy` puts in its place. A skipped stream is empty, a skipped promise gives `undefined`. */
-type BusyResult<Method, Value, Way> =
-  | Awaited<Value>
-  | ('skip' extends Way ? (Method extends (...args: never[]) => PromiseLike<unknown> ? undefined : never) : never);
+/** What `onBusy` puts in its place: a skipped promise gives `undefined`, a skipped stream is empty. */
+type BusyResult<Busy, Result> =
+  | (Busy extends (...args: never[]) => infer Value ? Awaited<Value> : never)
+  | ('skip' extends Busy ? (Result extends PromiseLike<unknown> ? undefined : never) : never);
 
-/** Not assignable from a descriptor, so that the compiler shows what does not fit. */
-interface OnBusyDoesNotFit<Given, Promised> {
-  readonly onBusyGives: Given;
-  readonly butTheMethodPromises: Promised;
-}
+/** A function is called with the method's arguments: it may take wider types and fewer of them, never narrower or more. */
+type Takes<Given, Arguments extends readonly unknown[]> = Given extends (...args: infer Wanted) => unknown
+  ? ((...args: Wanted) => void) extends (...args: Arguments) => void
+    ? true
+    : false
+  : true;
 
-/** `object` takes in the function that `onBusy` may be instead, so that it does not fall back to what is left of this union. */
-type OnBusyWay = 'throw' | 'skip' | object;
+type ThisOf<Given> = Given extends (this: infer This, ...args: never[]) => unknown
+  ? [This] extends [never]
+    ? unknown
+    : This
+  : unknown;
 
-type FittingBusy<Given, Promised> = [Given] extends [Promised] ? unknown : OnBusyDoesNotFit<Given, Promised>;
+/** Options that were declared elsewhere, as `LockedOptions`, may be busy in any way: then nothing can be compared. */
+type BusyFits<Busy, Arguments extends readonly unknown[], Result> = OnBusy extends Busy
+  ? unknown
+  : Takes<Busy, [info: BusyInfo, ...args: Arguments]> extends true
+    ? [BusyResult<Busy, Result>] extends [ResultOf<Result>]
+      ? unknown
+      : '@Locked: `onBusy` gives a value of another type than the method promises'
+    : '@Locked: `onBusy` takes other arguments than the method has';
 
-/** The decorator that `Locked` makes: for methods that return a promise, an Observable or an async generator. */
-export type LockedDecorator<Arguments extends readonly unknown[] = [], This = unknown, Value = never, Way = 'throw'> = <
-  Method extends LockableMethod,
->(
-  prototype: This & object,
-  property: string | symbol,
-  descriptor: TypedPropertyDescriptor<Method> &
-    FittingKey<Arguments, Parameters<Method>> &
-    FittingBusy<BusyResult<Method, Value, Way>, ResultOf<Method>>,
+/** `unknown`, to which every method descriptor can be assigned, or a sentence, to which none can: the compiler shows it. */
+type Fits<Method, Key, Busy> = Method extends (...args: infer Arguments) => infer Result
+  ? [Result] extends [Later]
+    ? Takes<Key, Arguments> extends true
+      ? BusyFits<Busy, Arguments, Result>
+      : '@Locked: the key function takes other arguments than the method has'
+    : '@Locked: the method must return a promise, an Observable or an async generator'
+  : '@Locked: only a method can be locked';
+
+/**
+ * The decorator that `Locked` makes: for methods that return a promise, an Observable or an async generator.
+ *
+ * It is also a `MethodDecorator`: where the name of the method is known as little as its type, nothing is compared.
+ */
+export type LockedDecorator<Key = string, Busy = OnBusy> = <Method, Name extends string | symbol>(
+  prototype: ThisOf<Key> & ThisOf<Busy> & object,
+  property: Name,
+  descriptor: TypedPropertyDescriptor<Method> & (string extends Name ? unknown : Fits<Method, Key, Busy>),
 ) => void;
 
 /**
@@ -104,22 +110,21 @@ export type LockedDecorator<Arguments extends readonly unknown[] = [], This = un
  * ```
  * @throws LockConfigurationError when the class is defined: on static methods, accessors and fields, and for keys that cannot work
  */
-export function Locked<Value = never, Way extends OnBusyWay = 'throw'>(
-  key: string | readonly string[],
-  options?: LockedOptions<Value, Way>,
-): LockedDecorator<[], unknown, Value, Way>;
-export function Locked<Arguments extends readonly unknown[], This, Value = never, Way extends OnBusyWay = 'throw'>(
-  key: (this: This, ...args: Arguments) => string | readonly string[],
-  options?: LockedOptions<Value, Way>,
-): LockedDecorator<Arguments, This, Value, Way>;
-export function Locked(key: LockKey<never, never>, options: AnyLockedOptions = {}) {
-  return (prototype: object, property: string | symbol, descriptor?: PropertyDescriptor): void => {
+export function Locked<const Key extends string | readonly string[] | KeyFunction, Busy extends OnBusy>(
+  key: Key,
+  options: LockedOptions<Busy> = {},
+): LockedDecorator<Key, Busy> {
+  const decorator = (prototype: object, property: string | symbol, descriptor?: PropertyDescriptor): void => {
     const { method, where, replaceBy } = decoratedMethod(prototype, property, descriptor);
     const original = originalOf(method);
-    const keysOf = compileKey(key, () => argumentResolver(prototype, property, original, where), where);
+    const keysOf = compileKey(
+      key as LockKey<never, never>,
+      () => argumentResolver(prototype, property, original, where),
+      where,
+    );
     const backend = options.backend ?? DEFAULT_BACKEND;
     const acquire = acquireOptions(options);
-    const busy = busyAnswer(where, options.onBusy);
+    const busyFor = busyAnswer(where, options.onBusy);
 
     const begin = (self: unknown, args: readonly unknown[]): LockedCall => {
       const service = serviceFor(self, backend, where);
@@ -127,16 +132,16 @@ export function Locked(key: LockKey<never, never>, options: AnyLockedOptions = {
     };
     const wrappers = {
       promise: async function (this: unknown, ...args: unknown[]) {
-        return lockedPromise(begin(this, args), () => method.apply(this, args), busy);
+        return lockedPromise(begin(this, args), () => method.apply(this, args), busyFor(this, args));
       },
       // The shape says what the method gives in the two below.
       observable: function (this: unknown, ...args: unknown[]) {
         const source = () => method.apply(this, args) as Observable<unknown>;
-        return lockedStream(() => begin(this, args), source, busy);
+        return lockedStream(() => begin(this, args), source, busyFor(this, args));
       },
       generator: function (this: unknown, ...args: unknown[]) {
         const start = () => method.apply(this, args) as AsyncGenerator<unknown, unknown, unknown>;
-        return lockedGenerator(() => begin(this, args), start, busy);
+        return lockedGenerator(() => begin(this, args), start, busyFor(this, args));
       },
     };
 
@@ -144,7 +149,9 @@ export function Locked(key: LockKey<never, never>, options: AnyLockedOptions = {
     disguise(wrapper, method, property);
     wire(prototype);
     noteOriginal(wrapper, method);
-    noteLockedMethod(prototype, property, { where, key: readableKey(key), backend, options });
+    noteLockedMethod(prototype, property, { where, key: readableKey(key as LockKey<never, never>), backend, options });
     replaceBy(wrapper);
   };
+  // Its type compares what it is given; at run time it is looked at again.
+  return decorator as LockedDecorator<Key, Busy>;
 }

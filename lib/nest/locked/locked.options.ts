@@ -16,8 +16,8 @@ export interface BusyInfo {
   readonly method: string;
 }
 
-/** See `LockedOptions.onBusy`. */
-export type OnBusy<Value = unknown, Way = 'throw' | 'skip'> = Way | ((info: BusyInfo) => Value);
+/** See `LockedOptions.onBusy`. The function has the method's `this`, and its arguments behind what is known of the busy key. */
+export type OnBusy = 'throw' | 'skip' | ((this: never, info: BusyInfo, ...args: never[]) => unknown);
 
 /** A lock is exclusive, a semaphore, or shared by any number of readers; a limit on readers is neither. */
 type Kind = { readonly mode?: 'exclusive'; readonly limit?: number } | { readonly mode: 'shared'; readonly limit?: 1 };
@@ -25,9 +25,9 @@ type Kind = { readonly mode?: 'exclusive'; readonly limit?: number } | { readonl
 /**
  * How `@Locked` and `LockInterceptor` acquire. Durations are milliseconds or strings such as `'30s'`.
  *
- * The type parameters are what `onBusy` may do, so that a method of another type does not take these options.
+ * @typeParam Busy what `onBusy` is, so that the compiler can tell whether the method promises what it gives; without it, any way will do
  */
-export type LockedOptions<Value = never, Way = 'throw'> = Omit<AcquireOptions, 'mode' | 'limit'> &
+export type LockedOptions<Busy extends OnBusy = OnBusy> = Omit<AcquireOptions, 'mode' | 'limit'> &
   Kind & {
     /** The backend's name in the module. @default the module's default backend */
     readonly backend?: string;
@@ -38,13 +38,14 @@ export type LockedOptions<Value = never, Way = 'throw'> = Omit<AcquireOptions, '
      * - `'skip'`: the method does not run; a promise gives `undefined`, a stream is empty. As skipping is not waiting, `wait` is 0
      *   unless it stands beside it. For `@Cron` on many pods: with `minHold` longer than the pods' clocks differ, or a short job
      *   ends on one pod before the other looks.
-     * - a function: its value (or its error) becomes the method's. It waits as `'throw'` does.
+     * - a function: its value (or its error) becomes the method's. It is called with what is known of the key and the method's arguments,
+     *   on the method's object: `onBusy: (info, id: string) => …`. It waits as `'throw'` does.
      *
      * Only a busy key comes here; a lock server that does not answer is always an error.
      *
      * @default 'throw'
      */
-    readonly onBusy?: OnBusy<Value, Way>;
+    readonly onBusy?: Busy;
     /**
      * Whether a call inside a method that holds the same key goes in under that lock, one at a time. `false` has it wait as a
      * stranger would, which ends in `LockTimeoutError` if the outer call awaits it.
@@ -54,11 +55,8 @@ export type LockedOptions<Value = never, Way = 'throw'> = Omit<AcquireOptions, '
     readonly reentrant?: boolean;
   };
 
-/** Options of any `@Locked`. */
-export type AnyLockedOptions = LockedOptions<unknown, 'throw' | 'skip'>;
-
 /** The part that the engine knows. */
-export function acquireOptions(options: AnyLockedOptions): WithLockOptions {
+export function acquireOptions(options: LockedOptions): WithLockOptions {
   const { backend: _backend, onBusy, ...acquire } = options;
   return onBusy === 'skip' ? { wait: 0, ...acquire } : acquire;
 }

@@ -15,7 +15,7 @@ import { type LockedMethod, originalOf } from '../locked/locked-methods.js';
 import { stayUnder } from '../locked/held.js';
 import { isAsyncIterable, lasting } from '../locked/lasting.js';
 import { lockedStream } from '../locked/locked-stream.js';
-import { acquireOptions, type AnyLockedOptions } from '../locked/locked.options.js';
+import { acquireOptions, type BusyInfo, type LockedOptions } from '../locked/locked.options.js';
 import { DEFAULT_BACKEND } from '../lock.tokens.js';
 import { clientSignal, type OutgoingResponse, responseOf } from './client.js';
 import { HandlerWatch, isWatched } from './handler-watch.js';
@@ -23,7 +23,10 @@ import { routeValue } from './route-value.js';
 
 type Handler = (...args: never[]) => unknown;
 
-export type LockInterceptorOptions = AnyLockedOptions & {
+/** Its `onBusy` function is called with what is known of the busy key, and the `ExecutionContext`. */
+export type LockInterceptorOptions = LockedOptions<
+  'throw' | 'skip' | ((info: BusyInfo, context: ExecutionContext) => unknown)
+> & {
   /**
    * How long the lock stays on: until the handler has given its result, or until the HTTP response has gone out to its end (files,
    * streams, server-sent events, `@Res()`). Other transports know no difference.
@@ -37,14 +40,15 @@ export type LockInterceptorOptions = AnyLockedOptions & {
 interface Route {
   /** The keys of one request. */
   readonly keysOf: (context: ExecutionContext) => Promise<readonly string[]>;
-  readonly busy: BusyAnswer;
+  /** What `onBusy` gives for one request. */
+  readonly busyFor: (self: unknown, args: readonly unknown[]) => BusyAnswer;
 }
 
 /** What one `LockInterceptor(…)` locks, on whichever handlers it stands. */
 export class RouteLock {
   readonly #routes = new WeakMap<object, Route>();
   readonly #hold: LockInterceptorOptions['hold'];
-  readonly #options: AnyLockedOptions;
+  readonly #options: LockedOptions;
   readonly #logger = new Logger('LockInterceptor');
 
   constructor(
@@ -80,7 +84,8 @@ export class RouteLock {
     const handler = context.getHandler() as Handler;
     const where = whereOf(context.getClass(), handler);
     const service = serviceIn(application, backend, where);
-    const { keysOf, busy } = this.#routeOf(context.getClass(), handler);
+    const { keysOf, busyFor } = this.#routeOf(context.getClass(), handler);
+    const busy = busyFor(undefined, [context]);
     const keys = await keysOf(context).catch((error: unknown) => {
       throw this.#isTheRequests(error, context) ? unusable(error) : error;
     });
@@ -141,8 +146,8 @@ export class RouteLock {
         `${where}: \`hold\` of LockInterceptor is ${JSON.stringify(hold)}; it is 'handler' or 'response'.`,
       );
     }
-    const busy = busyAnswer(where, this.#options.onBusy);
-    const route = { keysOf: this.#keysOf(controller, handler, where), busy };
+    const busyFor = busyAnswer(where, this.#options.onBusy);
+    const route = { keysOf: this.#keysOf(controller, handler, where), busyFor };
     this.#routes.set(handler, route);
     return route;
   }
