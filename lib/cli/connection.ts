@@ -1,5 +1,5 @@
 import { LockEngine } from '../engine/engine.js';
-import { type Duration, toMilliseconds } from '../lock/duration.js';
+import { toMilliseconds } from '../lock/duration.js';
 import { LockConfigurationError } from '../lock/errors.js';
 import { type Terminal, UsageError } from './command.js';
 import { type Given, type Server, servers } from './servers.js';
@@ -91,8 +91,7 @@ function addressOf(name: string, values: ConnectionValues, env: Terminal['env'])
 }
 
 function timeoutOf(values: ConnectionValues): number {
-  // Any text: what is no duration is refused with a message.
-  const timeout = toMilliseconds('--timeout', (textOf(values['timeout']) ?? '5s') as Duration);
+  const timeout = toMilliseconds('--timeout', textOf(values['timeout']) ?? '5s');
   if (timeout < 1) throw new UsageError('`--timeout` must be at least 1 ms.');
   return timeout;
 }

@@ -45,7 +45,7 @@ describe('durations', () => {
   });
 
   it('the message names the option, what was given, and what would work', () => {
-    expect(() => toMilliseconds('wait', '30' as Duration, true)).toThrow(
+    expect(() => toMilliseconds('wait', '30', true)).toThrow(
       "`wait` is \"30\", which is not a duration. Give milliseconds from 0 up, or a string such as '500ms', '30s', '5m' or '1h', or Infinity.",
     );
     expect(() => toMilliseconds('ttl', NaN)).toThrow(/^`ttl` is NaN, which is not a duration\. Give .* '1h'\.$/);

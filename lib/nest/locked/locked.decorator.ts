@@ -1,6 +1,6 @@
 import type { Observable, Subscribable } from 'rxjs';
 import { serviceFor } from '../bypass.js';
-import { compileKey, type LockKey, readableKey } from '../key/lock-key.js';
+import { compileKey, readableKey } from '../key/lock-key.js';
 import { argumentResolver } from '../key/method-arguments.js';
 import { DEFAULT_BACKEND } from '../lock.tokens.js';
 import { busyAnswer } from './busy.js';
@@ -117,11 +117,7 @@ export function Locked<const Key extends string | readonly string[] | KeyFunctio
   const decorator = (prototype: object, property: string | symbol, descriptor?: PropertyDescriptor): void => {
     const { method, where, replaceBy } = decoratedMethod(prototype, property, descriptor);
     const original = originalOf(method);
-    const keysOf = compileKey(
-      key as LockKey<never, never>,
-      () => argumentResolver(prototype, property, original, where),
-      where,
-    );
+    const keysOf = compileKey(key, () => argumentResolver(prototype, property, original, where), where);
     const backend = options.backend ?? DEFAULT_BACKEND;
     const acquire = acquireOptions(options);
     const busyFor = busyAnswer(where, options.onBusy);
@@ -149,9 +145,8 @@ export function Locked<const Key extends string | readonly string[] | KeyFunctio
     disguise(wrapper, method, property);
     wire(prototype);
     noteOriginal(wrapper, method);
-    noteLockedMethod(prototype, property, { where, key: readableKey(key as LockKey<never, never>), backend, options });
+    noteLockedMethod(prototype, property, { where, key: readableKey(key), backend, options });
     replaceBy(wrapper);
   };
-  // Its type compares what it is given; at run time it is looked at again.
-  return decorator as LockedDecorator<Key, Busy>;
+  return decorator;
 }
