@@ -20,12 +20,6 @@ export const connectionOptions = {
 /** What those options say. */
 export type ConnectionValues = Readonly<Record<string, string | boolean | undefined>>;
 
-export interface Scope {
-  readonly prefix: string;
-  /** In milliseconds. */
-  readonly timeout: number;
-}
-
 /**
  * Asks the server that the options name, and hangs up.
  *
@@ -35,25 +29,22 @@ export interface Scope {
 export async function withEngine<T>(
   values: ConnectionValues,
   { env }: Terminal,
-  ask: (engine: LockEngine, scope: Scope) => Promise<T>,
+  ask: (engine: LockEngine) => Promise<T>,
 ): Promise<T> {
   const [name, server] = theServer(values);
   const given: Given = {
     option: (option) => textOf(values[option]),
     env: (variable) => env[variable] || undefined,
   };
-  const prefix = textOf(values['prefix']) ?? 'lock:';
+  const prefix = textOf(values['prefix']);
   let engine: LockEngine | undefined;
   try {
-    const timeout = timeoutOf(values);
     engine = new LockEngine(await server.make(addressOf(name, values, env), given), {
       name,
-      callTimeout: timeout,
-      prefix,
+      callTimeout: timeoutOf(values),
+      ...(prefix !== undefined && { prefix }),
     });
-    // Its message says what is wrong with the server, whatever was asked.
-    await engine.ping();
-    return await ask(engine, { prefix, timeout });
+    return await ask(engine);
   } catch (error) {
     if (error instanceof LockConfigurationError) throw new UsageError(error.message);
     throw isMissingPackage(error) ? missing(name, server) : error;

@@ -26,9 +26,7 @@ export const listCommand: Command = {
     });
     none(positionals);
     const limit = limitOf(values.limit);
-    const { locks, more } = await withEngine(values, terminal, (engine, scope) =>
-      allOf(engine, values.match, limit, scope),
-    );
+    const { locks, more } = await withEngine(values, terminal, (engine) => allOf(engine, values.match, limit));
     const err = more
       ? `There are more than ${limit} keys. Show more with \`--limit\`, or fewer with \`--match\`.\n`
       : '';

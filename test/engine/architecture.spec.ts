@@ -38,7 +38,7 @@ const rings: readonly { readonly ring: RegExp; readonly may: RegExp }[] = [
   // It is a user of the package as any other, and besides prints what the backends would install.
   {
     ring: /^cli\//,
-    may: /^backends\/(backend|[a-z]+\/(index|schema\/index|schema-sql))\.ts$|^engine\/(engine|asking\/ask|time\/clock)\.ts$|^lock\//,
+    may: /^backends\/(backend|[a-z]+\/(index|schema\/index|schema-sql))\.ts$|^engine\/engine\.ts$|^lock\//,
   },
   { ring: /^engine\//, may: /^backends\/backend\.ts$|^lock\// },
   // What users' tests get: a module for their applications, and the suite for their backends.

@@ -212,7 +212,9 @@ describe('what goes wrong', () => {
     );
     for (const { code, out, err } of runs) {
       expect([code, out]).toEqual([1, '']);
-      expect(err).toMatch(/^The lock backend '[\w-]+' \(\w+\) could not be reached: .+\. Check that the server runs/);
+      expect(err).toMatch(
+        /^The lock backend '[\w-]+' \(\w+\) could not list its locks: .+\. Check that the server runs/,
+      );
       expect(err).not.toContain('hush');
     }
   });
