@@ -43,6 +43,12 @@ const rings: readonly { readonly ring: RegExp; readonly may: RegExp }[] = [
   { ring: /^engine\//, may: /^backends\/backend\.ts$|^lock\// },
   // What users' tests get: a module for their applications, and the suite for their backends.
   { ring: /^testing\//, may: /^backends\/(backend\.ts|memory\/)|^engine\/|^lock\/|^nest\/|^@nestjs\/common$/ },
+  // What runs in a browser knows the frames that it is sent, and nothing else of the package.
+  { ring: /^admin\/page\/src\//, may: /^admin\/page\/frame\.ts$/ },
+  {
+    ring: /^admin\//,
+    may: /^nest\/(application|lock\.service)\.ts$|^lock\/|^@nestjs\/(common|core)$|^rxjs$/,
+  },
   {
     ring: /^nest\/|^index\.ts$/,
     may: /^nest\/|^backends\/(backend\.ts|memory\/(index|lock-table)\.ts)$|^engine\/|^lock\/|^@nestjs\/(common|core)(\/.*)?$|^rxjs(\/operators)?$|^reflect-metadata$/,
