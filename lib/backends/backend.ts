@@ -160,6 +160,12 @@ interface Common {
    * its requests, and that ends each one by itself in bounded time after it was sent: then the time in the queue counts for nothing.
    */
   readonly patienceMs?: number;
+  /**
+   * How many attempts and releases the engine has on their way at once. More wait in the engine, and their time limit begins when they
+   * are let through; renewals never wait. For a server that answers many at once late, and a client that does not batch.
+   * @default Infinity
+   */
+  readonly atOnce?: number;
   /** Resolves when the server answers; rejects with why not. Asked at boot. */
   ping(): Promise<void>;
   inspect(key: string): Promise<KeyState>;

@@ -1,5 +1,6 @@
 import type { Claim, LockBackend } from '../backends/backend.js';
 import type { Duration } from '../lock/duration.js';
+import { QuestionQueue } from './asking/question-queue.js';
 import { ReleaseRetries } from './asking/release-retries.js';
 import { Holds } from './holding/holds.js';
 import type { Family, FamilyTools } from './leases/family.js';
@@ -50,7 +51,8 @@ export interface Assembly {
 /** Puts the rooms of an engine together, the lower ones first. */
 export function assemble(options: AssemblyOptions): Assembly {
   const { backend, backendName, instance, prefix, clock, random, callTimeout, emit, ttlOf, onEnd } = options;
-  const retries = new ReleaseRetries(clock, callTimeout);
+  const questions = new QuestionQueue(clock, backend.atOnce);
+  const retries = new ReleaseRetries(clock, callTimeout, questions);
   const watchdog: Watchdog = new Watchdog({
     clock,
     random,
@@ -82,6 +84,7 @@ export function assemble(options: AssemblyOptions): Assembly {
       backend,
       backendName,
       family,
+      questions,
       retries,
       handOver,
       withdrawals,

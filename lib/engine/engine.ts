@@ -232,6 +232,7 @@ export class LockEngine {
     this.drain();
     const { acquisitions, holds, family, watchdog, retries } = this.#rooms;
     await this.#until(() => acquisitions.size === 0 && holds.size === 0, graceMs);
+    family.closing?.();
     await holds.surrender('the application shut down before the work under it had ended');
     // Called off, each of them ends soon, whatever the server does.
     await this.#until(() => acquisitions.size === 0, Infinity);

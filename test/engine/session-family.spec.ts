@@ -102,9 +102,9 @@ describe('locks that hang from a session', () => {
     const { bench, process } = servers();
     const { engine, wire } = process();
     // The model keeps time in steps of 50 ms.
-    const lock = await engine.acquire('a', { ttl: 1_049 });
+    const lock = await engine.acquire('a', { ttl: 945 });
     wire.ask = silence;
-    await bench.clock.advance(988);
+    await bench.clock.advance(889);
     expect(lock.signal.aborted).toBe(true);
     expect(bench.holders('a')).toHaveLength(1);
   });
@@ -267,6 +267,60 @@ describe('locks that hang from a session', () => {
         error: expect.objectContaining({ message: 'the member is on fire' }),
       }),
     );
+  });
+
+  it('lengths that differ by little share a session, and none is shorter than was asked for', async () => {
+    const { bench, server, process } = servers();
+    const { engine } = process();
+    const locks = await bench.clock.run(
+      Promise.all(Array.from({ length: 1_000 }, (_, i) => engine.acquire(`key ${i}`, { ttl: 10_000 + 2 * i }))),
+    );
+    expect(server.size).toBeLessThanOrEqual(5);
+    for (const [i, { remainingMs }] of locks.entries()) expect(remainingMs).toBeGreaterThan((10_000 + 2 * i) * 0.98);
+    const round = [1_000, 1_500, 2_000, 5_000, 15_000, 60_000, 90_000];
+    for (const ttl of round) {
+      const lock = await bench.clock.run(engine.acquire(`round ${ttl}`, { ttl }));
+      expect(lock.remainingMs).toBeLessThanOrEqual(ttl);
+    }
+  });
+
+  it('many that were removed by hand are told soon: their keys are asked for together, but not all at once', async () => {
+    const bench = new Bench();
+    const server = new SessionServer(bench.table, () => bench.clock.now());
+    const { engine, wire, clock } = bench.process({ server: server.backend({ attemptAll: false }) });
+    const locks = await bench.clock.run(
+      Promise.all(Array.from({ length: 1_000 }, (_, i) => engine.acquire(`key ${i}`, { ttl: TTL }))),
+    );
+    let [onTheirWay, most, failures] = [0, 0, 0];
+    wire.ask = async (question, send) => {
+      // The process did not hear of it.
+      if (question !== 'inspect') return send();
+      most = Math.max(most, ++onTheirWay);
+      await new Promise<void>((resolve) => clock.after(10, resolve));
+      onTheirWay--;
+      if (failures++ % 100 === 50) throw new Error('the member is on fire');
+      return send();
+    };
+    wire.push = () => undefined;
+    const { engine: other } = bench.process({ server: server.backend({ attemptAll: false }) });
+    await Promise.all(Array.from({ length: 1_000 }, (_, i) => other.forceRelease(`key ${i}`)));
+    await bench.clock.advance(TTL / 3 + 1_000);
+    expect(locks.filter(({ held }) => held)).toHaveLength(10);
+    expect(most).toBeGreaterThan(10);
+    expect(most).toBeLessThanOrEqual(64);
+    await bench.clock.advance(TTL / 3 + 1_000);
+    expect(locks.filter(({ held }) => held)).toEqual([]);
+  });
+
+  it('closing with many locks held ends their session instead of releasing each, but keeps what has a minHold', async () => {
+    const { bench, server, process } = servers();
+    const { engine, asked } = process();
+    await bench.clock.run(Promise.all(Array.from({ length: 500 }, (_, i) => engine.acquire(`key ${i}`, { ttl: TTL }))));
+    await engine.acquire('job', { ttl: TTL, minHold: 5_000 });
+    await bench.clock.run(engine.close(0));
+    expect(asked.filter(({ question }) => question === 'release')).toHaveLength(1);
+    expect(server.size).toBe(0);
+    expect(bench.isUntouched('key 7')).toBe(true);
   });
 
   it('closing ends the sessions', async () => {

@@ -1,7 +1,7 @@
 import type { Busy, Claim, Conflict, ListQuery, Traits } from '../backend.js';
 import type { JoinHints, LineDriver, LinePage, ObstacleListener, Unchanged, View, ViewHints } from '../line/driver.js';
 import type { Compare, KeyValue, TransactionResponse } from './client.js';
-import type { Members } from './members.js';
+import { AT_ONCE, type Members } from './members.js';
 import { createdAt, type EtcdPlace, isMixed, placesIn, taken } from './places.js';
 import {
   all,
@@ -41,6 +41,7 @@ export class EtcdDriver implements LineDriver<EtcdPlace, EtcdSession> {
   readonly address: string;
   /** A member is waited for much shorter; the rest is for the queue. */
   readonly patienceMs = 5_000;
+  readonly atOnce = AT_ONCE;
   readonly #store: Store;
   readonly #watches: Watches;
 

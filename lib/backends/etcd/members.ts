@@ -15,7 +15,7 @@ interface CallBehaviour {
 }
 
 /** How many requests are on their way to the cluster at once. A member answers as many in milliseconds, and thousands too late. */
-const AT_ONCE = 64;
+export const AT_ONCE = 64;
 
 /** Makes a client of one member that leaves all decisions to us: no retries, no circuit breaker. */
 export type Connect = (host: string) => Promise<Etcd>;

@@ -99,6 +99,7 @@ export interface LineDriver<P extends Place, S extends Session> {
   readonly traits: Traits;
   readonly address?: string;
   readonly patienceMs?: number;
+  readonly atOnce?: number;
   ping(): Promise<void>;
   close(): Promise<void>;
   open(ttl: number): Promise<S>;

@@ -33,6 +33,7 @@ export class LineBackend<P extends Place, S extends Session> implements SessionB
   readonly traits: Traits;
   readonly address?: string;
   readonly patienceMs?: number;
+  readonly atOnce?: number;
   readonly attemptAll?: NonNullable<SessionBackend['attemptAll']>;
   readonly downgrade?: NonNullable<SessionBackend['downgrade']>;
   readonly list?: NonNullable<SessionBackend['list']>;
@@ -52,6 +53,7 @@ export class LineBackend<P extends Place, S extends Session> implements SessionB
     this.traits = driver.traits;
     if (driver.address !== undefined) this.address = driver.address;
     if (driver.patienceMs !== undefined) this.patienceMs = driver.patienceMs;
+    if (driver.atOnce !== undefined) this.atOnce = driver.atOnce;
     this.#lines = {
       driver,
       contenders: this.#contenders,

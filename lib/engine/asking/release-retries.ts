@@ -1,4 +1,5 @@
 import { ask } from './ask.js';
+import { LONGEST_QUEUE_MS, QuestionQueue } from './question-queue.js';
 import type { Clock } from '../time/clock.js';
 
 /** How soon, and how slowly at most, an unconfirmed release is tried again, in milliseconds. */
@@ -20,6 +21,7 @@ export class ReleaseRetries {
   constructor(
     private readonly clock: Clock,
     private readonly callTimeout: number,
+    private readonly questions = new QuestionQueue(clock),
   ) {}
 
   /** Tries once and waits for that; goes on in the background if it was not confirmed. */
@@ -28,7 +30,7 @@ export class ReleaseRetries {
     forgottenAfterMs: number,
     onUnknown: (error: unknown) => void,
   ): Promise<Released> {
-    return ask<Released>(this.clock, this.callTimeout, release).catch((error: unknown) => {
+    return this.#ask<Released>(release).catch((error: unknown) => {
       onUnknown(error);
       this.#retry(release, this.clock.now() + forgottenAfterMs);
       return 'unknown';
@@ -70,12 +72,18 @@ export class ReleaseRetries {
     ) {
       if (!(await this.#pause(pause))) return;
       try {
-        await ask(this.clock, this.callTimeout, release);
+        await this.#ask(release);
         return;
       } catch {
         // Still unknown.
       }
     }
+  }
+
+  /** It goes ahead of those who ask for a lock: they may be waiting for this one. */
+  #ask<T>(release: () => Promise<T>): Promise<T> {
+    const send = (): Promise<T> => ask(this.clock, this.callTimeout, release);
+    return this.questions.run(send, { atMost: LONGEST_QUEUE_MS, first: true });
   }
 
   /** Background work: it does not keep the process alive. Resolves to whether to go on. */

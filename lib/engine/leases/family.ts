@@ -22,6 +22,8 @@ export interface Family {
   /** Since when a pushed grant counts, or `undefined` when it is only a hint to look. */
   pushedSince(notYet: NotYet, grantedAt: number | undefined, now: number): number | undefined;
   renew(leases: readonly Lease[]): Promise<readonly (boolean | undefined)[]>;
+  /** Nothing is asked for any more, and `close` follows: what it ends on the server at once need not be released one by one. */
+  closing?(): void;
   close(): Promise<void>;
 }
 

@@ -3,6 +3,9 @@ import { ask } from '../asking/ask.js';
 import type { Attachment, Attachments, OpenSession } from './attachments.js';
 import type { FamilyTools } from './family.js';
 
+/** How many keys are asked for at once. */
+const AT_ONCE = 32;
+
 /** What is to be done about what an audit found. */
 export interface AuditListener {
   /** The server still has a claim that was let go of. */
@@ -48,19 +51,29 @@ export class SessionAudit {
     }));
     const there = await ask(clock, callTimeout, async () => (await open.session.attached?.()) ?? []);
     const owners = new Set(there.map(({ owner }) => owner));
+    const missing: Attachment[] = [];
     for (const { attachment, held, over } of before) {
       const isThere = owners.has(attachment.claim.owner);
       if (isThere && over && attachment.over === over) this.listener.onLeftOver(attachment, over.keepMs);
       if (!isThere && over) this.attachments.forget(attachment);
-      if (!isThere && !over && held) await this.#loseUnlessHeld(attachment);
+      if (!isThere && !over && held) missing.push(attachment);
     }
     for (const { key, owner } of there) {
       if (this.attachments.of(owner)) continue;
       this.listener.onUnknown({ key, owner, mode: 'exclusive', limit: 1, ttl: open.ttl, claimTtl: open.ttl }, open);
     }
+    await this.#loseUnlessAllHeld(missing);
   }
 
-  /** The list may be a moment older than the lock, so the key itself is asked. */
+  /** The list may be a moment older than the lock, so each key itself is asked. What one of them fails with touches no other. */
+  async #loseUnlessAllHeld(missing: readonly Attachment[]): Promise<void> {
+    for (let from = 0; from < missing.length; from += AT_ONCE) {
+      await Promise.allSettled(
+        missing.slice(from, from + AT_ONCE).map((attachment) => this.#loseUnlessHeld(attachment)),
+      );
+    }
+  }
+
   async #loseUnlessHeld({ claim, lease }: Attachment): Promise<void> {
     if (!lease?.live) return;
     const { clock, callTimeout } = this.tools;

@@ -24,6 +24,7 @@ export class SessionFamily implements Family {
   readonly #attachments = new Attachments();
   readonly #sessions: Sessions;
   readonly #audit: SessionAudit;
+  #closing = false;
 
   constructor(
     private readonly backend: SessionBackend,
@@ -87,6 +88,11 @@ export class SessionFamily implements Family {
     attachment.over = { keepMs };
     attachment.waiter = undefined;
     const { claim, session: open } = attachment;
+    // All that hangs from the session ends with it, in one question.
+    if (this.#closing && keepMs === 0 && open?.lease.live) {
+      this.#attachments.forget(attachment);
+      return attachment.grantedIn === open;
+    }
     // What hung from a session that has ended is gone with it; one that ended only by our clock may still be there.
     const held = open !== undefined && (await this.backend.release(claim, open.session, keepMs).catch(falseIfEnded));
     this.#attachments.forget(attachment);
@@ -125,6 +131,10 @@ export class SessionFamily implements Family {
     // Alone, its error is told as it is. Among others it is an answer that did not come, which touches none of them.
     if (first && leases.length === 1) return [await this.#renew(first)];
     return Promise.all(leases.map((lease) => this.#renew(lease).catch(() => undefined)));
+  }
+
+  closing(): void {
+    this.#closing = true;
   }
 
   close(): Promise<void> {

@@ -8,6 +8,15 @@ import { believedUntil } from './validity.js';
 /** For so many renewals a session is kept that nothing hangs from: the next lock of its length nearly always comes sooner. */
 const IDLE_RENEWALS = 12;
 
+/**
+ * The length of the session for leases of that length: at least as long, and by a twentieth longer at most. Leases whose lengths are
+ * worked out would otherwise have a session each.
+ */
+function lengthFor(ttl: number): number {
+  const step = 10 ** Math.floor(Math.log10(ttl)) / 20;
+  return Math.ceil(Math.ceil(ttl / step - 1e-9) * step);
+}
+
 /** The session of one length of lease, from when it is asked for. */
 interface Slot {
   readonly opening: Promise<OpenSession>;
@@ -26,14 +35,15 @@ export class Sessions {
 
   /** The session for leases of that length, if it is open. */
   openFor(ttl: number): OpenSession | undefined {
-    const opened = this.#slots.get(ttl)?.opened;
+    const opened = this.#slots.get(lengthFor(ttl))?.opened;
     return opened?.lease.live === true ? opened : undefined;
   }
 
   /** The same, opened if it has to be. */
   async open(ttl: number): Promise<OpenSession> {
+    const length = lengthFor(ttl);
     for (;;) {
-      const opened = await (this.#slots.get(ttl) ?? this.#newSlot(ttl)).opening;
+      const opened = await (this.#slots.get(length) ?? this.#newSlot(length)).opening;
       if (opened.lease.live) return opened;
       // The timer that should have said so is late.
       opened.lease.lose('its lease ran out before the server confirmed a renewal');

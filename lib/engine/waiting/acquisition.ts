@@ -1,5 +1,6 @@
 import type { Claim, LockBackend } from '../../backends/backend.js';
 import { LockTimeoutError } from '../../lock/errors.js';
+import { NotAskedError } from '../asking/question-queue.js';
 import type { ReleaseRetries } from '../asking/release-retries.js';
 import type { Hold } from '../holding/hold.js';
 import type { Family } from '../leases/family.js';
@@ -10,7 +11,7 @@ import { onAbort } from '../time/abort.js';
 import { type Listed, NOWHERE } from '../time/unordered-list.js';
 import { Claims, type ClaimTools } from './claims.js';
 import { AcquisitionEvents, type AcquisitionEventsTools } from './acquisition-events.js';
-import { askForAll } from './ask-for-all.js';
+import { askForAll, type AskForAllListener } from './ask-for-all.js';
 import type { Failure } from './failure.js';
 import { Wait, type WaitListener, type WaitOutcome, type WaitTools } from './wait.js';
 
@@ -152,13 +153,16 @@ export class Acquisition implements WaitListener, Listed {
   /** All keys in one step, where the server can. Otherwise they have to be waited for one by one. */
   async #atOnce(claims: readonly Claim[]): Promise<Outcome | 'busy' | 'unknown'> {
     if (!this.tools.family.attemptAll) return 'busy';
-    const sentAt = this.tools.clock.now();
+    const { clock } = this.tools;
+    let sentAt = clock.now();
     let failure: unknown = OVER_BEFORE_IT_BEGAN;
+    const listener: AskForAllListener = {
+      onSent: () => (sentAt = clock.now()),
+      onLate: (claim) => this.onLate(claim),
+      canGiveUp: (giveUp) => (this.#giveUp = giveUp),
+    };
     try {
-      const answer = await askForAll(this.tools, claims, {
-        onLate: (claim) => this.onLate(claim),
-        canGiveUp: (giveUp) => (this.#giveUp = giveUp),
-      });
+      const answer = await askForAll(this.tools, claims, listener, this.#patient ? this.#deadline - sentAt : undefined);
       if (!answer) return 'busy';
       if ('granted' in answer) {
         if ('limit' in answer) return { conflict: answer.limit };
@@ -170,6 +174,7 @@ export class Acquisition implements WaitListener, Listed {
       );
       if (held.every((one) => one !== undefined)) return { held };
     } catch (error) {
+      if (error instanceof NotAskedError) return { unknown: error };
       failure = error;
     }
     await Promise.all(claims.map((claim) => this.#claims.withdraw(claim)));
@@ -198,7 +203,8 @@ export class Acquisition implements WaitListener, Listed {
     const isTimeLeft = !this.#cancelled && this.tools.clock.now() < this.#deadline;
     if (waited.outcome === 'granted' && isTimeLeft) return undefined;
     // Asked once and busy, nothing of ours is on the server. In all other cases there may be: an earlier question may still arrive.
-    if (this.#patient || waited.outcome !== 'busy') await this.#claims.withdraw(claim);
+    const mayBeThere = this.#patient || waited.outcome !== 'busy';
+    if (mayBeThere && this.#wait?.wasAsked) await this.#claims.withdraw(claim);
     switch (waited.outcome) {
       case 'busy':
         return { busy: waited.holder };
@@ -214,7 +220,8 @@ export class Acquisition implements WaitListener, Listed {
   }
 
   #waitFor(claim: Claim): Wait {
-    return (this.#wait = new Wait(this.tools, claim, this.#deadline, this, this.options));
+    const wasAsked = this.#wait?.claim === claim && this.#wait.wasAsked;
+    return (this.#wait = new Wait(this.tools, claim, this.#deadline, this, this.options, wasAsked));
   }
 
   #granted(key: string, claim: Claim, outcome: WaitOutcome | undefined): HeldKey | undefined {

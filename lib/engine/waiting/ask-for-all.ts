@@ -1,5 +1,6 @@
 import type { Busy, Claim, Conflict, Grant } from '../../backends/backend.js';
 import { ask } from '../asking/ask.js';
+import { LONGEST_QUEUE_MS, type QuestionQueue } from '../asking/question-queue.js';
 import type { ReleaseRetries } from '../asking/release-retries.js';
 import type { Family } from '../leases/family.js';
 import type { Clock } from '../time/clock.js';
@@ -8,6 +9,7 @@ export interface AskForAllTools {
   readonly clock: Clock;
   readonly callTimeout: number;
   readonly family: Pick<Family, 'attemptAll'>;
+  readonly questions: Pick<QuestionQueue, 'run'>;
   readonly retries: Pick<ReleaseRetries, 'expect'>;
 }
 
@@ -15,23 +17,33 @@ export interface AskForAllListener {
   /** A claim was granted by an answer that came after the question had timed out or was given up. */
   onLate(claim: Claim): void;
   canGiveUp(giveUp: () => void): void;
+  /** The question is sent now. */
+  onSent(): void;
 }
 
-/** Asks for several keys in one step, if the server can; it says `undefined` where these keys cannot be taken so. */
+/**
+ * Asks for several keys in one step, if the server can; it says `undefined` where these keys cannot be taken so.
+ * @param atMost how long the question waits to be asked, in milliseconds
+ */
 export function askForAll(
-  { clock, callTimeout, family, retries }: AskForAllTools,
+  { clock, callTimeout, family, questions, retries }: AskForAllTools,
   claims: readonly Claim[],
   listener: AskForAllListener,
+  atMost = LONGEST_QUEUE_MS,
 ): Promise<readonly Grant[] | Busy | Conflict | undefined> {
-  const question = (async () => family.attemptAll?.(claims))();
-  return ask(clock, callTimeout, () => question, {
-    late: (answer) => {
-      if (answer && !('granted' in answer)) for (const claim of claims) listener.onLate(claim);
-    },
-    canGiveUp: (giveUp) =>
-      listener.canGiveUp(() => {
-        retries.expect(question);
-        giveUp();
-      }),
-  });
+  const send = (): Promise<readonly Grant[] | Busy | Conflict | undefined> => {
+    listener.onSent();
+    const question = (async () => family.attemptAll?.(claims))();
+    return ask(clock, callTimeout, () => question, {
+      late: (answer) => {
+        if (answer && !('granted' in answer)) for (const claim of claims) listener.onLate(claim);
+      },
+      canGiveUp: (giveUp) =>
+        listener.canGiveUp(() => {
+          retries.expect(question);
+          giveUp();
+        }),
+    });
+  };
+  return questions.run(send, { atMost, canLeave: (leave) => listener.canGiveUp(leave) });
 }

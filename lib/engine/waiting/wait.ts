@@ -1,5 +1,6 @@
 import type { Attempt, Claim, Grant, LockBackend, Waiter } from '../../backends/backend.js';
 import { type Asker, ask, NoAnswerError } from '../asking/ask.js';
+import { LONGEST_QUEUE_MS, NotAskedError, type QuestionQueue } from '../asking/question-queue.js';
 import type { ReleaseRetries } from '../asking/release-retries.js';
 import type { Clock } from '../time/clock.js';
 import type { Due, TimerQueue } from '../time/timer-queue.js';
@@ -13,6 +14,7 @@ import { NextLook } from './next-look.js';
 
 /** A server that answers at all is given this long, in milliseconds, also when the wait is shorter. */
 const SHORTEST_CALL_MS = 600;
+
 /** How waiting for one key ended. */
 export type WaitOutcome =
   /** Ours, believed from `since` for `ttl`. */
@@ -46,6 +48,7 @@ export interface WaitTools {
   readonly callTimeout: number;
   readonly backend: Pick<LockBackend, 'traits' | 'watch'>;
   readonly family: Pick<Family, 'attempt' | 'pushedSince'>;
+  readonly questions: Pick<QuestionQueue, 'run'>;
   /** Closing waits for questions that were given up. */
   readonly retries: Pick<ReleaseRetries, 'expect'>;
   readonly handOver: Pick<LocalHandOver, 'stand' | 'leave'>;
@@ -84,6 +87,8 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
     private readonly deadline: number,
     private readonly listener: WaitListener,
     private readonly options: Pick<ResolvedOptions, 'renew' | 'fair'>,
+    /** Whether the server may know of the claim. */
+    public wasAsked = false,
   ) {
     const now = tools.clock.now();
     this.#patient = deadline > now;
@@ -144,14 +149,19 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
 
   /** Asks once. Resolves to how it ended, if it is over with that; otherwise it goes on with `wait`. */
   ask(): Promise<WaitOutcome | undefined> {
-    const { clock, callTimeout, family, backend } = this.tools;
-    const sentAt = clock.now();
+    const { clock, callTimeout, family, backend, questions } = this.tools;
     const waiter = this.#patient && backend.traits.fifo ? this : undefined;
-    const limit = this.#patient
-      ? Math.min(callTimeout, Math.max(this.deadline - sentAt, SHORTEST_CALL_MS))
-      : callTimeout;
+    let sentAt = clock.now();
+    let limit = callTimeout;
     this.#look = false;
-    return ask(clock, limit, () => (this.#question = family.attempt(this.claim, waiter)), this).then(
+    const send = (): Promise<Attempt> => {
+      this.wasAsked = true;
+      sentAt = clock.now();
+      if (this.#patient) limit = Math.min(callTimeout, Math.max(this.deadline - sentAt, SHORTEST_CALL_MS));
+      return ask(clock, limit, () => (this.#question = family.attempt(this.claim, waiter)), this);
+    };
+    const atMost = this.#patient ? this.deadline - sentAt : LONGEST_QUEUE_MS;
+    return questions.run(send, { atMost, canLeave: (leave) => (this.#giveUp = leave) }).then(
       (answer) => {
         try {
           return this.#heard(answer, sentAt);
@@ -160,7 +170,10 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
           return this.#heardNothing(error);
         }
       },
-      (error: unknown) => this.#heardNothing(error, limit < callTimeout && error instanceof NoAnswerError),
+      (error: unknown) => {
+        if (error instanceof NotAskedError) return this.#notAsked(error);
+        return this.#heardNothing(error, limit < callTimeout && error instanceof NoAnswerError);
+      },
     );
   }
 
@@ -203,6 +216,12 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
     // Cut short by the end of the wait, it tells less than the one before.
     if (!cutShort || this.#last.outcome !== 'unknown') this.#last = { outcome: 'unknown', error };
     this.#nextLook.afterSilence();
+    return this.#patient ? undefined : this.#last;
+  }
+
+  /** What the server said before still stands. */
+  #notAsked(error: NotAskedError): WaitOutcome | undefined {
+    if (this.#nextLook.isFirst) this.#last = { outcome: 'unknown', error };
     return this.#patient ? undefined : this.#last;
   }
 

@@ -12,7 +12,7 @@ const QUESTIONS = [
   'list',
   'forceRelease',
   'open',
-  'hanging',
+  'attached',
   'end',
 ] as const;
 
@@ -83,9 +83,9 @@ export class Wire {
     const end = session.end.bind(session);
     session.renew = async () => (await this.ask('renew', renew)) === true;
     session.end = async () => void (await this.ask('end', end));
-    const hanging = session.attached?.bind(session);
-    if (hanging)
-      session.attached = async () => (await this.ask('hanging', hanging)) as Awaited<ReturnType<typeof hanging>>;
+    const attached = session.attached?.bind(session);
+    if (attached)
+      session.attached = async () => (await this.ask('attached', attached)) as Awaited<ReturnType<typeof attached>>;
   }
 }
 
