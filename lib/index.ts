@@ -27,11 +27,11 @@ export type {
 } from './nest/distributed-lock.options.js';
 export { LockParam } from './nest/key/lock-param.decorator.js';
 export { Leader, type LeaderMethodOptions } from './nest/leader/leader.decorator.js';
-export { LeaderElection } from './nest/leader/leader-election.js';
+export { LeaderElection } from './nest/service/leader-election.js';
 export { LockExceptionFilter, type LockErrorReply } from './nest/lock-exception.filter.js';
 export { LockInterceptor } from './nest/lock.interceptor.js';
-export { LockService } from './nest/lock.service.js';
-export { getLockBackendToken, getLockServiceToken, InjectLockService } from './nest/lock.tokens.js';
+export { LockService } from './nest/service/lock.service.js';
+export { getLockBackendToken, getLockServiceToken, InjectLockService } from './nest/service/lock.tokens.js';
 export { Locked, type LockedDecorator } from './nest/locked/locked.decorator.js';
 export type { BusyInfo, LockedOptions, OnBusy } from './nest/locked/locked.options.js';
 export type { LockInterceptorOptions } from './nest/route/route-lock.js';

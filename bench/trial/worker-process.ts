@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { Task } from '../scenarios/scenario.js';
 
 interface Message {
   readonly type: string;
@@ -18,8 +17,8 @@ export class Worker {
   readonly #failed: Promise<never>;
   #ended = false;
 
-  /** @param cores the cores it may run on; all if left out */
-  constructor(task: Task, cores?: string) {
+  /** @param task what the worker gets to know, as JSON; @param cores the cores it may run on; all if left out */
+  constructor(task: object, cores?: string) {
     const node = [process.execPath, '--expose-gc', program];
     const [command = '', ...args] = cores === undefined ? node : ['taskset', '-c', cores, ...node];
     this.#child = spawn(command, args, {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { LockConfigurationError } from '../lock/errors.js';
 import type { LockInfo } from '../lock/lock.js';
-import type { LockService } from '../nest/lock.service.js';
+import type { LockService } from '../nest/service/lock.service.js';
 
 /** A lock as it was seen, on one of the backends. */
 export interface Seen {

@@ -1,5 +1,3 @@
-import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
 import type { LockBackend } from '../backends/backend.js';
 import { type Duration, toMilliseconds } from '../lock/duration.js';
 import { LockClosedError } from '../lock/errors.js';
@@ -9,15 +7,10 @@ import type { ListOptions, LockPage } from '../lock/listing.js';
 import { type Assembly, assemble } from './assembly.js';
 import { type Entered, enter, type WithLockOptions } from './holding/enter.js';
 import type { Hold } from './holding/hold.js';
+import { instanceName } from './instance.js';
 import { Questions } from './looking/questions.js';
 import { canonicalKeys, checkedPrefix, joined } from './options/keys.js';
-import {
-  checkDefaultNames,
-  type ResolvedOptions,
-  resolveOptions,
-  resolveTtl,
-  withDefaults,
-} from './options/options.js';
+import { OptionResolver } from './options/resolver.js';
 import { EventListeners } from './telling/listeners.js';
 import { type Clock, SystemClock } from './time/clock.js';
 
@@ -45,14 +38,11 @@ export class LockEngine {
   /** What locks are on: for a description, the backend that was made of it for this engine. */
   readonly backend: LockBackend;
   /** Names this process on the server; the owners of its claims begin with it. */
-  readonly instance = `${hostname()
-    .replace(/[^\w.-]/g, '')
-    .slice(0, 48)}-${process.pid}-${randomBytes(6).toString('base64url')}`;
+  readonly instance = instanceName();
   readonly #prefix: string;
   readonly #clock: Clock;
   readonly #callTimeout: number;
-  readonly #defaults: AcquireOptions;
-  readonly #resolved = new WeakMap<AcquireOptions, ResolvedOptions>();
+  readonly #options: OptionResolver;
   readonly #listeners = new EventListeners();
   readonly #rooms: Assembly;
   readonly #questions: Questions;
@@ -70,9 +60,7 @@ export class LockEngine {
     this.#prefix = checkedPrefix(options.prefix ?? 'lock:');
     this.#clock = options.clock ?? new SystemClock();
     this.#callTimeout = toMilliseconds('callTimeout', options.callTimeout ?? backend.patienceMs ?? '2s');
-    checkDefaultNames(options.defaults ?? NONE);
-    this.#defaults = Object.freeze({ ...options.defaults });
-    this.validate(NONE);
+    this.#options = new OptionResolver(options.defaults, backend);
     this.#rooms = assemble({
       backend,
       backendName: this.name,
@@ -82,7 +70,7 @@ export class LockEngine {
       random: options.random ?? Math.random,
       callTimeout: this.#callTimeout,
       emit: this.#listeners.emit,
-      ttlOf: (ttl) => resolveTtl(ttl, backend.traits, backend.kind),
+      ttlOf: (ttl) => this.#options.ttl(ttl),
       onEnd: () => this.#onEnd?.(),
     });
     this.#questions = new Questions({
@@ -98,7 +86,7 @@ export class LockEngine {
 
   /** Checks options before they are used. @throws LockConfigurationError */
   validate(options: AcquireOptions): void {
-    this.#filledIn(options);
+    this.#options.check(options);
   }
 
   /**
@@ -140,7 +128,7 @@ export class LockEngine {
 
   /** The two halves of `withLock`, for work that is not one promise. */
   enter(key: string | readonly string[], options: WithLockOptions = NONE): Promise<Entered> {
-    return enter(this, this.#clock, this.resolve(options), canonicalKeys(key), options);
+    return enter(this, this.#clock, this.#options.resolve(options), canonicalKeys(key), options);
   }
 
   /** What the server knows of the key. @throws LockBackendError */
@@ -173,7 +161,7 @@ export class LockEngine {
         backend: this.name,
       });
     }
-    await this.#questions.ping(this.resolve(NONE), timeout);
+    await this.#questions.ping(this.#options.resolve(NONE), timeout);
   }
 
   /** Calls the listener for every event; returns how to stop that. */
@@ -200,25 +188,10 @@ export class LockEngine {
     });
   }
 
-  /** The options with defaults filled in. Only a frozen object is looked at once: any other may say something else the next time. */
-  resolve(options: AcquireOptions): ResolvedOptions {
-    if (!Object.isFrozen(options)) return this.#filledIn(options);
-    let resolved = this.#resolved.get(options);
-    if (!resolved) {
-      resolved = this.#filledIn(options);
-      this.#resolved.set(options, resolved);
-    }
-    return resolved;
-  }
-
-  #filledIn(options: AcquireOptions): ResolvedOptions {
-    return resolveOptions(withDefaults(options, this.#defaults), this.backend.traits, this.backend.kind);
-  }
-
   #acquire(key: string | readonly string[], options: AcquireOptions = NONE, once: boolean): Promise<Hold | undefined> {
     try {
       const keys = canonicalKeys(key);
-      const resolved = this.resolve(options);
+      const resolved = this.#options.resolve(options);
       if (this.#state === 'closed') throw this.#closed(joined(keys));
       resolved.signal?.throwIfAborted();
       return this.#rooms.acquisitions.run(keys, resolved, once || this.#state === 'draining');

@@ -1,11 +1,11 @@
 import { Inject, Logger, type OnApplicationBootstrap, type Type } from '@nestjs/common';
 import { DiscoveryService, ModulesContainer } from '@nestjs/core';
 import { LockConfigurationError, LockError } from '../lock/errors.js';
-import { lockServicesOf, noBackend } from './application.js';
-import { methodsOf, prototypesOf } from './class-methods.js';
+import { lockServicesOf, noBackend } from './service/application.js';
+import { methodsOf, prototypesOf } from './method/class-methods.js';
 import { type LockedMethod, lockedMethodsOf } from './locked/locked-methods.js';
 import { acquireOptions } from './locked/locked.options.js';
-import { isWired } from './locked/wiring.js';
+import { isWired } from './service/wiring.js';
 import { routeLocksOn } from './route/noted-route-locks.js';
 import { type RunsInterceptors, runsInterceptors } from './route/runs-interceptors.js';
 

@@ -2,7 +2,7 @@ import { type DynamicModule, type FactoryProvider, Module, type Provider, type T
 import { ModulesContainer } from '@nestjs/core';
 import type { LockBackend } from '../backends/backend.js';
 import { LockConfigurationError } from '../lock/errors.js';
-import { addLockService } from './application.js';
+import { addLockService } from './service/application.js';
 import { BootReportModule } from './boot-report.module.js';
 import type {
   DistributedLockModuleAsyncOptions,
@@ -13,9 +13,9 @@ import type {
 import { checkBackend, lockBackends, type LockBackends, namesIn } from './lock-backends.js';
 import { LeaderModule } from './leader/leader.module.js';
 import { LockEngines, type LocksUnderTest } from './lock-engines.js';
-import { lockLifecyclesOf } from './lock-lifecycles.js';
-import type { LockService } from './lock.service.js';
-import { DEFAULT_BACKEND, getLockBackendToken, getLockServiceToken } from './lock.tokens.js';
+import { lockLifecyclesOf } from './service/lock-lifecycles.js';
+import type { LockService } from './service/lock.service.js';
+import { DEFAULT_BACKEND, getLockBackendToken, getLockServiceToken } from './service/lock.tokens.js';
 
 /** Private to each `forRoot`, since a module does not export it. */
 export const OPTIONS = Symbol.for('nestjs-distributed-lock:options');

@@ -5,7 +5,7 @@ import { toMilliseconds } from '../lock/duration.js';
 import { LockConfigurationError } from '../lock/errors.js';
 import { checkOptionNames, inShort } from '../lock/option-names.js';
 import type { DistributedLockOptions } from './distributed-lock.options.js';
-import { DEFAULT_BACKEND } from './lock.tokens.js';
+import { DEFAULT_BACKEND } from './service/lock.tokens.js';
 
 /** Module options, checked and with defaults filled in. */
 export interface LockBackends {

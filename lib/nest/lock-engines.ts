@@ -4,13 +4,13 @@ import { memory } from '../backends/memory/index.js';
 import { LockEngine } from '../engine/engine.js';
 import { LockConfigurationError } from '../lock/errors.js';
 import type { AcquireOptions } from '../lock/lock.js';
-import { locksAreBypassed } from './bypass.js';
+import { locksAreBypassed } from './service/bypass.js';
 import type { DistributedLockOptions } from './distributed-lock.options.js';
 import type { LockBackends } from './lock-backends.js';
-import { Elections } from './leader/elections.js';
-import type { LockLifecycle } from './lock-lifecycles.js';
-import { LockService } from './lock.service.js';
-import { DEFAULT_BACKEND } from './lock.tokens.js';
+import { Elections } from './service/elections.js';
+import type { LockLifecycle } from './service/lock-lifecycles.js';
+import { LockService } from './service/lock.service.js';
+import { DEFAULT_BACKEND } from './service/lock.tokens.js';
 
 /** What a test says over everything that is said elsewhere. */
 export interface LocksUnderTest {

@@ -1,4 +1,4 @@
-import { violations } from '../../lib/testing/history.js';
+import { violations } from '../../lib/testing/contract/history.js';
 import type { Shop } from './shop.js';
 
 const PRODUCT = 'chair';

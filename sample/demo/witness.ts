@@ -1,6 +1,6 @@
 import type { INestApplication } from '@nestjs/common';
 import { currentLock, LockService } from 'nestjs-distributed-lock';
-import type { Hold } from '../../lib/testing/history.js';
+import type { Hold } from '../../lib/testing/contract/history.js';
 import { Warehouse } from '../01-orders/src/warehouse.js';
 
 /** What one shop saw, of one round. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Hold, violations } from '../../lib/testing/history.js';
+import { type Hold, violations } from '../../lib/testing/contract/history.js';
 
 const all = { fifo: true, fencing: true };
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { redis } from '../../lib/backends/redis/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
 import type { Lock } from '../../lib/lock/lock.js';
-import { type Hold, violations } from '../../lib/testing/history.js';
+import { type Hold, violations } from '../../lib/testing/contract/history.js';
 import { eventually } from '../servers/eventually.js';
 import { askRedis, type RedisServer } from '../servers/redis.js';
 import { type RedisCluster, startRedisCluster } from '../servers/redis-cluster.js';

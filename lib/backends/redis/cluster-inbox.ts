@@ -1,4 +1,5 @@
-import type { ClusterMap, IoredisNode, ShardConnection } from './cluster-map.js';
+import type { ClusterMap } from './cluster-map.js';
+import type { IoredisNode, ShardConnection } from './cluster-node.js';
 import { ownConnection } from './ioredis.js';
 import type { Listener, Listening } from './link.js';
 import { DIAL_MS } from './own-connection.js';

@@ -1,5 +1,6 @@
 import { ClusterInbox } from './cluster-inbox.js';
-import { ClusterMap, type IoredisCluster, type Node, type Stranger } from './cluster-map.js';
+import { ClusterMap, type IoredisCluster, type Stranger } from './cluster-map.js';
+import type { Node } from './cluster-node.js';
 import { offers, type RedisLink } from './link.js';
 import { KEYS_OF_A_LOCK, type Script } from './protocol/index.js';
 import { isTryAgain, wordOf } from './refusals.js';

@@ -3,33 +3,24 @@ import type { Released } from '../asking/release-retries.js';
 import type { Duration } from '../../lock/duration.js';
 import type { LockLostError } from '../../lock/errors.js';
 import type { LockJson } from '../../lock/lock.js';
-import { printed, tokenText } from '../../lock/readable.js';
+import { printed, printedLock, tokenText } from '../../lock/readable.js';
 import type { HeldKey } from '../leases/held-key.js';
 import type { HeldKeyChanges } from '../leases/held-key-changes.js';
 import type { LeaseListener } from '../leases/lease.js';
 import type { LettingGo } from '../leases/letting-go.js';
-import { joined } from '../options/keys.js';
-import type { Emit } from '../telling/listeners.js';
+import type { ResolvedOptions } from '../options/options.js';
 import { lookFirst } from '../time/abort.js';
-import type { Clock } from '../time/clock.js';
 import { type Listed, NOWHERE } from '../time/unordered-list.js';
 import { runOutside, type SurroundingLock } from './context.js';
+import { HeldKeys } from './held-keys.js';
 import * as errors from './hold-errors.js';
+import { HoldEvents, type HoldEventsTools } from './hold-events.js';
 
-export interface HoldOptions {
-  readonly mode: LockMode;
-  readonly limit: number;
-  readonly minHold: number;
-  readonly maxHold: number;
-}
+export type HoldOptions = Pick<ResolvedOptions, 'mode' | 'limit' | 'minHold' | 'maxHold'>;
 
-export interface HoldTools {
-  readonly clock: Clock;
-  /** The backend's name in the module. */
-  readonly backendName: string;
+export interface HoldTools extends HoldEventsTools {
   readonly changes: HeldKeyChanges;
   readonly lettingGo: LettingGo;
-  readonly emit: Emit;
   /** Checks a ttl given by the user, in milliseconds. */
   readonly ttlOf: (ttl: Duration) => number;
   /** The hold is over and nothing of it is left to do. */
@@ -39,9 +30,8 @@ export interface HoldTools {
 /** A lock that is held: one lease for each of its keys, lost when any of them is. */
 export class Hold implements SurroundingLock, LeaseListener, Listed {
   place = NOWHERE;
-  readonly owner: string;
-  readonly fencingToken: bigint | undefined;
-  readonly acquiredAt: number;
+  readonly #keys: HeldKeys;
+  readonly #events: HoldEvents;
   #mode: LockMode;
   /** Whether it is exclusive on the server, for certain. */
   #plain: boolean;
@@ -57,27 +47,34 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
   readonly #stopMaxHold: (() => void) | undefined;
 
   constructor(
-    private readonly heldKeys: readonly HeldKey[],
+    keys: readonly HeldKey[],
     private readonly options: HoldOptions,
     private readonly tools: HoldTools,
   ) {
-    this.owner = heldKeys[0]?.claim.owner ?? '';
-    this.fencingToken = highest(heldKeys);
-    this.acquiredAt = tools.clock.now();
+    this.#keys = new HeldKeys(keys);
+    this.#events = new HoldEvents(this, tools);
     this.#mode = options.mode;
     this.#plain = options.mode === 'exclusive';
-    for (const { lease } of heldKeys) lease.listen(this);
+    for (const { lease } of keys) lease.listen(this);
     if (options.maxHold !== Infinity) {
       this.#stopMaxHold = tools.clock.after(options.maxHold, () => this.#endByMaxHold(), true);
     }
   }
 
   get keys(): readonly string[] {
-    return this.heldKeys.map(({ key }) => key);
+    return this.#keys.names;
   }
 
   get key(): string {
-    return joined(this.keys);
+    return this.#keys.joined;
+  }
+
+  get owner(): string {
+    return this.#keys.owner;
+  }
+
+  get fencingToken(): bigint | undefined {
+    return this.#keys.fencingToken;
   }
 
   get limit(): number {
@@ -89,9 +86,7 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
   }
 
   get fencingTokens(): ReadonlyMap<string, bigint> {
-    return new Map(
-      this.heldKeys.flatMap(({ key, fencingToken }) => (fencingToken === undefined ? [] : [[key, fencingToken]])),
-    );
+    return this.#keys.fencingTokens;
   }
 
   get released(): boolean {
@@ -100,21 +95,18 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
 
   get held(): boolean {
     if (this.#lost !== undefined || this.#releasing !== undefined) return false;
-    if (this.#heldMs() >= this.options.maxHold) {
+    if (this.#events.heldMs >= this.options.maxHold) {
       this.#endByMaxHold();
       return false;
     }
-    for (const { lease } of this.heldKeys) {
-      if (lease.live) continue;
-      // The timer that should have said so is late: the event loop stood still, or the process did.
-      this.lost('its lease ran out before the server confirmed a renewal');
-      return false;
-    }
-    return true;
+    if (this.#keys.live) return true;
+    // The timer that should have said so is late: the event loop stood still, or the process did.
+    this.lost('its lease ran out before the server confirmed a renewal');
+    return false;
   }
 
   get remainingMs(): number {
-    return this.held ? Math.min(...this.heldKeys.map(({ lease }) => lease.remainingMs)) : 0;
+    return this.held ? this.#keys.remainingMs : 0;
   }
 
   /** Made when first asked for: most locks are let go without anybody looking. */
@@ -131,32 +123,32 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
 
   assertHeld(): void {
     if (this.held) return;
-    throw this.#lost ?? this.#ended ?? errors.released(this.#details());
+    throw this.#lost ?? this.#ended ?? errors.released(this.#events.details);
   }
 
   async extend(ttl?: Duration): Promise<void> {
     const milliseconds = ttl === undefined ? undefined : this.tools.ttlOf(ttl);
     this.assertHeld();
     try {
-      await Promise.all(this.heldKeys.map((held) => this.tools.changes.extend(held, milliseconds)));
+      await this.#keys.each((held) => this.tools.changes.extend(held, milliseconds));
     } catch (cause) {
-      throw errors.notExtended(this.#details(), cause, this.remainingMs);
+      throw errors.notExtended(this.#events.details, cause, this.remainingMs);
     }
     this.assertHeld();
   }
 
   async downgrade(): Promise<void> {
     const { changes } = this.tools;
-    if (!changes.canDowngrade) throw errors.cannotDowngrade(this.#details());
+    if (!changes.canDowngrade) throw errors.cannotDowngrade(this.#events.details);
     this.assertHeld();
     this.#plain = false;
     // From the question on, not from the answer: readers may be in before it comes, and it may never come.
     const onAsked = (): void => void (this.#mode = 'shared');
-    for (const held of this.heldKeys) {
+    for (const held of this.#keys) {
       try {
         if (!(await changes.downgrade(held, onAsked))) this.lost('the server no longer has it');
       } catch (cause) {
-        throw errors.notDowngraded(this.#details(), cause);
+        throw errors.notDowngraded(this.#events.details, cause);
       }
     }
     this.assertHeld();
@@ -181,8 +173,7 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
   /** Takes back what a question may have brought about that the server got only after the release. */
   async releaseAgain(claim: Claim): Promise<void> {
     await this.release();
-    const held = this.heldKeys.find((one) => one.claim === claim);
-    if (held) await this.tools.lettingGo.again(held);
+    for (const held of this.#keys) if (held.claim === claim) await this.tools.lettingGo.again(held);
   }
 
   /** Releases although the work under it has not ended, and tells the work so. */
@@ -200,10 +191,7 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
 
   /** One line, for `console.log`. */
   [printed](): string {
-    const { key, owner, mode, fencingToken, held, remainingMs } = this.toJSON();
-    const state = held ? `held for ${remainingMs} ms more` : this.released ? 'released' : 'lost';
-    const token = fencingToken === undefined ? '' : `, token ${fencingToken}`;
-    return `Lock(${JSON.stringify(key)}, ${mode}, ${state}${token}, ${owner})`;
+    return printedLock(this.toJSON(), this.released);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -213,42 +201,34 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
   /** Ends the belief in this lock and tells whoever works under it. */
   lost(reason: string): void {
     if (this.#lost || this.#releasing) return;
-    this.#lost = errors.lost(this.#details(), reason);
+    this.#lost = errors.lost(this.#events.details, reason);
     runOutside(() => {
-      this.#emitLost(reason);
+      this.#events.lost(reason);
       this.#controller?.abort(this.#lost);
     });
   }
 
   #tellNested(): void {
-    this.#ended = errors.releasedAroundNested(this.#details());
+    this.#ended = errors.releasedAroundNested(this.#events.details);
     runOutside(() => this.#controller?.abort(this.#ended));
   }
 
-  #emitLost(reason: string): void {
-    this.tools.emit(() => ({ type: 'lost', ...this.#names(), heldMs: this.#heldMs(), reason }));
-  }
-
   renewalFailed(error: unknown, remainingMs: number): void {
-    this.tools.emit(() => ({ type: 'renewal-failed', ...this.#names(), error, remainingMs }));
+    this.#events.renewalFailed(error, remainingMs);
   }
 
   #release(wasHeld: boolean): Promise<boolean> {
     this.#stopMaxHold?.();
-    const keepMs = wasHeld || this.#surrendered ? Math.max(0, this.options.minHold - this.#heldMs()) : 0;
-    const [only] = this.heldKeys;
-    if (this.heldKeys.length === 1 && only) {
-      return this.#letGo(only, keepMs).then((released) => this.#released(wasHeld, released === false));
-    }
-    return Promise.all(this.heldKeys.map((held) => this.#letGo(held, keepMs))).then((released) =>
-      this.#released(wasHeld, released.includes(false)),
-    );
+    const keepMs = wasHeld || this.#surrendered ? Math.max(0, this.options.minHold - this.#events.heldMs) : 0;
+    return this.#keys
+      .each((held) => this.#letGo(held, keepMs))
+      .then((released) => this.#released(wasHeld, released.includes(false)));
   }
 
   /** Resolves to whether it was held until then. @param gone whether the server had lost it before */
   #released(wasHeld: boolean, gone: boolean): boolean {
-    if (!this.#lost && gone) this.#emitLost('the server no longer had it at the release');
-    else if (!this.#lost) this.tools.emit(() => ({ type: 'released', ...this.#names(), heldMs: this.#heldMs() }));
+    if (!this.#lost && gone) this.#events.lost('the server no longer had it at the release');
+    else if (!this.#lost) this.#events.released();
     this.tools.onReleased(this);
     // Unknown is not no: it was ours when the release was sent.
     return wasHeld && !gone;
@@ -262,28 +242,8 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
   /** Lets go, whatever the work under it still does: the next one comes in. */
   #endByMaxHold(): void {
     if (this.#lost || this.#releasing) return;
-    this.#surrendered = this.heldKeys.every(({ lease }) => lease.live);
+    this.#surrendered = this.#keys.live;
     this.lost(`it was held for its \`maxHold\` of ${this.options.maxHold} ms`);
     this.#releasing ??= this.#release(false);
   }
-
-  #heldMs(): number {
-    return this.tools.clock.now() - this.acquiredAt;
-  }
-
-  #names(): { key: string; backend: string; owner: string } {
-    return { ...this.#details(), owner: this.owner };
-  }
-
-  #details(): { key: string; backend: string } {
-    return { key: this.key, backend: this.tools.backendName };
-  }
-}
-
-function highest(held: readonly HeldKey[]): bigint | undefined {
-  let token: bigint | undefined;
-  for (const { fencingToken } of held) {
-    if (fencingToken !== undefined && (token === undefined || fencingToken > token)) token = fencingToken;
-  }
-  return token;
 }

@@ -13,7 +13,8 @@ import { Claims, type ClaimTools } from './claims.js';
 import { AcquisitionEvents, type AcquisitionEventsTools } from './acquisition-events.js';
 import { askForAll, type AskForAllListener } from './ask-for-all.js';
 import type { Failure } from './failure.js';
-import { Wait, type WaitListener, type WaitOutcome, type WaitTools } from './wait.js';
+import { Wait, type WaitListener, type WaitTools } from './wait.js';
+import type { WaitOutcome } from './wait-outcome.js';
 
 /** How an attempt at one key or at all of them ended. */
 type Outcome = { readonly held: readonly HeldKey[] } | Failure;

@@ -11,28 +11,10 @@ import { orWarn } from '../telling/or-warn.js';
 import type { ResolvedOptions } from '../options/options.js';
 import type { NotYet } from '../leases/validity.js';
 import { NextLook } from './next-look.js';
+import type { WaitOutcome } from './wait-outcome.js';
 
 /** A server that answers at all is given this long, in milliseconds, also when the wait is shorter. */
 const SHORTEST_CALL_MS = 600;
-
-/** How waiting for one key ended. */
-export type WaitOutcome =
-  /** Ours, believed from `since` for `ttl`. */
-  | {
-      readonly outcome: 'granted';
-      readonly fencingToken: bigint | undefined;
-      readonly since: number;
-      readonly ttl: number;
-    }
-  /** Ours, from another owner of this process. */
-  | { readonly outcome: 'taken over'; readonly fencingToken: bigint; readonly lease: Lease }
-  | { readonly outcome: 'busy'; readonly holder: string | undefined }
-  /** In use as another sort of lock. */
-  | { readonly outcome: 'conflict'; readonly limit: number }
-  /** The server did not answer until the end. */
-  | { readonly outcome: 'unknown'; readonly error: unknown }
-  /** Called off, by the caller's signal or by closing. */
-  | { readonly outcome: 'cancelled'; readonly reason: unknown };
 
 export interface WaitListener {
   /** The server said "not yet", for the first time or again after not answering. */

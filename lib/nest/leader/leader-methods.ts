@@ -9,10 +9,10 @@ import {
 import { DiscoveryService, ModulesContainer } from '@nestjs/core';
 import { LockConfigurationError } from '../../lock/errors.js';
 import type { Leadership } from '../../engine/election/leader-term.js';
-import { lockServiceOf } from '../application.js';
-import { lockLifecyclesOf } from '../lock-lifecycles.js';
-import { DEFAULT_BACKEND } from '../lock.tokens.js';
-import { onWired } from '../locked/wiring.js';
+import { lockServiceOf } from '../service/application.js';
+import { lockLifecyclesOf } from '../service/lock-lifecycles.js';
+import { DEFAULT_BACKEND } from '../service/lock.tokens.js';
+import { onWired } from '../service/wiring.js';
 import { leaderMethodsOf, type NotedLeaderMethod } from './leader.decorator.js';
 
 /** Below the root module, whose distance is 1. */

@@ -1,8 +1,8 @@
 import type { LeaderOptions } from '../../engine/election/leader-election.js';
 import type { Leadership } from '../../engine/election/leader-term.js';
-import { decoratedMethod } from '../locked/decorated-method.js';
-import { wire } from '../locked/wiring.js';
-import { processWide } from '../process-wide.js';
+import { decoratedMethod } from '../method/decorated-method.js';
+import { wire } from '../service/wiring.js';
+import { processWide } from '../service/process-wide.js';
 
 export interface LeaderMethodOptions extends LeaderOptions {
   /** The backend's name in the module. @default the module's default backend */

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Lock } from '../../lock/lock.js';
-import { type LockedCall, type Outcome, underLock } from './guard.js';
+import { type LockedCall, type Outcome, underLock } from './under-lock.js';
 
 /** A lock around work that comes in steps. */
 export interface Held {

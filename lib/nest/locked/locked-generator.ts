@@ -1,6 +1,6 @@
 import { follow } from './abort-with.js';
 import type { BusyAnswer } from './busy.js';
-import type { LockedCall } from './guard.js';
+import type { LockedCall } from './under-lock.js';
 import { type Failure, type Held, hold } from './held.js';
 
 type Generator = AsyncGenerator<unknown, unknown, unknown>;

@@ -1,4 +1,4 @@
-import { processWide } from '../process-wide.js';
+import { processWide } from '../service/process-wide.js';
 import type { LockedOptions } from './locked.options.js';
 
 /** What is known of a decorated method, for the report at boot. */

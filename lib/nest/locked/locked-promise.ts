@@ -1,7 +1,7 @@
 import { isObservable } from 'rxjs';
 import { LockConfigurationError } from '../../lock/errors.js';
 import type { BusyAnswer } from './busy.js';
-import { type LockedCall, type Outcome, underLock } from './guard.js';
+import { type LockedCall, type Outcome, underLock } from './under-lock.js';
 import { stayUnder } from './held.js';
 import { isAsyncIterable, isLasting, lasting } from './lasting.js';
 

@@ -2,7 +2,7 @@ import { defer, merge, Observable, type ObservableInput, Subject, takeUntil } fr
 import type { Lock } from '../../lock/lock.js';
 import { follow } from './abort-with.js';
 import type { BusyAnswer } from './busy.js';
-import { type LockedCall, underLock } from './guard.js';
+import { type LockedCall, underLock } from './under-lock.js';
 
 export interface StreamHold {
   /**

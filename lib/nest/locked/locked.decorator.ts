@@ -1,19 +1,19 @@
 import type { Observable, Subscribable } from 'rxjs';
-import { serviceFor } from '../bypass.js';
+import { serviceFor } from '../service/bypass.js';
 import { compileKey, readableKey } from '../key/lock-key.js';
 import { argumentResolver } from '../key/method-arguments.js';
-import { DEFAULT_BACKEND } from '../lock.tokens.js';
+import { DEFAULT_BACKEND } from '../service/lock.tokens.js';
 import { busyAnswer } from './busy.js';
-import { decoratedMethod } from './decorated-method.js';
-import { disguise } from './disguise.js';
-import type { LockedCall } from './guard.js';
+import { decoratedMethod } from '../method/decorated-method.js';
+import { copyMetadata } from '../method/copy-metadata.js';
+import type { LockedCall } from './under-lock.js';
 import { lockedGenerator } from './locked-generator.js';
 import { noteLockedMethod, noteOriginal, originalOf } from './locked-methods.js';
 import { lockedPromise } from './locked-promise.js';
 import { lockedStream } from './locked-stream.js';
 import { acquireOptions, type BusyInfo, type LockedOptions, type OnBusy } from './locked.options.js';
-import { methodShape } from './method-shape.js';
-import { wire } from './wiring.js';
+import { methodShape } from '../method/method-shape.js';
+import { wire } from '../service/wiring.js';
 
 /** What a locked method returns: something that can come later. */
 type Later = PromiseLike<unknown> | Subscribable<unknown> | AsyncIterable<unknown>;
@@ -142,7 +142,7 @@ export function Locked<const Key extends string | readonly string[] | KeyFunctio
     };
 
     const wrapper = wrappers[methodShape(prototype, property, original, where)];
-    disguise(wrapper, method, property);
+    copyMetadata(wrapper, method, property);
     wire(prototype);
     noteOriginal(wrapper, method);
     noteLockedMethod(prototype, property, { where, key: readableKey(key), backend, options });

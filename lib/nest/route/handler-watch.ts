@@ -1,12 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Type } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
-import { type DeclaredMethod, type Method, methodsOf } from '../class-methods.js';
-import { disguise } from '../locked/disguise.js';
+import { type DeclaredMethod, type Method, methodsOf } from '../method/class-methods.js';
+import { copyMetadata } from '../method/copy-metadata.js';
 import { noteOriginal } from '../locked/locked-methods.js';
-import { processWide } from '../process-wide.js';
+import { processWide } from '../service/process-wide.js';
 import { ClientLeftException } from './client.js';
-import { interceptorsOn } from './noted-route-locks.js';
+import { interceptorsOn } from './interceptors-on.js';
 
 /**
  * The handler calls of one request, so that its lock stays on until they have ended.
@@ -91,7 +91,7 @@ function watchHandler({ declaring, property, method }: DeclaredMethod): void {
     const watch = storage.getStore();
     return watch === undefined ? method.apply(this, args) : watch.call(() => method.apply(this, args));
   };
-  disguise(watched, method, property);
+  copyMetadata(watched, method, property);
   noteOriginal(watched, method);
   Reflect.defineMetadata(WATCHED, true, watched);
   Object.defineProperty(declaring, property, { ...descriptor, value: watched });

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { LockEngine } from '../../engine/engine.js';
 import type { AcquireOptions, Lock } from '../../lock/lock.js';
-import type { Hold } from '../history.js';
+import type { Hold } from './history.js';
 
 type Open = { -readonly [Name in keyof Hold]: Hold[Name] } & { readonly lock: Lock };
 

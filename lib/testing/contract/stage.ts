@@ -5,7 +5,7 @@ import { LockEngine } from '../../engine/engine.js';
 import { LockConfigurationError } from '../../lock/errors.js';
 import type { LockEvent } from '../../lock/events.js';
 import type { AcquireOptions, Lock } from '../../lock/lock.js';
-import { type HistoryRules, violations } from '../history.js';
+import { type HistoryRules, violations } from './history.js';
 import type { BackendFixture, Faults } from './fixture.js';
 import { eventually, within } from './patience.js';
 import type { Recorder } from './recorder.js';

@@ -1,8 +1,8 @@
 import { Inject } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { LockConfigurationError } from '../../lock/errors.js';
-import type { Application } from '../application.js';
-import { processWide } from '../process-wide.js';
+import type { Application } from './application.js';
+import { processWide } from './process-wide.js';
 
 /** By global symbol, for two copies of this package in one process. */
 const APPLICATION = Symbol.for('nestjs-distributed-lock:application');

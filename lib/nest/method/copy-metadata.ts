@@ -2,7 +2,7 @@
  * Makes a wrapper pass for the method it wraps. Other decorators, and Nest itself, read a method's metadata (routes, guards, cron),
  * its length and its name: Swagger and the throttler look it up by `name`, so that is the property it is called by.
  */
-export function disguise(wrapper: object, method: object, property: string | symbol): void {
+export function copyMetadata(wrapper: object, method: object, property: string | symbol): void {
   for (const key of Reflect.ownKeys(method)) {
     const descriptor = Object.getOwnPropertyDescriptor(method, key);
     if (key !== 'prototype' && descriptor !== undefined) Object.defineProperty(wrapper, key, descriptor);

@@ -1,13 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { Observable } from 'rxjs';
-import { LockEngine, type WithLockOptions } from '../engine/engine.js';
-import type { Duration } from '../lock/duration.js';
-import type { LockEvent } from '../lock/events.js';
-import type { ListOptions, LockPage } from '../lock/listing.js';
-import type { LeaderOptions } from '../engine/election/leader-election.js';
-import type { AcquireOptions, Lock, LockInfo } from '../lock/lock.js';
-import type { LeaderElection } from './leader/leader-election.js';
-import type { Elections } from './leader/elections.js';
+import { LockEngine, type WithLockOptions } from '../../engine/engine.js';
+import type { Duration } from '../../lock/duration.js';
+import type { LockEvent } from '../../lock/events.js';
+import type { ListOptions, LockPage } from '../../lock/listing.js';
+import type { LeaderOptions } from '../../engine/election/leader-election.js';
+import type { AcquireOptions, Lock, LockInfo } from '../../lock/lock.js';
+import type { LeaderElection } from './leader-election.js';
+import type { Elections } from './elections.js';
 
 /**
  * Locks by hand, on one backend. Inject it by class for the default backend and with `@InjectLockService(name)` for another.

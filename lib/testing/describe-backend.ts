@@ -1,24 +1,27 @@
 import { strict as assert } from 'node:assert';
-import type { Case } from './case.js';
-import { crowdCases } from './cases/crowd.js';
-import { endingsCases } from './cases/endings.js';
-import { eventCases } from './cases/events.js';
-import { holdingCases } from './cases/holding.js';
-import { listingCases } from './cases/listing.js';
-import { matrixCases } from './cases/matrix.js';
-import { mutexCases, mutexKinds } from './cases/mutex.js';
-import { nameCases } from './cases/names.js';
-import { portCases } from './cases/port.js';
-import { takingOverCases } from './cases/taking-over.js';
-import { readersWritersCases } from './cases/readers-writers.js';
-import { reentrancyCases } from './cases/reentrancy.js';
-import { safetyCases } from './cases/safety.js';
-import { semaphoreCases } from './cases/semaphores.js';
-import { serverFaultCases } from './cases/server-faults.js';
-import { severalKeysCases } from './cases/several-keys.js';
-import { waitingCases } from './cases/waiting.js';
-import type { BackendFixture, TestHarness } from './fixture.js';
-import { Stage } from './stage.js';
+import type { Case } from './contract/case.js';
+import { crowdCases } from './contract/cases/crowd.js';
+import { endingsCases } from './contract/cases/endings.js';
+import { eventCases } from './contract/cases/events.js';
+import { holdingCases } from './contract/cases/holding.js';
+import { listingCases } from './contract/cases/listing.js';
+import { matrixCases } from './contract/cases/matrix.js';
+import { mutexCases, mutexKinds } from './contract/cases/mutex.js';
+import { nameCases } from './contract/cases/names.js';
+import { portCases } from './contract/cases/port.js';
+import { portLineCases } from './contract/cases/port-line.js';
+import { portStateCases } from './contract/cases/port-state.js';
+import { takingOverCases } from './contract/cases/taking-over.js';
+import { readersWritersCases } from './contract/cases/readers-writers.js';
+import { reentrancyCases } from './contract/cases/reentrancy.js';
+import { safetyCases } from './contract/cases/safety.js';
+import { semaphoreCases } from './contract/cases/semaphores.js';
+import { serverFaultCases } from './contract/cases/server-faults.js';
+import { severalKeysCases } from './contract/cases/several-keys.js';
+import { unknownCases } from './contract/cases/unknown.js';
+import { waitingCases } from './contract/cases/waiting.js';
+import type { BackendFixture, TestHarness } from './contract/fixture.js';
+import { Stage } from './contract/stage.js';
 
 /**
  * What every backend owes, as tests: the verbs of the port, each promise of the design, every combination of mode, limit,
@@ -69,11 +72,11 @@ const endCases: readonly Case[] = [
 ];
 
 const contract: readonly (readonly [title: string, cases: readonly Case[]])[] = [
-  ['the port', portCases],
+  ['the port', [...portCases, ...portLineCases, ...portStateCases]],
   ['taking over', takingOverCases],
   ['names', nameCases],
   ['the list of locks', listingCases],
-  ['promises: who is inside', safetyCases],
+  ['promises: who is inside', [...safetyCases, ...unknownCases]],
   ['promises: who waits', waitingCases],
   ['promises: how it ends', endingsCases],
   ...mutexKinds.map((kind) => [kind.name, mutexCases(kind)] as const),

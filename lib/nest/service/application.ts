@@ -1,5 +1,5 @@
 import type { ModulesContainer } from '@nestjs/core';
-import { LockConfigurationError } from '../lock/errors.js';
+import { LockConfigurationError } from '../../lock/errors.js';
 import { DEFAULT_BACKEND } from './lock.tokens.js';
 import type { LockService } from './lock.service.js';
 

@@ -1,4 +1,4 @@
-import type { LockMode } from '../../lib/backends/backend.js';
+import type { LockMode } from '../../backends/backend.js';
 
 /**
  * One hold of one key, seen from outside. All times are milliseconds of one clock and err in favour of the lock: `from` is

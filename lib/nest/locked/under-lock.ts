@@ -1,7 +1,7 @@
 import type { LockTimeoutError } from '../../lock/errors.js';
 import type { WithLockOptions } from '../../engine/engine.js';
 import type { Lock } from '../../lock/lock.js';
-import type { LockService } from '../lock.service.js';
+import type { LockService } from '../service/lock.service.js';
 import type { BusyInfo } from './locked.options.js';
 
 /** One call that wants its lock: all that `@Locked` and `LockInterceptor` have worked out before anything is asked for. */

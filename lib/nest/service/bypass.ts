@@ -1,11 +1,11 @@
-import { memoryOn } from '../backends/memory/index.js';
-import { LockTable } from '../backends/memory/lock-table.js';
-import type { Clock } from '../engine/time/clock.js';
-import { LockEngine, type WithLockOptions } from '../engine/engine.js';
-import type { Lock } from '../lock/lock.js';
+import { memoryOn } from '../../backends/memory/index.js';
+import { LockTable } from '../../backends/memory/lock-table.js';
+import type { Clock } from '../../engine/time/clock.js';
+import { LockEngine, type WithLockOptions } from '../../engine/engine.js';
+import type { Lock } from '../../lock/lock.js';
 import { type Application, lockServiceOf } from './application.js';
 import type { LockService } from './lock.service.js';
-import { applicationOf } from './locked/wiring.js';
+import { applicationOf } from './wiring.js';
 import { processWide } from './process-wide.js';
 
 /** How many calls of `bypassLocks` are in force. */

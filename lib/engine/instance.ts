@@ -1,0 +1,8 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+
+/** Names an engine on the server: the host and the process for people who look there, and chance so that no two are alike. */
+export const instanceName = (): string =>
+  `${hostname()
+    .replace(/[^\w.-]/g, '')
+    .slice(0, 48)}-${process.pid}-${randomBytes(6).toString('base64url')}`;
