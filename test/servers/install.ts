@@ -29,6 +29,8 @@ const programs: readonly Program[] = [
   { command: 'openssl', debian: 'openssl' },
   { command: 'java', debian: 'default-jre-headless', elsewhere: 'ZOOKEEPER_HOSTS' },
   { command: '/usr/share/java/zookeeper.jar', debian: 'libzookeeper-java', elsewhere: 'ZOOKEEPER_HOSTS' },
+  { command: 'chromium', debian: 'chromium' },
+  { command: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', debian: 'fonts-dejavu-core' },
 ];
 
 /** Run by Vitest before the `servers` project: a server that cannot be had is a failed run with a reason, never a silent skip. */
