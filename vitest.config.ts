@@ -12,6 +12,10 @@ export default defineConfig({
       { find: /^nestjs-distributed-lock\/backend$/, replacement: lib('backends/backend.ts') },
       { find: /^nestjs-distributed-lock\/testing$/, replacement: lib('testing/index.ts') },
       { find: /^nestjs-distributed-lock\/admin$/, replacement: lib('admin/index.ts') },
+      {
+        find: /^nestjs-distributed-lock\/(terminus|prometheus|opentelemetry)$/,
+        replacement: lib('$1/index.ts'),
+      },
       { find: /^nestjs-distributed-lock\/([a-z]+)$/, replacement: lib('backends/$1/index.ts') },
     ],
   },
