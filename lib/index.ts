@@ -13,7 +13,23 @@ export {
   LockLostError,
   LockTimeoutError,
 } from './lock/errors.js';
-export type { LockEvent } from './lock/events.js';
+export type {
+  LockAcquiredEvent,
+  LockEvent,
+  LockEventOf,
+  LockEventType,
+  LockFailedEvent,
+  LockFailureReason,
+  LockLossReason,
+  LockLostEvent,
+  LockReleasedEvent,
+  LockReleaseUnknownEvent,
+  LockRenewalFailedEvent,
+  LockSkippedEvent,
+  LockTimeoutEvent,
+  LockWaitingEvent,
+} from './lock/events.js';
+export type { InstrumentedBackend, LockCall, LockInstrumentation, LockObserver } from './lock/instrumentation.js';
 export type { LeaderOptions } from './engine/election/leader-election.js';
 export { Leadership, type LeaderWork } from './engine/election/leader-term.js';
 export type { ListOptions, LockPage } from './lock/listing.js';

@@ -1,7 +1,10 @@
 import type { Claim, LockBackend } from '../backends/backend.js';
 import type { Duration } from '../lock/duration.js';
 import { QuestionQueue } from './asking/question-queue.js';
+import type { LockInstrumentation } from '../lock/instrumentation.js';
+import type { Labels } from '../lock/labels.js';
 import { ReleaseRetries } from './asking/release-retries.js';
+import { Endings } from './holding/endings.js';
 import { Holds } from './holding/holds.js';
 import type { Family, FamilyTools } from './leases/family.js';
 import { HeldKeyChanges } from './leases/held-key-changes.js';
@@ -12,7 +15,8 @@ import { canTakeOver, LocalHandOver } from './leases/local-hand-over.js';
 import { SessionFamily } from './leases/session-family.js';
 import { Watchdog } from './leases/watchdog.js';
 import { Withdrawals } from './leases/withdrawals.js';
-import type { Emit } from './telling/listeners.js';
+import type { EventListeners } from './telling/listeners.js';
+import { observing } from './telling/observing.js';
 import type { Clock } from './time/clock.js';
 import { inPortions } from './time/portions.js';
 import { TimerQueue } from './time/timer-queue.js';
@@ -30,7 +34,9 @@ export interface AssemblyOptions {
   readonly random: () => number;
   /** The longest a single call to the server is waited for, in milliseconds. */
   readonly callTimeout: number;
-  readonly emit: Emit;
+  readonly listeners: EventListeners;
+  /** What follows every call for a lock. */
+  readonly instrumentations: readonly LockInstrumentation[];
   /** Checks a ttl given by the user, in milliseconds. */
   readonly ttlOf: (ttl: Duration) => number;
   /** An acquisition or a hold is over. */
@@ -50,7 +56,8 @@ export interface Assembly {
 
 /** Puts the rooms of an engine together, the lower ones first. */
 export function assemble(options: AssemblyOptions): Assembly {
-  const { backend, backendName, instance, prefix, clock, random, callTimeout, emit, ttlOf, onEnd } = options;
+  const { backend, backendName, instance, prefix, clock, random, callTimeout, listeners, ttlOf, onEnd } = options;
+  const { emit } = listeners;
   const questions = new QuestionQueue(clock, backend.atOnce);
   const retries = new ReleaseRetries(clock, callTimeout, questions);
   const watchdog: Watchdog = new Watchdog({
@@ -61,19 +68,22 @@ export function assemble(options: AssemblyOptions): Assembly {
     nodeOf: nodeOf(backend),
   });
   const family = familyOf(backend, { clock, callTimeout, watchdog, retries });
-  const onUnknown = (claim: Claim, error: unknown): void =>
-    emit(() => ({
+  const onUnknown = ({ key, owner, name, method }: Claim & Partial<Labels>, error: unknown): void =>
+    emit('release-unknown', () => ({
       type: 'release-unknown',
-      key: claim.key.slice(prefix.length),
+      key: key.slice(prefix.length),
       backend: backendName,
-      owner: claim.owner,
+      owner,
+      name,
+      method,
       error,
     }));
   const withdrawals = new Withdrawals({ clock, retries, family, onUnknown });
   const handOver = new LocalHandOver(instance, canTakeOver(backend), { clock, family, watchdog, onUnknown });
   const lettingGo = new LettingGo(handOver, family, withdrawals);
   const changes = new HeldKeyChanges({ clock, callTimeout, watchdog, family });
-  const holds = new Holds({ clock, backendName, changes, lettingGo, emit, ttlOf }, onEnd);
+  const endings = new Endings();
+  const holds = new Holds({ clock, backendName, changes, lettingGo, listeners, endings, ttlOf }, onEnd);
   let claims = 0;
   const nextOwner = (): string => `${instance}:${++claims}`;
   const acquisitions = new Acquisitions(
@@ -90,9 +100,11 @@ export function assemble(options: AssemblyOptions): Assembly {
       withdrawals,
       prefix,
       emit,
+      endings,
+      observe: observing(options.instrumentations),
       looks: new TimerQueue(clock, false, (waits) => inPortions(clock, waits, (wait) => wait.wake())),
       nextOwner,
-      onAcquired: (held, options) => holds.begin(held, options),
+      onAcquired: (held, options, observer) => holds.begin(held, options, observer),
     },
     onEnd,
   );

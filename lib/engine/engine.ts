@@ -1,13 +1,15 @@
 import type { LockBackend } from '../backends/backend.js';
 import { type Duration, toMilliseconds } from '../lock/duration.js';
 import { LockClosedError } from '../lock/errors.js';
-import type { LockEventListener } from '../lock/events.js';
+import type { LockEventListener, LockEventType } from '../lock/events.js';
+import type { LockInstrumentation } from '../lock/instrumentation.js';
 import type { AcquireOptions, Lock, LockInfo } from '../lock/lock.js';
 import type { ListOptions, LockPage } from '../lock/listing.js';
 import { type Assembly, assemble } from './assembly.js';
 import { type Entered, enter, type WithLockOptions } from './holding/enter.js';
 import type { Hold } from './holding/hold.js';
 import { instanceName } from './instance.js';
+import { FORCED, SHUT_DOWN } from './leases/loss.js';
 import { Questions } from './looking/questions.js';
 import { canonicalKeys, checkedPrefix, joined } from './options/keys.js';
 import { OptionResolver } from './options/resolver.js';
@@ -25,6 +27,8 @@ export interface EngineOptions {
   readonly defaults?: AcquireOptions;
   /** The longest a single call to the server is waited for. @default '2s', or what the backend says */
   readonly callTimeout?: Duration;
+  /** What follows every call for a lock. */
+  readonly instrumentations?: readonly LockInstrumentation[];
   readonly clock?: Clock;
   readonly random?: () => number;
 }
@@ -69,8 +73,9 @@ export class LockEngine {
       clock: this.#clock,
       random: options.random ?? Math.random,
       callTimeout: this.#callTimeout,
-      emit: this.#listeners.emit,
       ttlOf: (ttl) => this.#options.ttl(ttl),
+      listeners: this.#listeners,
+      instrumentations: options.instrumentations ?? [],
       onEnd: () => this.#onEnd?.(),
     });
     this.#questions = new Questions({
@@ -164,9 +169,12 @@ export class LockEngine {
     await this.#questions.ping(this.#options.resolve(NONE), timeout);
   }
 
-  /** Calls the listener for every event; returns how to stop that. */
-  listen(listener: LockEventListener): () => void {
-    return this.#listeners.listen(listener);
+  /**
+   * Calls the listener for every event, or only for those of some types, which costs the others nothing.
+   * @returns how to stop that
+   */
+  listen(listener: LockEventListener, types?: readonly LockEventType[]): () => void {
+    return this.#listeners.listen(listener, types);
   }
 
   /** Nobody waits any more: who does is sent home, and a new call asks once. Locks that are held stay. */
@@ -194,7 +202,8 @@ export class LockEngine {
       const resolved = this.#options.resolve(options);
       if (this.#state === 'closed') throw this.#closed(joined(keys));
       resolved.signal?.throwIfAborted();
-      return this.#rooms.acquisitions.run(keys, resolved, once || this.#state === 'draining');
+      const onBusy = once ? 'skipped' : this.#state === 'draining' ? 'shutdown' : undefined;
+      return this.#rooms.acquisitions.run(keys, resolved, onBusy);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -206,7 +215,7 @@ export class LockEngine {
     const { acquisitions, holds, family, watchdog, retries } = this.#rooms;
     await this.#until(() => acquisitions.size === 0 && holds.size === 0, graceMs);
     family.closing?.();
-    await holds.surrender('the application shut down before the work under it had ended');
+    await holds.surrender(SHUT_DOWN);
     // Called off, each of them ends soon, whatever the server does.
     await this.#until(() => acquisitions.size === 0, Infinity);
     await retries.settle(LAST_RELEASES_MS);
@@ -233,7 +242,7 @@ export class LockEngine {
 
   /** The server took the key of this owner away; it may be one of several, with the others still waited for. */
   #taken(owner: string): void {
-    this.#rooms.watchdog.lose(owner, 'it was released by force, or its key was removed');
+    this.#rooms.watchdog.lose(owner, FORCED);
   }
 
   #closed(key: string): LockClosedError {

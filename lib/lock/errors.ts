@@ -1,3 +1,5 @@
+import type { LockLossReason } from './events.js';
+
 /** Why a lock failed, for code that must not depend on classes (two copies of a package, a serialised error). */
 export type LockErrorCode = 'LOCK_TIMEOUT' | 'LOCK_LOST' | 'LOCK_BACKEND' | 'LOCK_CLOSED' | 'LOCK_CONFIG' | 'LOCK_KEY';
 
@@ -53,8 +55,12 @@ export class LockTimeoutError extends LockError {
 /** The lock was held and is not any more, or no longer surely: somebody else may be at work. HTTP 409. */
 export class LockLostError extends LockError {
   readonly code = 'LOCK_LOST';
-  constructor(message: string, details: LockErrorDetails = {}) {
+  /** How it was lost; `undefined` where it was released and the work under it went on. */
+  readonly reasonCode: LockLossReason | undefined;
+
+  constructor(message: string, details: LockErrorDetails & { readonly reasonCode?: LockLossReason } = {}) {
     super(message, 409, details);
+    this.reasonCode = details.reasonCode;
   }
 }
 

@@ -82,6 +82,12 @@ export interface AcquireOptions {
   readonly fair?: boolean;
   /** Ends the wait; the promise then rejects with the signal's own reason. */
   readonly signal?: AbortSignal;
+  /**
+   * What the lock is for, in events, metrics, traces and logs: one of few, such as `order:<id>`, and never the key itself.
+   *
+   * @default for `@Locked` and `LockInterceptor` the template of the key; otherwise none
+   */
+  readonly name?: string;
 }
 
 /** Acquire options from a configuration: their durations may be any text, which is checked when the application starts. */

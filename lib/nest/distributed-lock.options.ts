@@ -2,6 +2,7 @@ import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } 
 import type { LockBackend } from '../backends/backend.js';
 import type { ConfiguredDuration } from '../lock/duration.js';
 import type { ConfiguredOptions } from '../lock/lock.js';
+import type { LockInstrumentation } from '../lock/instrumentation.js';
 
 interface CommonOptions {
   /** Put before every key on the server, so that services can share one. @default 'lock:' */
@@ -22,6 +23,12 @@ interface CommonOptions {
    * @default '10s'
    */
   readonly shutdownGrace?: ConfiguredDuration;
+  /**
+   * What follows every call for a lock, such as `otel()` of `nestjs-distributed-lock/opentelemetry`; of several the first is outermost.
+   *
+   * @default none
+   */
+  readonly instrumentation?: LockInstrumentation | readonly LockInstrumentation[];
 }
 
 interface OneBackend {

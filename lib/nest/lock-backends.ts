@@ -3,6 +3,7 @@ import type { LockBackend } from '../backends/backend.js';
 import { memory } from '../backends/memory/index.js';
 import { toMilliseconds } from '../lock/duration.js';
 import { LockConfigurationError } from '../lock/errors.js';
+import type { LockInstrumentation } from '../lock/instrumentation.js';
 import { checkOptionNames, inShort } from '../lock/option-names.js';
 import type { DistributedLockOptions } from './distributed-lock.options.js';
 import { DEFAULT_BACKEND } from './service/lock.tokens.js';
@@ -14,6 +15,7 @@ export interface LockBackends {
   readonly defaultName: string | undefined;
   readonly checkAtBoot: boolean;
   readonly shutdownGraceMs: number;
+  readonly instrumentations: readonly LockInstrumentation[];
 }
 
 const NAMES: ReadonlySet<string> = new Set([
@@ -24,6 +26,7 @@ const NAMES: ReadonlySet<string> = new Set([
   'defaults',
   'checkAtBoot',
   'shutdownGrace',
+  'instrumentation',
   // Read before the factory of `forRootAsync` runs, beside which it stands.
   'isGlobal',
 ]);
@@ -46,7 +49,19 @@ export function lockBackends(
     defaultName: hasDefault ? defaultName(options, [...backends.keys()]) : undefined,
     checkAtBoot: options.checkAtBoot ?? true,
     shutdownGraceMs: toMilliseconds('shutdownGrace', options.shutdownGrace ?? '10s'),
+    instrumentations: instrumentationsOf(options.instrumentation),
   };
+}
+
+function instrumentationsOf(given: DistributedLockOptions['instrumentation'] = []): readonly LockInstrumentation[] {
+  const all: readonly unknown[] = Array.isArray(given) ? given : [given];
+  if (!all.every((each) => typeof each === 'object' && each !== null && 'onCall' in each)) {
+    throw new LockConfigurationError(
+      '`instrumentation` of DistributedLockModule is what follows locks, such as `otel()`, or a list of such.',
+    );
+  }
+  // Just checked.
+  return all as readonly LockInstrumentation[];
 }
 
 /** The names that options without a factory bring along. */

@@ -31,6 +31,7 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
   #closing: Promise<void> | undefined;
   readonly #logger = new Logger('DistributedLockModule');
   readonly #graceMs: number;
+  readonly #stops: (() => void)[] = [];
 
   constructor(
     private readonly backends: LockBackends,
@@ -45,6 +46,7 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
         ...(prefix === undefined ? {} : { prefix }),
         // Its durations are checked by the engine, here and now.
         ...(defaults === undefined ? {} : { defaults: defaults as AcquireOptions }),
+        instrumentations: backends.instrumentations,
       });
       const elections = new Elections(engine);
       this.#engines.set(name, engine);
@@ -67,6 +69,10 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
   }
 
   async onModuleInit(): Promise<void> {
+    for (const { onBackend } of this.backends.instrumentations) {
+      if (!onBackend) continue;
+      for (const service of this.#services.values()) this.#stops.push(onBackend(service));
+    }
     if (!this.backends.checkAtBoot) return;
     const answers = await Promise.allSettled([...this.#engines.values()].map((engine) => engine.ping()));
     const silent = answers.find((answer) => answer.status === 'rejected');
@@ -101,6 +107,7 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
 
   /** Each on its own: one backend that cannot close must not keep the locks of another. */
   async #closeAll(graceMs: number): Promise<void> {
+    for (const stop of this.#stops) stop();
     await Promise.all(
       [...this.#engines].map(async ([name, engine]) => {
         try {

@@ -3,8 +3,8 @@ import { ModulesContainer } from '@nestjs/core';
 import { type HealthIndicatorResult, HealthIndicatorService } from '@nestjs/terminus';
 import type { Duration } from '../lock/duration.js';
 import { messageOf } from '../lock/messages.js';
-import { type Application, lockServiceOf } from '../nest/application.js';
-import { DEFAULT_BACKEND } from '../nest/lock.tokens.js';
+import { type Application, lockServiceOf } from '../nest/service/application.js';
+import { DEFAULT_BACKEND } from '../nest/service/lock.tokens.js';
 import { publicReason } from './public-reason.js';
 
 export interface LockHealthOptions {

@@ -4,12 +4,12 @@ import type { LockEvent } from '../../lib/lock/events.js';
 import { Bench, silence } from './support/bench.js';
 
 const TTL = 10_000;
-const ENDS = ['acquired', 'timeout', 'failed'];
+const ENDS = ['acquired', 'skipped', 'timeout', 'failed'];
 
 const typesOf = (events: readonly LockEvent[]): string[] => events.map(({ type }) => type);
 
 describe('events', () => {
-  it('every acquisition ends in exactly one of acquired, timeout and failed', async () => {
+  it('every acquisition ends in exactly one of acquired, skipped, timeout and failed', async () => {
     const bench = new Bench();
     const [one, other] = [bench.process(), bench.process()];
     await other.engine.acquire('busy', { ttl: '1h' });
@@ -21,8 +21,8 @@ describe('events', () => {
       ['acquired', () => one.engine.tryAcquire('also free', { ttl: TTL })],
       ['timeout', () => one.engine.acquire('busy', { ttl: TTL, wait: 100 })],
       ['timeout', () => one.engine.acquire('busy', { ttl: TTL, wait: 0 })],
-      ['timeout', () => one.engine.tryAcquire('busy', { ttl: TTL })],
-      ['timeout', () => one.engine.tryAcquire(['another', 'busy'], { ttl: TTL })],
+      ['skipped', () => one.engine.tryAcquire('busy', { ttl: TTL })],
+      ['skipped', () => one.engine.tryAcquire(['another', 'busy'], { ttl: TTL })],
       ['failed', () => one.engine.acquire('pool', { ttl: TTL, limit: 2 })],
       [
         'failed',

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { Watchdog, type WatchdogOptions } from '../../lib/engine/leases/watchdog.js';
+import type { Loss } from '../../lib/engine/leases/loss.js';
 import { Lease } from '../../lib/engine/leases/lease.js';
 import { believedUntil } from '../../lib/engine/leases/validity.js';
 import { VirtualClock } from '../simulation/virtual-clock.js';
@@ -31,7 +32,7 @@ function keeperOf(renew: WatchdogOptions['renew'], options: Partial<WatchdogOpti
       const claim = { key: owner, owner, mode: 'exclusive', limit: 1, ttl, claimTtl: ttl } as const;
       const lease = new Lease(clock, { claim }, believedUntil(clock.now(), ttl), ttl);
       owners.set(lease, owner);
-      const lost = vi.fn<(reason: string) => void>();
+      const lost = vi.fn<(loss: Loss) => void>();
       const renewalFailed = vi.fn<(error: unknown, remainingMs: number) => void>();
       lease.listen({ lost, renewalFailed });
       watchdog.keep(lease, renewed);

@@ -55,9 +55,9 @@ describe('a locked @Cron job', () => {
   test('that is skipped logs nothing that alarms anybody', async () => {
     const application = await start();
     await application.get(LockService).acquire('job');
-    const timeout = nextEvent(application, 'timeout');
+    const skipped = nextEvent(application, 'skipped');
     await tick(application, 'below');
-    await timeout;
+    await skipped;
     expect(ran).toEqual([]);
     expect([...application.logger.texts('error'), ...application.logger.texts('warn')]).toEqual([]);
   });
@@ -68,9 +68,9 @@ describe('a locked @Cron job', () => {
     await tick(application, 'once');
     await released;
     expect(await isHeld(application, 'once')).toBe(true);
-    const timeout = nextEvent(application, 'timeout');
+    const skipped = nextEvent(application, 'skipped');
     await tick(application, 'once');
-    await timeout;
+    await skipped;
     expect(ran).toEqual(['once']);
   });
 });

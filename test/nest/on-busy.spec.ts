@@ -92,7 +92,7 @@ test("'skip' gives undefined, at once, and the method does not run", async () =>
   application.get(LockService).events$.subscribe(({ type }) => events.push(type));
   expect(await orders.skip('7')).toBeUndefined();
   expect(orders.ran).toEqual([]);
-  expect(events).toEqual(['timeout']);
+  expect(events).toEqual(['skipped']);
   expect(await orders.skip('8')).toBe('ran');
 });
 

@@ -120,7 +120,7 @@ describe('a scheduled method on several pods', () => {
     const skipped = pods.map((each) =>
       firstValueFrom(
         each.get(LockService).events$.pipe(
-          filter(({ type }) => type === 'timeout'),
+          filter(({ type }) => type === 'skipped'),
           take(1),
           toArray(),
         ),

@@ -299,7 +299,8 @@ class Run implements Stage {
     void closed.then(() => (done = true));
     await this.#until(() => done, 10_000);
     for (const { name, called, ended, engineTimers } of alive) {
-      const told = (ended['acquired'] ?? 0) + (ended['timeout'] ?? 0) + (ended['failed'] ?? 0);
+      const told =
+        (ended['acquired'] ?? 0) + (ended['timeout'] ?? 0) + (ended['skipped'] ?? 0) + (ended['failed'] ?? 0);
       if (told !== called) this.report(`${name}: ${called} calls ended in ${told} events`);
       const over = (ended['released'] ?? 0) + (ended['lost'] ?? 0);
       if (over !== (ended['acquired'] ?? 0)) this.report(`${name}: ${ended['acquired']} locks ended in ${over} events`);

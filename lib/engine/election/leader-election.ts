@@ -70,7 +70,15 @@ export class Election {
     }
     this.key = `leader:${name}`;
     // An office has one holder for an open end, whatever the defaults of other locks are.
-    const office = { mode: 'exclusive', limit: 1, wait: Infinity, renew: true, maxHold: Infinity, minHold: 0 } as const;
+    const office = {
+      name: this.key,
+      mode: 'exclusive',
+      limit: 1,
+      wait: Infinity,
+      renew: true,
+      maxHold: Infinity,
+      minHold: 0,
+    } as const;
     this.#options = ttl === undefined ? office : { ...office, ttl };
     engine.validate(this.#options);
     this.#opened = opened;

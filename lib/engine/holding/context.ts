@@ -9,6 +9,8 @@ export interface SurroundingLock extends Lock {
   /** One more nested call runs under it. */
   joinNested(): void;
   leaveNested(): void;
+  /** Runs work in what follows the lock puts around it. */
+  around<T>(work: () => T): T;
 }
 
 /**

@@ -102,7 +102,8 @@ class UnderLock implements Entered {
   }
 
   run<T>(work: () => T): T {
-    return runIn(this.#frame, work);
+    // Work that goes in under a lock which it has already is in all that was put around that.
+    return runIn(this.#frame, this.owned ? () => this.#frame.hold.around(work) : work);
   }
 
   async leave(failed: boolean): Promise<void> {

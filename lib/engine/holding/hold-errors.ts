@@ -1,5 +1,6 @@
 import { LockBackendError, LockConfigurationError, LockLostError } from '../../lock/errors.js';
 import { messageOf } from '../../lock/messages.js';
+import type { Loss } from '../leases/loss.js';
 
 /** Which lock an error is about. */
 export interface HoldDetails {
@@ -9,10 +10,10 @@ export interface HoldDetails {
   readonly backend: string;
 }
 
-export const lost = (details: HoldDetails, reason: string): LockLostError =>
+export const lost = (details: HoldDetails, { code, text }: Loss): LockLostError =>
   new LockLostError(
-    `The lock on '${details.key}' was lost: ${reason}. Somebody else may hold it now; stop, and write nothing that is not guarded by the fencing token.`,
-    details,
+    `The lock on '${details.key}' was lost: ${text}. Somebody else may hold it now; stop, and write nothing that is not guarded by the fencing token.`,
+    { ...details, reasonCode: code },
   );
 
 export const released = (details: HoldDetails): LockLostError =>

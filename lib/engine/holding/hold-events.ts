@@ -1,21 +1,41 @@
-import type { Emit } from '../telling/listeners.js';
+import type { LockObserver } from '../../lock/instrumentation.js';
+import type { Labels } from '../../lock/labels.js';
+import type { LockMode } from '../../lock/lock-mode.js';
+import { measured } from '../../lock/milliseconds.js';
+import type { Loss } from '../leases/loss.js';
+import type { EventListeners } from '../telling/listeners.js';
+import { within } from '../telling/within.js';
 import type { Clock } from '../time/clock.js';
+import type { Ending, Endings } from './endings.js';
 import type { HoldDetails } from './hold-errors.js';
 
 export interface HoldEventsTools {
   readonly clock: Clock;
   /** The backend's name in the module. */
   readonly backendName: string;
-  readonly emit: Emit;
+  readonly listeners: Pick<EventListeners, 'emit' | 'hears'>;
+  readonly endings: Endings;
 }
 
-/** What one lock that is held tells to those who listen. */
-export class HoldEvents {
-  readonly acquiredAt: number;
+interface Told {
+  readonly key: string;
+  readonly keys: readonly string[];
+  readonly owner: string;
+  readonly mode: LockMode;
+  readonly limit: number;
+}
 
+/** What one lock that is held tells to those who listen, in particular its end, once. */
+export class HoldEvents implements Ending {
+  readonly acquiredAt: number;
+  #isEndTold = false;
+
+  /** @param observer who follows this lock from its call on */
   constructor(
-    private readonly hold: { readonly key: string; readonly owner: string },
+    private readonly hold: Told,
+    private readonly labels: Labels,
     private readonly tools: HoldEventsTools,
+    private readonly observer: LockObserver | undefined,
   ) {
     this.acquiredAt = tools.clock.now();
   }
@@ -29,19 +49,67 @@ export class HoldEvents {
     return { key: this.hold.key, backend: this.tools.backendName };
   }
 
-  lost(reason: string): void {
-    this.tools.emit(() => ({ type: 'lost', ...this.#names(), heldMs: this.heldMs, reason }));
+  get keys(): readonly string[] {
+    return this.hold.keys;
   }
 
-  released(): void {
-    this.tools.emit(() => ({ type: 'released', ...this.#names(), heldMs: this.heldMs }));
+  get mode(): LockMode {
+    return this.hold.mode;
+  }
+
+  get limit(): number {
+    return this.hold.limit;
+  }
+
+  /** Runs work in what the observer puts around it. */
+  around<T>(work: () => T): T {
+    return within(this.observer, work);
+  }
+
+  lost({ code, text }: Loss): void {
+    if (this.#isEndTold) return;
+    this.#isEndTold = true;
+    this.tools.listeners.emit(
+      'lost',
+      () => ({ type: 'lost', ...this.#names(), heldMs: measured(this.heldMs), reasonCode: code, reason: text }),
+      this.observer,
+    );
+  }
+
+  /** Its release is sent: the end is told when that is answered, or when the next holder of the key is. */
+  ending(): void {
+    const isHeard = this.observer !== undefined || this.tools.listeners.hears('released');
+    if (!this.#isEndTold && isHeard) this.tools.endings.expect(this);
+  }
+
+  /** @param loss the release showed that it was lost before */
+  ended(loss?: Loss): void {
+    if (loss) this.lost(loss);
+    else this.tell();
+    this.tools.endings.forget(this);
+  }
+
+  /** Tells that it was released. */
+  tell(): void {
+    if (this.#isEndTold) return;
+    this.#isEndTold = true;
+    this.tools.listeners.emit(
+      'released',
+      () => ({ type: 'released', ...this.#names(), heldMs: measured(this.heldMs) }),
+      this.observer,
+    );
   }
 
   renewalFailed(error: unknown, remainingMs: number): void {
-    this.tools.emit(() => ({ type: 'renewal-failed', ...this.#names(), error, remainingMs }));
+    this.tools.listeners.emit(
+      'renewal-failed',
+      () => ({ type: 'renewal-failed', ...this.#names(), error, remainingMs: measured(remainingMs) }),
+      this.observer,
+    );
   }
 
-  #names(): HoldDetails & { readonly owner: string } {
-    return { ...this.details, owner: this.hold.owner };
+  #names(): HoldDetails & Labels & { readonly owner: string } {
+    const { name, method } = this.labels;
+    return { key: this.hold.key, backend: this.tools.backendName, owner: this.hold.owner, name, method };
   }
 }

@@ -2,10 +2,12 @@ import type { Claim, LockMode } from '../../backends/backend.js';
 import type { Released } from '../asking/release-retries.js';
 import type { Duration } from '../../lock/duration.js';
 import type { LockLostError } from '../../lock/errors.js';
+import type { LockObserver } from '../../lock/instrumentation.js';
 import type { LockJson } from '../../lock/lock.js';
 import { printed, printedLock, tokenText } from '../../lock/readable.js';
 import type { HeldKey } from '../leases/held-key.js';
 import type { HeldKeyChanges } from '../leases/held-key-changes.js';
+import { EXPIRED, GONE_AT_RELEASE, heldTooLong, type Loss, TAKEN } from '../leases/loss.js';
 import type { LeaseListener } from '../leases/lease.js';
 import type { LettingGo } from '../leases/letting-go.js';
 import type { ResolvedOptions } from '../options/options.js';
@@ -16,7 +18,7 @@ import { HeldKeys } from './held-keys.js';
 import * as errors from './hold-errors.js';
 import { HoldEvents, type HoldEventsTools } from './hold-events.js';
 
-export type HoldOptions = Pick<ResolvedOptions, 'mode' | 'limit' | 'minHold' | 'maxHold'>;
+export type HoldOptions = Pick<ResolvedOptions, 'mode' | 'limit' | 'minHold' | 'maxHold' | 'name' | 'method'>;
 
 export interface HoldTools extends HoldEventsTools {
   readonly changes: HeldKeyChanges;
@@ -50,9 +52,10 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
     keys: readonly HeldKey[],
     private readonly options: HoldOptions,
     private readonly tools: HoldTools,
+    observer: LockObserver | undefined,
   ) {
     this.#keys = new HeldKeys(keys);
-    this.#events = new HoldEvents(this, tools);
+    this.#events = new HoldEvents(this, options, tools, observer);
     this.#mode = options.mode;
     this.#plain = options.mode === 'exclusive';
     for (const { lease } of keys) lease.listen(this);
@@ -101,7 +104,7 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
     }
     if (this.#keys.live) return true;
     // The timer that should have said so is late: the event loop stood still, or the process did.
-    this.lost('its lease ran out before the server confirmed a renewal');
+    this.lost(EXPIRED);
     return false;
   }
 
@@ -146,7 +149,7 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
     const onAsked = (): void => void (this.#mode = 'shared');
     for (const held of this.#keys) {
       try {
-        if (!(await changes.downgrade(held, onAsked))) this.lost('the server no longer has it');
+        if (!(await changes.downgrade(held, onAsked))) this.lost(TAKEN);
       } catch (cause) {
         throw errors.notDowngraded(this.#events.details, cause);
       }
@@ -177,10 +180,10 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
   }
 
   /** Releases although the work under it has not ended, and tells the work so. */
-  surrender(reason: string): Promise<boolean> {
+  surrender(loss: Loss): Promise<boolean> {
     const wasHeld = this.held;
     this.#surrendered = wasHeld;
-    this.lost(reason);
+    this.lost(loss);
     return (this.#releasing ??= this.#release(wasHeld));
   }
 
@@ -199,13 +202,18 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
   }
 
   /** Ends the belief in this lock and tells whoever works under it. */
-  lost(reason: string): void {
+  lost(loss: Loss): void {
     if (this.#lost || this.#releasing) return;
-    this.#lost = errors.lost(this.#events.details, reason);
+    this.#lost = errors.lost(this.#events.details, loss);
     runOutside(() => {
-      this.#events.lost(reason);
+      this.#events.lost(loss);
       this.#controller?.abort(this.#lost);
     });
+  }
+
+  /** Runs work in what follows the lock puts around it. */
+  around<T>(work: () => T): T {
+    return this.#events.around(work);
   }
 
   #tellNested(): void {
@@ -219,6 +227,7 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
 
   #release(wasHeld: boolean): Promise<boolean> {
     this.#stopMaxHold?.();
+    this.#events.ending();
     const keepMs = wasHeld || this.#surrendered ? Math.max(0, this.options.minHold - this.#events.heldMs) : 0;
     return this.#keys
       .each((held) => this.#letGo(held, keepMs))
@@ -227,8 +236,7 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
 
   /** Resolves to whether it was held until then. @param gone whether the server had lost it before */
   #released(wasHeld: boolean, gone: boolean): boolean {
-    if (!this.#lost && gone) this.#events.lost('the server no longer had it at the release');
-    else if (!this.#lost) this.#events.released();
+    this.#events.ended(gone ? GONE_AT_RELEASE : undefined);
     this.tools.onReleased(this);
     // Unknown is not no: it was ours when the release was sent.
     return wasHeld && !gone;
@@ -243,7 +251,7 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
   #endByMaxHold(): void {
     if (this.#lost || this.#releasing) return;
     this.#surrendered = this.#keys.live;
-    this.lost(`it was held for its \`maxHold\` of ${this.options.maxHold} ms`);
+    this.lost(heldTooLong(this.options.maxHold));
     this.#releasing ??= this.#release(false);
   }
 }

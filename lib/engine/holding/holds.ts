@@ -1,4 +1,6 @@
+import type { LockObserver } from '../../lock/instrumentation.js';
 import type { HeldKey } from '../leases/held-key.js';
+import type { Loss } from '../leases/loss.js';
 import { UnorderedList } from '../time/unordered-list.js';
 import { Hold, type HoldOptions, type HoldTools } from './hold.js';
 
@@ -22,14 +24,14 @@ export class Holds {
     return this.#holds.size;
   }
 
-  begin(keys: readonly HeldKey[], options: HoldOptions): Hold {
-    const hold = new Hold(keys, options, this.#tools);
+  begin(keys: readonly HeldKey[], options: HoldOptions, observer: LockObserver | undefined): Hold {
+    const hold = new Hold(keys, options, this.#tools, observer);
     this.#holds.add(hold);
     return hold;
   }
 
   /** Releases them all although the work under them has not ended, and tells the work so. */
-  async surrender(reason: string): Promise<void> {
-    await Promise.all([...this.#holds].map((hold) => hold.surrender(reason)));
+  async surrender(loss: Loss): Promise<void> {
+    await Promise.all([...this.#holds].map((hold) => hold.surrender(loss)));
   }
 }

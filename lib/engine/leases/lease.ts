@@ -2,6 +2,7 @@ import type { Claim, Session } from '../../backends/backend.js';
 import type { Clock } from '../time/clock.js';
 import type { Due } from '../time/timer-queue.js';
 import { type Listed, NOWHERE } from '../time/unordered-list.js';
+import type { Loss } from './loss.js';
 import { Succession } from './succession.js';
 import { believedUntil } from './validity.js';
 
@@ -11,7 +12,7 @@ export type Subject = { readonly claim: Claim } | { readonly session: Session };
 /** What the owner of a lease wants to know of it. */
 export interface LeaseListener {
   /** It has ended, or cannot be surely held any more. Comes once. */
-  lost(reason: string): void;
+  lost(loss: Loss): void;
   /** A renewal was not confirmed. It is tried again while the lease lasts. */
   renewalFailed?(error: unknown, remainingMs: number): void;
 }
@@ -107,10 +108,10 @@ export class Lease {
   }
 
   /** Ends the belief and tells so. */
-  lose(reason: string): void {
+  lose(loss: Loss): void {
     if (this.#ended) return;
     this.#ended = this.#lost = true;
-    for (const listener of [...this.#listeners]) listener.lost(reason);
+    for (const listener of [...this.#listeners]) listener.lost(loss);
   }
 
   /** Ends the belief in silence: it was let go on purpose. */

@@ -2,6 +2,7 @@ import type { Claim, Session, SessionBackend } from '../../backends/backend.js';
 import { ask } from '../asking/ask.js';
 import type { Attachment, Attachments, OpenSession } from './attachments.js';
 import type { FamilyTools } from './family.js';
+import { NOT_IN_SESSION } from './loss.js';
 
 /** How many keys are asked for at once. */
 const AT_ONCE = 32;
@@ -79,6 +80,6 @@ export class SessionAudit {
     const { clock, callTimeout } = this.tools;
     const { holders } = await ask(clock, callTimeout, () => this.backend.inspect(claim.key));
     if (holders.some(({ owner }) => owner === claim.owner)) return;
-    lease.lose('the server no longer has it: it was released by force, or its key was removed');
+    lease.lose(NOT_IN_SESSION);
   }
 }

@@ -1,6 +1,7 @@
 import type { Claim } from '../../backends/backend.js';
 import type { Clock } from '../time/clock.js';
 import { Lease, type LeaseListener } from './lease.js';
+import type { Loss } from './loss.js';
 import { believedUntil } from './validity.js';
 
 /** What a lock has of the lease of its session: it ends with that, or before. */
@@ -29,7 +30,7 @@ export class SessionLease extends Lease implements LeaseListener {
     return this.live ? Math.max(0, this.validUntil - this.ownClock.now()) : 0;
   }
 
-  lost(reason: string): void {
-    this.lose(reason);
+  lost(loss: Loss): void {
+    this.lose(loss);
   }
 }

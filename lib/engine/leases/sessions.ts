@@ -4,6 +4,7 @@ import { OpenSession } from './attachments.js';
 import type { FamilyTools } from './family.js';
 import { Lease } from './lease.js';
 import { believedUntil } from './validity.js';
+import { EXPIRED, sessionEnded } from './loss.js';
 
 /** For so many renewals a session is kept that nothing hangs from: the next lock of its length nearly always comes sooner. */
 const IDLE_RENEWALS = 12;
@@ -46,7 +47,7 @@ export class Sessions {
       const opened = await (this.#slots.get(length) ?? this.#newSlot(length)).opening;
       if (opened.lease.live) return opened;
       // The timer that should have said so is late.
-      opened.lease.lose('its lease ran out before the server confirmed a renewal');
+      opened.lease.lose(EXPIRED);
     }
   }
 
@@ -71,7 +72,7 @@ export class Sessions {
     try {
       return await verb();
     } catch (error) {
-      if (error instanceof SessionEndedError) lease.lose(`its session ${session.id} has ended on the server`);
+      if (error instanceof SessionEndedError) lease.lose(sessionEnded(session.id));
       throw error;
     }
   }

@@ -3,6 +3,7 @@ import type { Clock } from '../time/clock.js';
 import { TimerQueue } from '../time/timer-queue.js';
 import type { Lease, Watch } from './lease.js';
 import { NOWHERE, UnorderedList } from '../time/unordered-list.js';
+import { EXPIRED, type Loss, TAKEN } from './loss.js';
 
 /** How many leases one call renews. */
 const BATCH = 100;
@@ -73,9 +74,9 @@ export class Watchdog {
   }
 
   /** Somebody knows better: the lease of that owner's claim is gone. */
-  lose(owner: string, reason: string): void {
+  lose(owner: string, loss: Loss): void {
     for (const { lease } of this.#watched) {
-      if ('claim' in lease.subject && lease.subject.claim.owner === owner) this.#lose(lease, reason);
+      if ('claim' in lease.subject && lease.subject.claim.owner === owner) this.#lose(lease, loss);
     }
   }
 
@@ -120,7 +121,7 @@ export class Watchdog {
     const toRenew: Watch[] = [];
     for (const watch of due) {
       const { lease, renewed, renewing } = watch;
-      if (!lease.live) this.#lose(lease, 'its lease ran out before the server confirmed a renewal');
+      if (!lease.live) this.#lose(lease, EXPIRED);
       else if (renewing || !renewed) this.#due.at(lease.validUntil, watch);
       else toRenew.push(watch);
     }
@@ -175,7 +176,7 @@ export class Watchdog {
     watch.renewing = undefined;
     if (lease.ended) return;
     if (held === false) {
-      this.#lose(lease, 'the server no longer has it: it expired, was taken away, or the server lost its data');
+      this.#lose(lease, TAKEN);
     } else if (held) {
       lease.confirm(sentAt, ttl);
       if (isWatched(watch)) this.#schedule(watch);
@@ -189,9 +190,9 @@ export class Watchdog {
     if (isWatched(watch)) this.#due.at(Math.min(time, watch.lease.validUntil), watch);
   }
 
-  #lose(lease: Lease, reason: string): void {
+  #lose(lease: Lease, loss: Loss): void {
     this.#forget(lease);
-    lease.lose(reason);
+    lease.lose(loss);
   }
 
   #forget(lease: Lease): void {

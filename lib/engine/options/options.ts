@@ -2,6 +2,7 @@ import type { LockMode, Traits } from '../../backends/backend.js';
 import { type Duration, toMilliseconds } from '../../lock/duration.js';
 import { LockConfigurationError } from '../../lock/errors.js';
 import type { AcquireOptions } from '../../lock/lock.js';
+import { LABELS, type Labelled } from '../../lock/labels.js';
 import { checkOptionNames } from '../../lock/option-names.js';
 
 /** Acquire options with every default filled in, in milliseconds. */
@@ -16,7 +17,13 @@ export interface ResolvedOptions {
   readonly limit: number;
   readonly fair: boolean;
   readonly signal: AbortSignal | undefined;
+  readonly name: string | undefined;
+  readonly method: string | undefined;
+  readonly onBusy: OnBusy;
 }
+
+/** What a key that stays busy is told as. */
+export type OnBusy = 'timeout' | 'skipped' | 'shutdown';
 
 export const DEFAULTS = { wait: 10_000, ttl: 15_000, renew: true, minHold: 0, mode: 'exclusive', limit: 1 } as const;
 
@@ -31,9 +38,12 @@ const NAMES: ReadonlySet<string> = new Set([
   'limit',
   'fair',
   'signal',
+  'name',
 ]);
 /** Of those of work under a lock. */
 const NAMES_WITH_WORK: ReadonlySet<string> = new Set([...NAMES, 'reentrant']);
+/** What is read of the options, and what a decorator says beside them. */
+const READ: readonly (string | symbol)[] = [...NAMES, LABELS];
 
 /** @throws LockConfigurationError for an option that not all locks have */
 export function checkDefaultNames(defaults: AcquireOptions): void {
@@ -44,11 +54,11 @@ export function checkDefaultNames(defaults: AcquireOptions): void {
  * Puts in what applies where a call names nothing; `undefined` is nothing.
  * @throws LockConfigurationError for an option that a lock does not have
  */
-export function withDefaults(options: AcquireOptions, defaults: AcquireOptions): AcquireOptions {
+export function withDefaults(options: AcquireOptions, defaults: AcquireOptions): AcquireOptions & Labelled {
   checkOptionNames('a lock', options, NAMES_WITH_WORK);
-  const all: Record<string, unknown> = { ...defaults };
+  const all: Record<string | symbol, unknown> = { ...defaults };
   // By name, so that what an object inherits counts as well.
-  for (const name of NAMES) {
+  for (const name of READ) {
     const value: unknown = Reflect.get(options, name);
     if (value !== undefined) all[name] = value;
   }
@@ -65,12 +75,13 @@ const LONGEST_TTL_MS = 2 ** 31 - 1;
  * Fills in the defaults and checks everything that can be known before a server is asked.
  * @throws LockConfigurationError naming the option, the value and what would work
  */
-export function resolveOptions(options: AcquireOptions, traits: Traits, kind: string): ResolvedOptions {
+export function resolveOptions(options: AcquireOptions & Labelled, traits: Traits, kind: string): ResolvedOptions {
   const ttl = toMilliseconds('ttl', options.ttl ?? DEFAULTS.ttl);
   const wait = toMilliseconds('wait', options.wait ?? DEFAULTS.wait, true);
   const minHold = toMilliseconds('minHold', options.minHold ?? DEFAULTS.minHold);
   const maxHold = options.maxHold === undefined ? Infinity : toMilliseconds('maxHold', options.maxHold, true);
-  const { renew = DEFAULTS.renew, mode = DEFAULTS.mode, limit = DEFAULTS.limit, fair, signal } = options;
+  const { renew = DEFAULTS.renew, mode = DEFAULTS.mode, limit = DEFAULTS.limit, fair, signal, name } = options;
+  const labels = options[LABELS];
 
   if (ttl < traits.minTtl) {
     fail(
@@ -114,6 +125,9 @@ export function resolveOptions(options: AcquireOptions, traits: Traits, kind: st
   if (signal !== undefined && typeof signal.throwIfAborted !== 'function') {
     fail('`signal` is not an AbortSignal. Give the `signal` of an AbortController, or `AbortSignal.timeout(…)`.');
   }
+  if (name !== undefined && (typeof name !== 'string' || name === '')) {
+    fail('`name` is what the lock is for, a text such as `order:<id>`. Leave it out, or give one.');
+  }
   if (maxHold <= 0) fail('`maxHold` is 0, so the lock could never be held. Give the longest time the work may take.');
   if (minHold > maxHold) fail(`\`minHold\` (${minHold} ms) is longer than \`maxHold\` (${maxHold} ms).`);
   return {
@@ -127,6 +141,9 @@ export function resolveOptions(options: AcquireOptions, traits: Traits, kind: st
     limit,
     fair: fair ?? true,
     signal,
+    name: name ?? labels?.name,
+    method: labels?.method,
+    onBusy: labels?.skips === true ? 'skipped' : 'timeout',
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Claim, LockBackend } from '../../backends/backend.js';
 import { LockTimeoutError } from '../../lock/errors.js';
 import { NotAskedError } from '../asking/question-queue.js';
+import type { LockObserver } from '../../lock/instrumentation.js';
 import type { ReleaseRetries } from '../asking/release-retries.js';
 import type { Hold } from '../holding/hold.js';
 import type { Family } from '../leases/family.js';
@@ -26,7 +27,7 @@ export interface AcquisitionTools extends WaitTools, ClaimTools, AcquisitionEven
   readonly family: Pick<Family, 'attempt' | 'attemptAll' | 'pushedSince' | 'attach' | 'detach'>;
   readonly retries: Pick<ReleaseRetries, 'expect'>;
   /** It has all of its keys. */
-  readonly onAcquired: (held: readonly HeldKey[], options: ResolvedOptions) => Hold;
+  readonly onAcquired: (held: readonly HeldKey[], options: ResolvedOptions, observer: LockObserver | undefined) => Hold;
   /** It is over, however it ended. */
   readonly onOver: (acquisition: Acquisition) => void;
 }
@@ -49,7 +50,7 @@ export class Acquisition implements WaitListener, Listed {
     private readonly tools: AcquisitionTools,
   ) {
     this.#claims = new Claims(options, tools);
-    this.#events = new AcquisitionEvents(this.key, options, tools);
+    this.#events = new AcquisitionEvents(keys, options, tools);
     this.#deadline = this.#events.startedAt + options.wait;
   }
 
@@ -183,7 +184,7 @@ export class Acquisition implements WaitListener, Listed {
   }
 
   /** Asks for one key and waits for it. */
-  async #one(key: string, claim = this.#claims.for(key)): Promise<Outcome> {
+  async #one(key: string, claim: Claim = this.#claims.for(key)): Promise<Outcome> {
     while (!this.#cancelled) {
       const outcome = await this.#outcomeOf(key, claim, await this.#waitFor(claim).take());
       if (outcome) return outcome;
@@ -239,7 +240,7 @@ export class Acquisition implements WaitListener, Listed {
   }
 
   #acquired(held: readonly HeldKey[]): Hold {
-    const hold = (this.#hold = this.tools.onAcquired(held, this.options));
+    const hold = (this.#hold = this.tools.onAcquired(held, this.options, this.#events.observer));
     this.#events.acquired(hold);
     return hold;
   }

@@ -1,5 +1,5 @@
 import type { Hold } from '../holding/hold.js';
-import type { ResolvedOptions } from '../options/options.js';
+import type { OnBusy, ResolvedOptions } from '../options/options.js';
 import { UnorderedList } from '../time/unordered-list.js';
 import { Acquisition, type AcquisitionTools } from './acquisition.js';
 
@@ -23,11 +23,11 @@ export class Acquisitions {
     return this.#acquisitions.size;
   }
 
-  /** @param once never wait: `undefined` if a key is busy */
-  run(keys: readonly string[], options: ResolvedOptions, once: boolean): Promise<Hold | undefined> {
-    const acquisition = new Acquisition(keys, once ? { ...options, wait: 0 } : options, this.#tools);
+  /** @param once never wait, and what a busy key is told as: `undefined` if a key is busy */
+  run(keys: readonly string[], options: ResolvedOptions, once?: OnBusy): Promise<Hold | undefined> {
+    const acquisition = new Acquisition(keys, once ? { ...options, wait: 0, onBusy: once } : options, this.#tools);
     this.#acquisitions.add(acquisition);
-    return acquisition.run(once);
+    return acquisition.run(once !== undefined);
   }
 
   /** Calls them all off; each rejects with the reason for its key. */

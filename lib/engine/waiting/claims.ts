@@ -1,4 +1,5 @@
 import type { Claim } from '../../backends/backend.js';
+import type { Labels } from '../../lock/labels.js';
 import type { Released } from '../asking/release-retries.js';
 import type { Family } from '../leases/family.js';
 import type { HeldKey } from '../leases/held-key.js';
@@ -29,11 +30,11 @@ export class Claims {
     return this.#owner;
   }
 
-  for(key: string): Claim {
-    const { mode, limit, ttl, claimTtl } = this.options;
+  for(key: string): Claim & Labels {
+    const { mode, limit, ttl, claimTtl, name, method } = this.options;
     const owner = this.tools.nextOwner();
     this.#owner ||= owner;
-    return { key: this.tools.prefix + key, owner, mode, limit, ttl, claimTtl };
+    return { key: this.tools.prefix + key, owner, mode, limit, ttl, claimTtl, name, method };
   }
 
   /** @returns `undefined` when the grant was over before it began */

@@ -34,6 +34,12 @@ export function compileKey(
   return (_self, values) => compiled.map((keyFrom) => keyFrom(values));
 }
 
+/** What a lock is called whose options give no name: the template, of which there are few; with a function of the key, the method. */
+export function nameOfKey(key: LockKey<never, never>, where: string): string {
+  if (typeof key === 'function') return where;
+  return typeof key === 'string' ? key : key.join(' + ');
+}
+
 /** For the report at boot. */
 export function readableKey(key: LockKey<never, never>): string {
   if (typeof key === 'function') return 'a function of its arguments';

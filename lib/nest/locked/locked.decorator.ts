@@ -1,6 +1,6 @@
 import type { Observable, Subscribable } from 'rxjs';
 import { serviceFor } from '../service/bypass.js';
-import { compileKey, readableKey } from '../key/lock-key.js';
+import { compileKey, nameOfKey, readableKey } from '../key/lock-key.js';
 import { argumentResolver } from '../key/method-arguments.js';
 import { DEFAULT_BACKEND } from '../service/lock.tokens.js';
 import { busyAnswer } from './busy.js';
@@ -119,8 +119,8 @@ export function Locked<const Key extends string | readonly string[] | KeyFunctio
     const original = originalOf(method);
     const keysOf = compileKey(key, () => argumentResolver(prototype, property, original, where), where);
     const backend = options.backend ?? DEFAULT_BACKEND;
-    const acquire = acquireOptions(options);
     const busyFor = busyAnswer(where, options.onBusy);
+    const acquire = acquireOptions(options, { name: nameOfKey(key, where), method: where });
 
     const begin = (self: unknown, args: readonly unknown[]): LockedCall => {
       const service = serviceFor(self, backend, where);

@@ -1,4 +1,5 @@
 import type { WithLockOptions } from '../../engine/engine.js';
+import { type Labels, LABELS } from '../../lock/labels.js';
 import type { AcquireOptions } from '../../lock/lock.js';
 
 /** What a busy key is told to `onBusy`. */
@@ -55,8 +56,15 @@ export type LockedOptions<Busy extends OnBusy = OnBusy> = Omit<AcquireOptions, '
     readonly reentrant?: boolean;
   };
 
-/** The part that the engine knows. */
-export function acquireOptions(options: LockedOptions): WithLockOptions {
-  const { backend: _backend, onBusy, ...acquire } = options;
-  return onBusy === 'skip' ? { wait: 0, ...acquire } : acquire;
+/**
+ * The part that the engine knows, frozen, so that it is looked at once and not for each call.
+ *
+ * @param labels what the lock is called in events where its options do not say
+ */
+export function acquireOptions(options: LockedOptions, labels?: Labels): WithLockOptions {
+  const { backend: _backend, onBusy = 'throw', ...acquire } = options;
+  return Object.freeze({
+    ...(onBusy === 'skip' ? { wait: 0, ...acquire } : acquire),
+    ...(labels && { [LABELS]: { ...labels, skips: onBusy !== 'throw' } }),
+  });
 }

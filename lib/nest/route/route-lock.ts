@@ -1,12 +1,13 @@
 import { BadRequestException, type CallHandler, type ExecutionContext, Logger, type Type } from '@nestjs/common';
 import { defer, finalize, map, type Observable } from 'rxjs';
+import type { WithLockOptions } from '../../engine/engine.js';
 import { onAbort } from '../../engine/time/abort.js';
 import { LockConfigurationError, LockKeyError } from '../../lock/errors.js';
 import type { Lock } from '../../lock/lock.js';
 import type { Application } from '../service/application.js';
 import { serviceIn } from '../service/bypass.js';
 import { methodsOf } from '../method/class-methods.js';
-import { compileKey, type LockKey, readableKey } from '../key/lock-key.js';
+import { compileKey, type LockKey, nameOfKey, readableKey } from '../key/lock-key.js';
 import { argumentResolver } from '../key/method-arguments.js';
 import { type RouteArgument, routeArguments } from '../key/route-arguments.js';
 import { type BusyAnswer, busyAnswer } from '../locked/busy.js';
@@ -42,6 +43,7 @@ interface Route {
   readonly keysOf: (context: ExecutionContext) => Promise<readonly string[]>;
   /** What `onBusy` gives for one request. */
   readonly busyFor: (self: unknown, args: readonly unknown[]) => BusyAnswer;
+  readonly options: WithLockOptions;
 }
 
 /** What one `LockInterceptor(…)` locks, on whichever handlers it stands. */
@@ -84,12 +86,12 @@ export class RouteLock {
     const handler = context.getHandler() as Handler;
     const where = whereOf(context.getClass(), handler);
     const service = serviceIn(application, backend, where);
-    const { keysOf, busyFor } = this.#routeOf(context.getClass(), handler);
+    const { keysOf, busyFor, options } = this.#routeOf(context.getClass(), handler);
     const busy = busyFor(undefined, [context]);
     const keys = await keysOf(context).catch((error: unknown) => {
       throw this.#isTheRequests(error, context) ? unusable(error) : error;
     });
-    const call = { service, keys, options: acquireOptions(this.#options), backend, where };
+    const call = { service, keys, options, backend, where };
 
     return defer(() => {
       const client = clientSignal(context);
@@ -147,7 +149,8 @@ export class RouteLock {
       );
     }
     const busyFor = busyAnswer(where, this.#options.onBusy);
-    const route = { keysOf: this.#keysOf(controller, handler, where), busyFor };
+    const options = acquireOptions(this.#options, { name: nameOfKey(this.key, where), method: where });
+    const route = { keysOf: this.#keysOf(controller, handler, where), busyFor, options };
     this.#routes.set(handler, route);
     return route;
   }

@@ -1,0 +1,42 @@
+import type { LockMode } from '../../backends/backend.js';
+
+/** A lock that its holder let go of, and whose end is not told yet. */
+export interface Ending {
+  readonly keys: readonly string[];
+  readonly mode: LockMode;
+  readonly limit: number;
+  /** Tells that it was released. */
+  tell(): void;
+}
+
+/**
+ * Has the end of a lock told before its key's next holder in this process is. The next one may be in before the server has answered the
+ * release: it was handed the key directly, or the server's word to it came sooner.
+ */
+export class Endings {
+  readonly #byKey = new Map<string, Set<Ending>>();
+
+  expect(ending: Ending): void {
+    for (const key of ending.keys) this.#byKey.set(key, (this.#byKey.get(key) ?? new Set()).add(ending));
+  }
+
+  forget(ending: Ending): void {
+    if (this.#byKey.size === 0) return;
+    for (const key of ending.keys) {
+      const endings = this.#byKey.get(key);
+      endings?.delete(ending);
+      if (endings?.size === 0) this.#byKey.delete(key);
+    }
+  }
+
+  /** These keys have a new holder. What could not be held beside it has ended. */
+  next({ keys, mode, limit }: Omit<Ending, 'tell'>): void {
+    if (this.#byKey.size === 0) return;
+    const alone = mode === 'exclusive' && limit === 1;
+    for (const key of keys) {
+      for (const ending of this.#byKey.get(key) ?? []) {
+        if (alone || (ending.mode === 'exclusive' && ending.limit === 1)) ending.tell();
+      }
+    }
+  }
+}

@@ -1,0 +1,37 @@
+import type { LockCall, LockInstrumentation, LockObserver } from '../../lock/instrumentation.js';
+import { orWarn } from './or-warn.js';
+
+/** Finds out who follows a call; `undefined` where nobody ever does. */
+export type Observe = ((call: LockCall) => LockObserver | undefined) | undefined;
+
+/** Several instrumentations as one: each puts itself around what the later ones put around the work. */
+export function observing(instrumentations: readonly LockInstrumentation[]): Observe {
+  const [only, ...others] = instrumentations;
+  if (only === undefined) return undefined;
+  if (others.length === 0) return (call) => observerOf(only, call);
+  return (call) => {
+    const observers = instrumentations.flatMap((each) => observerOf(each, call) ?? []);
+    return observers.length > 1 ? together(observers) : observers[0];
+  };
+}
+
+function observerOf(instrumentation: LockInstrumentation, call: LockCall): LockObserver | undefined {
+  let observer: LockObserver | undefined;
+  orWarn('LockInstrumentation', () => (observer = instrumentation.onCall(call)));
+  return observer;
+}
+
+function together(observers: readonly LockObserver[]): LockObserver {
+  return {
+    onEvent(event) {
+      for (const observer of observers) orWarn('LockInstrumentation', () => observer.onEvent(event));
+    },
+    around(work) {
+      const inside = observers.reduceRight<() => void>(
+        (inner, observer) => (observer.around ? () => observer.around?.(inner) : inner),
+        work,
+      );
+      inside();
+    },
+  };
+}
