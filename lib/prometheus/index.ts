@@ -1,0 +1,2 @@
+export { LockMetricsModule } from './lock-metrics.module.js';
+export type { LockMetricsAsyncOptions, LockMetricsOptions } from './lock-metrics.options.js';

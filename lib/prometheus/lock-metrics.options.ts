@@ -1,0 +1,22 @@
+import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency } from '@nestjs/common';
+import type { Registry, RegistryContentType } from 'prom-client';
+
+export interface LockMetricsOptions {
+  /** Where the metrics go. @default the global `register` of `prom-client` */
+  readonly registry?: Registry<RegistryContentType>;
+  /** What the metrics' names begin with. @default 'lock_' */
+  readonly prefix?: string;
+  /** Upper bounds of the waits' histogram, in seconds, growing. @default 1 ms to 30 s in ten steps */
+  readonly waitBuckets?: readonly number[];
+  /** Upper bounds of the holds' histogram, in seconds, growing. @default 5 ms to 30 min in ten steps */
+  readonly holdBuckets?: readonly number[];
+}
+
+/** Options of `LockMetricsModule.forRootAsync()`. */
+export type LockMetricsAsyncOptions = Pick<ModuleMetadata, 'imports'> & {
+  readonly useFactory: (
+    // Nest resolves `inject` at run time; what each token gives is the factory's own knowledge.
+    ...dependencies: never[]
+  ) => Promise<LockMetricsOptions> | LockMetricsOptions;
+  readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
+};
