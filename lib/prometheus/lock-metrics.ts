@@ -4,7 +4,7 @@ import type { Subscription } from 'rxjs';
 import { LockConfigurationError } from '../lock/errors.js';
 import { checkOptionNames } from '../lock/option-names.js';
 import { HOLD_SECONDS, WAIT_SECONDS } from '../metrics/tally.js';
-import { type Application, lockServicesOf } from '../nest/application.js';
+import { type Application, lockServicesOf } from '../nest/service/application.js';
 import type { LockMetricsOptions } from './lock-metrics.options.js';
 import { Published, publishedIn } from './published.js';
 

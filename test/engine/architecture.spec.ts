@@ -76,6 +76,8 @@ const LONG: Readonly<Record<string, string>> = {
   'backends/redis/redis.ts': 'a verb each for all the verbs of the port',
   'backends/zookeeper/client/client.ts': 'one session over the connections that it goes through',
   'backends/zookeeper/client/connection.ts': 'one connection, from its greeting to its end',
+  'engine/engine.ts': 'all that the Nest layer asks of an engine',
+  'engine/holding/hold.ts': 'one lock, with all the members of `Lock`',
   'engine/waiting/wait.ts': 'one state machine, whose fields are all read where it sleeps',
   'testing/contract/cases/reentrancy.ts': 'one promise, by its cases',
 };
