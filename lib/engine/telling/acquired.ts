@@ -28,6 +28,7 @@ export class Acquired implements LockAcquiredEvent {
   }
 
   toJSON(): object {
-    return { ...this, fencingToken: tokenText(this.fencingToken) };
+    const told = Object.fromEntries(Object.entries(this));
+    return { ...told, fencingToken: tokenText(this.fencingToken) };
   }
 }
