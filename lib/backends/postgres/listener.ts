@@ -14,6 +14,8 @@ const ECHO_MS = 2_000;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 const DEAF_PAUSE_MS = 60_000;
+/** How often the connection has to answer, in milliseconds. */
+const HEARTBEAT_MS = 10_000;
 
 /**
  * The connection that hears pushed grants: one for a process, opened by the first claim that finds its key busy, and kept up from then
@@ -29,6 +31,7 @@ export class Listener {
   #deaf = false;
   #closed = false;
   #again: NodeJS.Timeout | undefined;
+  #beat: NodeJS.Timeout | undefined;
   #onEcho: (() => void) | undefined;
 
   /**
@@ -69,6 +72,7 @@ export class Listener {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#again);
+    clearTimeout(this.#beat);
     this.#client?.end().catch(() => undefined);
     this.#settle();
   }
@@ -112,20 +116,35 @@ export class Listener {
     this.#up = true;
     this.#deaf = false;
     this.#failures = 0;
+    this.#beatOn(client);
     this.events.up();
+  }
+
+  /** A firewall may forget a connection that is idle, and tells neither end. Without an answer it counts as broken. */
+  #beatOn(client: ListeningClient): void {
+    clearTimeout(this.#beat);
+    this.#beat = setTimeout(async () => {
+      const answered = client.query('select 1').then(
+        () => true,
+        () => false,
+      );
+      if (await within(ECHO_MS, answered)) {
+        if (client === this.#client && !this.#closed) this.#beatOn(client);
+        return;
+      }
+      this.#retry(client);
+      client.end().catch(() => undefined);
+    }, HEARTBEAT_MS);
+    this.#beat.unref();
   }
 
   /** A pooler takes the order to listen, and has given the connection to somebody else when there is something to hear. */
   async #hearsItself(): Promise<boolean> {
     const echo = new Promise<boolean>((resolve) => {
-      const late = setTimeout(() => resolve(false), ECHO_MS);
-      this.#onEcho = () => {
-        clearTimeout(late);
-        resolve(true);
-      };
+      this.#onEcho = () => resolve(true);
     });
     await this.tell(this.channel, ECHO);
-    return echo;
+    return within(ECHO_MS, echo);
   }
 
   #heard(text: string): void {
@@ -148,6 +167,17 @@ export class Listener {
     this.#settled?.();
     this.#settled = undefined;
   }
+}
+
+/** What it resolves to, or `false` after so many milliseconds. */
+function within(milliseconds: number, answer: Promise<boolean>): Promise<boolean> {
+  return new Promise((resolve) => {
+    const late = setTimeout(() => resolve(false), milliseconds);
+    void answer.then((value) => {
+      clearTimeout(late);
+      resolve(value);
+    });
+  });
 }
 
 const ECHO = 'e';

@@ -20,6 +20,10 @@ export interface SqlServer extends ServerControl {
   listening(): Promise<readonly number[]>;
   /** Ends connections of everybody else, as an administrator does. */
   end(which: 'listening' | 'all'): Promise<void>;
+  /** The owners in line for a key, the foremost first. */
+  line(key: string): Promise<readonly string[]>;
+  /** How many statements it was asked for locks, by connections that are closed by now. */
+  statements(): Promise<number>;
   /** Until when the server keeps the lock of whoever holds it, in milliseconds since 1970; `undefined` when nobody does. */
   leaseEnd(key: string): Promise<number | undefined>;
 }
@@ -32,10 +36,15 @@ export interface SqlKind {
 
 const micros = (value: unknown): number | undefined => (value === undefined ? undefined : Number(value) / 1000);
 
+/** The functions that a process calls; those beneath them are not asked for. */
+const VERBS = ['attempt', 'attempt_all', 'release', 'renew', 'take_over', 'downgrade', 'force']
+  .map((verb) => `'${verb}_v1'`)
+  .join();
+
 const postgresKind: SqlKind = {
   name: 'PostgreSQL',
   async start() {
-    const server = await startPostgres({ own: true, durable: true });
+    const server = await startPostgres({ own: true, durable: true, settings: { track_functions: 'pl' } });
     const ask = (sql: string) => askPostgres(server.url, sql);
     await ask(postgresSchemaSql());
     return Object.assign(server, {
@@ -61,6 +70,14 @@ const postgresKind: SqlKind = {
         const some = which === 'all' ? others : `pid = any('{${(await this.listening()).join()}}')`;
         await ask(`select pg_terminate_backend(pid) from pg_stat_activity where ${some}`);
       },
+      async line(key: string) {
+        const rows = await ask(`select owner from distributed_lock.waiters where key = 'lock:${key}' order by arrival`);
+        return rows.map(({ owner }) => String(owner));
+      },
+      async statements() {
+        const [row] = await ask(`select sum(calls) from pg_stat_user_functions where funcname in (${VERBS})`);
+        return Number(row?.['sum']);
+      },
       async leaseEnd(key: string) {
         const [row] = await ask(
           `select ends from distributed_lock.locks where key = 'lock:${key}' and owner is not null`,
@@ -75,7 +92,11 @@ const mariadbKind: SqlKind = {
   name: 'MariaDB',
   async start() {
     const server = await startMariadb({ own: true, durable: true });
-    const ask = (sql: string) => askMariadb(server.uri, sql);
+    let asked = 0;
+    const ask = (sql: string) => {
+      asked++;
+      return askMariadb(server.uri, sql);
+    };
     for (const statement of mysqlSchemaStatements()) await ask(statement);
     return Object.assign(server, {
       pod: { mysql: server.uri },
@@ -100,6 +121,15 @@ const mariadbKind: SqlKind = {
         for (const id of which === 'all' ? await all() : await this.listening())
           // It may be gone by then.
           await ask(`begin not atomic declare continue handler for 1094 begin end; kill ${id}; end`);
+      },
+      async line(key: string) {
+        const rows = await ask(`select owner from distributed_lock_waiter where name = 'lock:${key}' order by arrival`);
+        return rows.map(({ owner }) => String(owner));
+      },
+      async statements() {
+        const [row] = await ask(`show global status like 'questions'`);
+        // It counts the test's own as well.
+        return Number(row?.['Value']) - asked;
       },
       async leaseEnd(key: string) {
         const [row] = await ask(
