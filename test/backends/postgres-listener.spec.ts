@@ -12,8 +12,8 @@ class Connection implements ListeningClient {
   connect = () => Promise.resolve();
   end = () => Promise.resolve();
   query = () => (this.silent ? new Promise<never>(() => undefined) : Promise.resolve({ rows: [] }));
-  on(event: string, listener: (message: object & Error) => void): this {
-    if (event === 'notification') this.notify = listener as (message: object) => void;
+  on(event: string, listener: (message: never) => void): this {
+    if (event === 'notification') this.notify = listener as (message: { payload?: string }) => void;
     return this;
   }
 }

@@ -73,6 +73,7 @@ const LONG: Readonly<Record<string, string>> = {
   'backends/backend.ts': 'the port, which its readers want on one page',
   'backends/memory/lock-table.ts': 'a whole lock server, with one state',
   'backends/mysql/mysql.ts': 'a verb each for all the verbs of the port',
+  'backends/postgres/postgres.ts': 'a verb each for all the verbs of the port',
   'backends/redis/redis.ts': 'a verb each for all the verbs of the port',
   'backends/zookeeper/client/client.ts': 'one session over the connections that it goes through',
   'backends/zookeeper/client/connection.ts': 'one connection, from its greeting to its end',
@@ -144,6 +145,8 @@ const OWN_TIME = [
   /^backends\/redis\/cluster-node\.ts: .*#silentSince/,
   // The listening connection is kept up by nobody else: when to try again, and when one that does not open or hears nothing is given up.
   /^backends\/postgres\/listener\.ts: .*setTimeout\(/,
+  // How old an answer is that many share: the engine asks for each of them by itself.
+  /^backends\/sql\/crowd\.ts: .*performance\.now\(\)/,
   // A stream of events is opened anew by nobody else, and hung up when it is not used.
   /^backends\/line\/contender\.ts: else this\.#confirmation = setTimeout\(confirm, CONFIRM_MS\)\.unref\(\);$/,
   // A connection is opened anew, and a silent one given up, by nobody else; and so is a session that nobody renews.

@@ -7,7 +7,7 @@ it('what is installed changes only with its version: whoever finds the version i
     [
       1,
       1,
-      "4cd74fa623ae57e8",
+      "4b14b28d9bbb5869",
     ]
   `);
 });

@@ -1,4 +1,5 @@
 import type { Claim, Grant, Waiter } from '../backend.js';
+import type { Crowd } from '../sql/crowd.js';
 import { Listener, type Open } from './listener.js';
 import type { Row } from './client.js';
 import type { Names } from './schema/index.js';
@@ -35,6 +36,7 @@ export class Inbox {
     private readonly names: Names,
     private readonly open: () => Promise<Open>,
     private readonly ask: (sql: string) => Promise<readonly Row[]>,
+    private readonly crowd: Crowd,
   ) {}
 
   /** Why pushes do not arrive, where they cannot. */
@@ -58,8 +60,9 @@ export class Inbox {
     await this.#ears.get(instance)?.settled;
   }
 
-  expects(owner: string, waiter: Waiter): boolean {
-    return this.#waiters.get(owner)?.waiter === waiter;
+  /** Whether this waiter, or any, is the one that pushes for the owner go to. */
+  expects(owner: string, waiter = this.#waiters.get(owner)?.waiter): boolean {
+    return waiter !== undefined && this.#waiters.get(owner)?.waiter === waiter;
   }
 
   /** From here on pushes for this owner reach the waiter. */
@@ -69,7 +72,10 @@ export class Inbox {
   }
 
   forget(owner: string): void {
+    const expected = this.#waiters.get(owner);
+    if (!expected) return;
     this.#waiters.delete(owner);
+    this.crowd.left(expected.claim.key, owner);
   }
 
   /** How many looks it took so far. */
@@ -141,6 +147,7 @@ export class Inbox {
   }
 
   #lookAll(instance: string): void {
+    this.crowd.doubt();
     for (const { claim, waiter } of [...this.#waiters.values()])
       if (instanceOf(claim.owner) === instance) waiter.look();
   }
@@ -150,10 +157,13 @@ export class Inbox {
     const [verb, owner = '', token = '0', at = '0'] = message.split(' ');
     const expected = this.#waiters.get(owner);
     if (verb === 'g') {
-      this.#waiters.delete(owner);
+      this.forget(owner);
       const grant: Grant = { granted: true, fencingToken: BigInt(token), at: Number(at) / 1000 };
       expected?.waiter.granted(grant);
-    } else if (verb === 'l') expected?.waiter.look();
-    else if (verb === 'x') this.lost(owner);
+    } else if (verb === 'l') {
+      if (expected) this.crowd.left(expected.claim.key, owner);
+      expected?.waiter.look();
+    }
+    if (verb === 'x') this.lost(owner);
   }
 }

@@ -12,7 +12,8 @@ import type {
   Traits,
   Waiter,
 } from '../backend.js';
-import { outcomeOf } from './answers.js';
+import { Crowd } from '../sql/crowd.js';
+import { outcomeOf, touchedOf } from './answers.js';
 import type { MysqlClient, Row } from './client.js';
 import { isMissing } from './errors.js';
 import { Inbox, instanceOf } from './inbox.js';
@@ -68,6 +69,7 @@ export class MysqlBackend implements KeyBackend {
   readonly traits: Traits = mysqlTraits;
   readonly address: string;
   readonly #inbox: Inbox;
+  readonly #crowd: Crowd;
   #link: MysqlLink | undefined;
   #linking: Promise<MysqlLink> | undefined;
   #installed: Promise<void> | undefined;
@@ -81,10 +83,14 @@ export class MysqlBackend implements KeyBackend {
     private readonly settings: MysqlSettings,
   ) {
     this.address = settings.address;
+    this.#crowd = new Crowd(async (key, owners) =>
+      touchedOf(await this.#call('touch', nameOf(key).name, list(owners))),
+    );
     this.#inbox = new Inbox(
       settings.names,
       async () => (await this.#linked()).open,
       (sql) => this.#ask(sql),
+      this.#crowd,
     );
   }
 
@@ -104,8 +110,13 @@ export class MysqlBackend implements KeyBackend {
   async attempt(claim: Claim, waiter?: Waiter): Promise<Attempt> {
     if (!waiter) return this.#attempt(claim, 0);
     const instance = instanceOf(claim.owner);
+    const again = this.#inbox.expects(claim.owner);
     this.#inbox.expect(claim, waiter);
-    if (this.#inbox.hears(instance)) return this.#attempt(claim, 1);
+    if (this.#inbox.hears(instance)) {
+      // One that is in line already, far from its head, is heard of together with the others of this process.
+      const busy = again ? await this.#crowd.look(claim.key, claim.owner) : undefined;
+      return busy ?? this.#attempt(claim, 1);
+    }
     const answer = await this.#attempt(claim, 2);
     if (answer.granted || 'limit' in answer) return answer;
     await this.#inbox.settled(instance);
@@ -203,6 +214,7 @@ export class MysqlBackend implements KeyBackend {
     const answer = await this.#call('attempt', name, owner, letter(claim), claim.limit, ttl, claimTtl, joins, whole);
     const { outcome, rank } = outcomeOf(answer);
     if (outcome.granted || 'limit' in outcome) this.#inbox.forget(owner);
+    else if (joins === 1) this.#crowd.told(key, owner, outcome, rank > 3);
     else if (joins === 2) return { ...outcome, retryAfterMs: this.#deafLook(outcome, owner, rank) };
     return outcome;
   }

@@ -1,4 +1,5 @@
 import type { Attempt, Busy, KeyState } from '../backend.js';
+import type { Touched } from '../sql/crowd.js';
 
 /** The words of an answer. */
 export function wordsOf(answer: unknown): readonly string[] {
@@ -18,6 +19,16 @@ export function outcomeOf([kind, first = '0', at = '0', holder = '-', ahead = '-
   if (holder !== '-') busy.holder = holder;
   if (ahead !== '-') busy.ahead = ahead;
   return busy;
+}
+
+/** What `touch_v1` says. */
+export function touchedOf([look = '0', at, holder = '-', bits = '']: readonly string[]): Touched {
+  return {
+    at: toStamp(at),
+    retryAfterMs: Number(look),
+    holder: holder === '-' ? undefined : holder,
+    far: Array.from(bits, (bit) => bit === '1'),
+  };
 }
 
 /** The server stamps in microseconds, the port in milliseconds. */

@@ -1,4 +1,5 @@
 import type { Waiter } from '../backend.js';
+import type { Crowd } from '../sql/crowd.js';
 
 interface Expected {
   readonly owner: string;
@@ -17,15 +18,17 @@ export class Inbox {
   readonly #waiters = new Map<string, Expected>();
   readonly #listeners = new Set<(owner: string) => void>();
 
+  constructor(private readonly crowd: Crowd) {}
+
   /** From here on pushes for this owner reach the waiter. */
   expect(key: string, owner: string, waiter: Waiter, inLine: boolean): void {
     const { doubtful = false, asked = 0 } = this.#waiters.get(owner) ?? {};
     this.#waiters.set(owner, { owner, key, waiter, inLine, doubtful, asked });
   }
 
-  /** Whether this waiter is still the one that pushes for the owner go to. */
-  expects(owner: string, waiter: Waiter): boolean {
-    return this.#waiters.get(owner)?.waiter === waiter;
+  /** Whether this waiter, or any, is the one that pushes for the owner go to. */
+  expects(owner: string, waiter = this.#waiters.get(owner)?.waiter): boolean {
+    return waiter !== undefined && this.#waiters.get(owner)?.waiter === waiter;
   }
 
   /** How often this owner was told that it has to wait, this time included. */
@@ -37,7 +40,10 @@ export class Inbox {
   }
 
   forget(owner: string): void {
+    const expected = this.#waiters.get(owner);
+    if (!expected) return;
     this.#waiters.delete(owner);
+    this.crowd.left(expected.key, owner);
   }
 
   /**
@@ -45,6 +51,7 @@ export class Inbox {
    * vain asks again by itself; and not who asked, for it knows.
    */
   missed(key: string, asker?: string): void {
+    this.crowd.doubt();
     for (const expected of this.#waiters.values()) {
       if (!expected.inLine || expected.doubtful || expected.key !== key) continue;
       expected.doubtful = true;
@@ -54,12 +61,13 @@ export class Inbox {
 
   /** What was pushed until now may be lost: everybody in line looks. */
   lookAll(): void {
+    this.crowd.doubt();
     for (const { waiter, inLine } of [...this.#waiters.values()]) if (inLine) waiter.look();
   }
 
   grant(owner: string, fencingToken: bigint, at: number): void {
     const expected = this.#waiters.get(owner);
-    this.#waiters.delete(owner);
+    this.forget(owner);
     expected?.waiter.granted({ granted: true, fencingToken, at });
   }
 
@@ -76,7 +84,14 @@ export class Inbox {
   receive(message: string): void {
     const [verb, owner = '', token = '0', at = '0'] = message.split(' ');
     if (verb === 'g') this.grant(owner, BigInt(token), Number(at) / 1000);
-    else if (verb === 'l') this.#waiters.get(owner)?.waiter.look();
+    else if (verb === 'l') this.#look(owner);
     else if (verb === 'x') this.lost(owner);
+  }
+
+  #look(owner: string): void {
+    const expected = this.#waiters.get(owner);
+    if (!expected) return;
+    this.crowd.left(expected.key, owner);
+    expected.waiter.look();
   }
 }

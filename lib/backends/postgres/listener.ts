@@ -123,19 +123,20 @@ export class Listener {
   /** A firewall may forget a connection that is idle, and tells neither end. Without an answer it counts as broken. */
   #beatOn(client: ListeningClient): void {
     clearTimeout(this.#beat);
-    this.#beat = setTimeout(async () => {
-      const answered = client.query('select 1').then(
-        () => true,
-        () => false,
-      );
-      if (await within(ECHO_MS, answered)) {
-        if (client === this.#client && !this.#closed) this.#beatOn(client);
-        return;
-      }
-      this.#retry(client);
-      client.end().catch(() => undefined);
-    }, HEARTBEAT_MS);
+    this.#beat = setTimeout(() => void this.#checkOn(client), HEARTBEAT_MS);
     this.#beat.unref();
+  }
+
+  async #checkOn(client: ListeningClient): Promise<void> {
+    const answer = client.query('select 1').then(
+      () => true,
+      () => false,
+    );
+    const answered = await within(ECHO_MS, answer);
+    if (client !== this.#client || this.#closed) return;
+    if (answered) return this.#beatOn(client);
+    this.#retry(client);
+    client.end().catch(() => undefined);
   }
 
   /** A pooler takes the order to listen, and has given the connection to somebody else when there is something to hear. */

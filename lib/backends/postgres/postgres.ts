@@ -13,7 +13,8 @@ import type {
   Traits,
   Waiter,
 } from '../backend.js';
-import { type Described, outcomeOf, stateOf, toStamp, wordsOf } from './answers.js';
+import { Crowd } from '../sql/crowd.js';
+import { type Described, outcomeOf, stateOf, toStamp, touchedOf, wordsOf } from './answers.js';
 import { Inbox } from './inbox.js';
 import { escaped, nameOf, stored } from './keys.js';
 import { Listener } from './listener.js';
@@ -56,7 +57,10 @@ export class PostgresBackend implements KeyBackend {
   readonly address?: string;
   readonly #statements: Statements;
   readonly #box = randomBytes(12).toString('base64url');
-  readonly #inbox = new Inbox();
+  readonly #crowd = new Crowd(async (key, owners) =>
+    touchedOf(wordsOf(await this.#statements.call('touch_v1', [stored(key).key, owners, this.#box]))),
+  );
+  readonly #inbox = new Inbox(this.#crowd);
   readonly #listener: Listener;
   readonly #sweeper: Sweeper;
   readonly #end: () => Promise<void>;
@@ -95,6 +99,7 @@ export class PostgresBackend implements KeyBackend {
     const { settled } = this.#listener;
     // Beside the first question, so that it stands when the answer is that others have the key.
     void this.#listener.start();
+    if (settled && this.#listener.up && this.#inbox.expects(claim.owner)) return this.#again(claim, waiter);
     // It is sent first and expected then: what can be done while it is on its way costs nobody time.
     const answer = this.#attempt(claim, settled);
     this.#inbox.expect(claim.key, claim.owner, waiter, settled);
@@ -102,6 +107,12 @@ export class PostgresBackend implements KeyBackend {
     return answer.then((answer) =>
       answer.granted || 'limit' in answer ? answer : this.#standing(claim, waiter, answer),
     );
+  }
+
+  /** One that is in line already, far from its head, is heard of together with the others of this process. */
+  async #again(claim: Claim, waiter: Waiter): Promise<Attempt> {
+    this.#inbox.expect(claim.key, claim.owner, waiter, true);
+    return (await this.#crowd.look(claim.key, claim.owner)) ?? this.#attempt(claim, true);
   }
 
   /** The first time a process waits, it has to listen before it joins a line: the server passes over whoever it cannot reach. */
@@ -214,7 +225,8 @@ export class PostgresBackend implements KeyBackend {
       this.#deliver(words.slice(3), words[2]);
       return outcome;
     }
-    this.#deliver(words.slice(5), words[2]);
+    this.#deliver(words.slice(6), words[2]);
+    if (join) this.#crowd.told(key, owner, outcome, Number(words[5]) > 3);
     const asked = this.#inbox.answered(owner);
     if (!join || this.#listener.up) return outcome;
     // Nothing is pushed to one who cannot be reached.

@@ -30,6 +30,8 @@ export interface SqlServer extends ServerControl {
 
 export interface SqlKind {
   readonly name: string;
+  /** How many statements a contended acquisition costs at most. */
+  readonly statementsEach: number;
   /** One with the tables in it, whose commits wait for the disk as in production. */
   start(): Promise<SqlServer>;
 }
@@ -43,6 +45,7 @@ const VERBS = ['attempt', 'attempt_all', 'release', 'renew', 'take_over', 'downg
 
 const postgresKind: SqlKind = {
   name: 'PostgreSQL',
+  statementsEach: 2.2,
   async start() {
     const server = await startPostgres({ own: true, durable: true, settings: { track_functions: 'pl' } });
     const ask = (sql: string) => askPostgres(server.url, sql);
@@ -90,6 +93,8 @@ const postgresKind: SqlKind = {
 
 const mariadbKind: SqlKind = {
   name: 'MariaDB',
+  // One of them is of the connection that listens, which asks anew after each message.
+  statementsEach: 3.2,
   async start() {
     const server = await startMariadb({ own: true, durable: true });
     let asked = 0;

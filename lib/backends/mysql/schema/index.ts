@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
 import { attempt } from './attempt.js';
+import { attemptAll } from './attempt-all.js';
 import { inbox } from './inbox.js';
 import { namesIn, type Names } from './names.js';
 import { release } from './release.js';
 import { renew } from './renew.js';
 import { state } from './state.js';
 import { tables } from './tables.js';
+import { touch } from './touch.js';
 
 export { nameOf } from './inbox.js';
 export { namesIn, type Names, ROUTINES_VERSION, TABLES_VERSION } from './names.js';
@@ -13,7 +15,7 @@ export { LONGEST_NAME, tables } from './tables.js';
 
 /** The procedures, without their database and prefix; what is called comes before its callers. */
 export const routines = (n: Names): readonly string[] =>
-  [state, attempt, release, renew, inbox].flatMap((part) => part(n));
+  [state, attempt, attemptAll, touch, release, renew, inbox].flatMap((part) => part(n));
 
 /** Which text a version stands for: a test keeps it from changing unnoticed. */
 export const digest = (): string =>

@@ -7,6 +7,7 @@ export type Table = 'lock' | 'holder' | 'waiter' | 'inbox' | 'version';
 export type Routine =
   | 'attempt'
   | 'attempt_all'
+  | 'touch'
   | 'release'
   | 'renew'
   | 'take_over'

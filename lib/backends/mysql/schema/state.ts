@@ -3,6 +3,10 @@ import type { Names } from './names.js';
 
 /** A waiter is served only while it was heard of in this time; every look refreshes it. */
 export const SILENCE_US = 15_000_000;
+/** How soon a waiter near the head looks again: there is nothing to see but a lost message. */
+export const NEAR_US = 1_000_000;
+/** How soon a waiter at the head of the line or far behind looks again. */
+export const FAR_US = 5_000_000;
 /** Newcomers stand back when everybody in line was out of reach at the release: time to reconnect. */
 const STAND_BACK_US = 250_000;
 /** How far the next token is from the last: further than a process counts by itself. */

@@ -5,7 +5,7 @@ import { COMMIT_DURABLY, COMMIT_SOON, define, sql, US } from './sql.js';
  * Takes the key, or joins its line in the same step. Asked again by the same owner it gives the same answer.
  *
  * Answer, words with a space between: `g <token> <us> <mine…>` granted, `n` instead of `g` where the key is new here;
- * `b <look again in ms> <us> <a holder> <who is directly ahead> <mine…>` busy, with `-` for nobody; `c <limit in force>` a conflict of
+ * `b <look again in ms> <us> <a holder> <who is directly ahead> <how many ahead, at most 4> <mine…>` busy, with `-` for nobody; `c <limit in force>` a conflict of
  * kinds. `mine`: grants to others of the caller's process, as owner and token.
  */
 export const attempt = (schema: string): string =>
@@ -108,7 +108,7 @@ begin
     end if;
   end if;
   look := least(look, case when rank = 0 or rank > 3 then ${FAR_LOOK_MS} else ${NEAR_LOOK_MS} end);
-  return 'b ' || look || ' ' || us || ' ' || coalesce(holder, '-') || ' ' || coalesce(ahead, '-') || s.mine;
+  return 'b ' || look || ' ' || us || ' ' || coalesce(holder, '-') || ' ' || coalesce(ahead, '-') || ' ' || coalesce(rank, 0) || s.mine;
 end
 `,
   );

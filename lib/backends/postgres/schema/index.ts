@@ -5,6 +5,7 @@ import { renew, takeOver } from './renew.js';
 import { identifier, sql } from './sql.js';
 import { state } from './state.js';
 import { tables } from './tables.js';
+import { touch } from './touch.js';
 
 export { identifier } from './sql.js';
 
@@ -23,7 +24,20 @@ export const INSTALL_LOCK = "hashtextextended('nestjs-distributed-lock', 0)";
 /** What is created in the schema. It may run again: what is there stays. */
 export function objects(schema: string): string {
   const s = identifier(schema);
-  const verbs = [remaining, attempt, attemptAll, release, downgrade, force, renew, takeOver, describe, inspect, list];
+  const verbs = [
+    remaining,
+    attempt,
+    attemptAll,
+    touch,
+    release,
+    downgrade,
+    force,
+    renew,
+    takeOver,
+    describe,
+    inspect,
+    list,
+  ];
   return [
     tables(s),
     state(s),
