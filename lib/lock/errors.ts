@@ -11,6 +11,14 @@ export interface LockErrorDetails {
   readonly cause?: unknown;
 }
 
+/** What Nest's own filter must not read where it would show the message to the client. */
+const shape: { statusCode: boolean } = { statusCode: true };
+
+/** For a Nest whose own filter sends the message of every error with a `statusCode`: it answers 500 then, unless `LockExceptionFilter` is there. */
+export function hideStatusCode(hidden = true): void {
+  shape.statusCode = !hidden;
+}
+
 /**
  * Base of everything this package throws on purpose.
  *
@@ -22,7 +30,8 @@ export abstract class LockError extends Error {
   readonly key: string | undefined;
   readonly backend: string | undefined;
   declare readonly status: number;
-  declare readonly statusCode: number;
+  /** As `status`; `undefined` where Nest's own filter would show the message along with it: before 11.2.10. */
+  declare readonly statusCode: number | undefined;
   declare readonly expose: boolean;
 
   protected constructor(message: string, status: number, details: LockErrorDetails) {
@@ -31,7 +40,8 @@ export abstract class LockError extends Error {
     this.key = details.key;
     this.backend = details.backend;
     // Not exposed: the message names keys, hosts and addresses, which are for the log and not for whoever asked.
-    for (const [name, value] of Object.entries({ status, statusCode: status, expose: false })) {
+    const shown = { status, ...(shape.statusCode && { statusCode: status }), expose: false };
+    for (const [name, value] of Object.entries(shown)) {
       Object.defineProperty(this, name, { value, enumerable: false });
     }
   }

@@ -2,6 +2,7 @@ import { Inject, Logger, type OnApplicationBootstrap, type Type } from '@nestjs/
 import { DiscoveryService, ModulesContainer } from '@nestjs/core';
 import { LockConfigurationError, LockError } from '../lock/errors.js';
 import { lockServicesOf, noBackend } from './service/application.js';
+import { LockExceptionFilter } from './lock-exception.filter.js';
 import { methodsOf, prototypesOf } from './method/class-methods.js';
 import { type LockedMethod, lockedMethodsOf } from './locked/locked-methods.js';
 import { acquireOptions } from './locked/locked.options.js';
@@ -46,7 +47,23 @@ export class BootReport implements OnApplicationBootstrap {
       }
     }
     problems.push(...this.#check(locks));
+    this.#warnOfShownMessages(locks);
     if (problems.length > 0) throw new LockConfigurationError(problems.join('\n'));
+  }
+
+  /** GraphQL shows clients the message of every error, and ours name keys and hosts. */
+  #warnOfShownMessages(locks: ReadonlySet<LockedMethod>): void {
+    const modules = [...this.application.values()];
+    if (locks.size === 0 || !modules.some(({ metatype }) => metatype.name === 'GraphQLModule')) return;
+    const wrappers = modules.flatMap(({ providers, injectables }) => [...providers.values(), ...injectables.values()]);
+    if (
+      wrappers.some(({ metatype, instance }) => [metatype, Object(instance).constructor].includes(LockExceptionFilter))
+    )
+      return;
+    this.#logger.warn(
+      'GraphQL shows clients the messages of errors, and those of locks name keys and hosts. ' +
+        'Provide { provide: APP_FILTER, useClass: LockExceptionFilter } to tell them no more than that the resource is in use.',
+    );
   }
 
   /** A class that is made by hand has locked methods that will refuse to run. */

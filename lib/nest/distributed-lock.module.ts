@@ -1,7 +1,7 @@
 import { type DynamicModule, type FactoryProvider, Module, type Provider, type Type } from '@nestjs/common';
-import { ModulesContainer } from '@nestjs/core';
+import { BaseExceptionFilter, ModulesContainer } from '@nestjs/core';
 import type { LockBackend } from '../backends/backend.js';
-import { LockConfigurationError } from '../lock/errors.js';
+import { hideStatusCode, LockConfigurationError } from '../lock/errors.js';
 import { addLockService } from './service/application.js';
 import { BootReportModule } from './boot-report.module.js';
 import type {
@@ -16,6 +16,8 @@ import { LockEngines, type LocksUnderTest } from './lock-engines.js';
 import { lockLifecyclesOf } from './service/lock-lifecycles.js';
 import type { LockService } from './service/lock.service.js';
 import { DEFAULT_BACKEND, getLockBackendToken, getLockServiceToken } from './service/lock.tokens.js';
+
+if (!('getHttpErrorMessage' in BaseExceptionFilter.prototype)) hideStatusCode();
 
 /** Private to each `forRoot`, since a module does not export it. */
 export const OPTIONS = Symbol.for('nestjs-distributed-lock:options');

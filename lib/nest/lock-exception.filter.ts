@@ -25,7 +25,7 @@ const RETRY_AFTER = 1;
 /**
  * Answers for lock errors in every transport, by their status: 423 busy (with `Retry-After`), 409 lost, 503 no lock server or
  * shutting down (with `Retry-After`), 500 mistakes of our own. HTTP gets a status and a JSON body, microservices and gateways an
- * `error` payload with the `code`; GraphQL is left to its own error formatting.
+ * `error` payload with the `code`, and GraphQL an error with the text and `extensions.code`.
  *
  * Without it, HTTP answers with the same status and its plain text, and Nest logs each busy key as an error. The filter logs what is
  * wrong on the server (500, 503) as an error, a lost lock as a warning, and a busy key at debug level.
@@ -57,7 +57,8 @@ export class LockExceptionFilter implements ExceptionFilter<LockError> {
       case 'ws':
         return emit(host.getArgByIndex(0), { status: 'error', ...reply });
       default:
-        return exception;
+        // GraphQL shows the message of what it is given.
+        return Object.assign(new Error(reply.message), { extensions: { code: reply.code } });
     }
   }
 

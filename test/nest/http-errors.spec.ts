@@ -13,9 +13,11 @@ import {
   LockKeyError,
   LockLostError,
   LockService,
+  LockTimeoutError,
   memory,
 } from 'nestjs-distributed-lock';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { hideStatusCode } from '../../lib/lock/errors.js';
 import { RecordingLogger } from './support/application.js';
 
 const SECRET = 'order:secret on redis-17.internal';
@@ -132,4 +134,15 @@ test('every lock error is a LockError with a code and the status that Nest reads
     'LOCK_KEY',
   ]);
   expect(errors.map(({ status, statusCode }) => status === statusCode)).not.toContain(false);
+});
+
+test('a Nest whose own filter sends the message of every error with a `statusCode` gets none', () => {
+  hideStatusCode();
+  const hidden = new LockTimeoutError(SECRET, { waitedMs: 0 });
+  hideStatusCode(false);
+  // As in Nest 11.0.
+  const isHttpError = (error: { statusCode?: number | undefined; message?: string }) =>
+    Boolean(error.statusCode && error.message);
+  expect([hidden, new LockTimeoutError(SECRET, { waitedMs: 0 })].map(isHttpError)).toEqual([false, true]);
+  expect(hidden.status).toBe(423);
 });

@@ -1,4 +1,5 @@
 import { Controller, UseFilters, UseInterceptors } from '@nestjs/common';
+import { APP_FILTER } from '@nestjs/core';
 import {
   Args,
   GraphQLModule,
@@ -244,11 +245,33 @@ describe('GraphQL resolvers', () => {
     expect(await send(query)).toEqual({ data: { order: { lock: 'order:7', total: '7 total:7' } } });
   });
 
-  test('a busy key is an error of GraphQL', async () => {
+  test('a busy key is an error of GraphQL, which names no key', async () => {
     const { application, send } = await client();
     await application.get(LockService).acquire('busy');
     const { errors } = await send('{ busy { id } }');
     expect(errors).toHaveLength(1);
-    expect(errors?.[0]?.message).toContain("'busy'");
+    expect(errors?.[0]).toMatchObject({
+      message: 'The resource is in use. Try again later.',
+      extensions: { code: 'LOCK_TIMEOUT' },
+    });
+    expect(JSON.stringify(errors)).not.toContain("'busy'");
+  });
+
+  test('the boot warns where nothing keeps the keys from clients', async () => {
+    const graphql = GraphQLModule.forRoot<ApolloDriverConfig>({ driver: ApolloDriver, autoSchemaFile: true });
+    @Resolver()
+    class Orders {
+      @Query(() => String)
+      @Locked('order:<id>')
+      async order(@Args('id', { type: () => String }) id: string) {
+        return id;
+      }
+    }
+    const bare = await serverWith({ imports: [graphql], providers: [Orders] });
+    expect(bare.logger.texts('warn').join()).toContain('GraphQL shows clients the messages of errors');
+    await bare.close();
+    const filter = { provide: APP_FILTER, useClass: LockExceptionFilter };
+    const safe = await serverWith({ imports: [graphql], providers: [Orders, filter] });
+    expect(safe.logger.texts('warn').join()).not.toContain('GraphQL');
   });
 });

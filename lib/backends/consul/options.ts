@@ -1,5 +1,6 @@
 import { type Duration, toMilliseconds } from '../../lock/duration.js';
 import { LockConfigurationError } from '../../lock/errors.js';
+import { shownAddress } from '../../lock/shown-address.js';
 import { checkOptionNames } from '../../lock/option-names.js';
 import type { ListQuery, LockBackend, Traits } from '../backend.js';
 import { LineBackend } from '../line/line-backend.js';
@@ -104,7 +105,7 @@ function urlsOf(url: ConsulOptions['url']): readonly URL[] {
   if (!Array.isArray(all) || all.length === 0) throw new LockConfigurationError(`${needs}.`);
   return all.map((each: unknown) => {
     if (typeof each !== 'string' || !/^https?:\/\//.test(each) || !URL.canParse(each)) {
-      throw new LockConfigurationError(`${needs}, and ${JSON.stringify(each)} is none.`);
+      throw new LockConfigurationError(`${needs}, and ${shownAddress(each)} is none.`);
     }
     const parsed = new URL(each);
     if (parsed.username || parsed.password || parsed.search || parsed.hash) {

@@ -1,5 +1,7 @@
 import { type Duration, toMilliseconds } from '../../lock/duration.js';
+import { clientPackage } from '../../lock/client-package.js';
 import { LockConfigurationError } from '../../lock/errors.js';
+import { shownAddress } from '../../lock/shown-address.js';
 import { checkOptionNames } from '../../lock/option-names.js';
 import type { LockBackend } from '../backend.js';
 import { LineBackend } from '../line/line-backend.js';
@@ -61,8 +63,8 @@ export function etcd(options: EtcdOptions): LockBackend {
   const needs = "`etcd({ hosts })` needs the addresses of the members, such as `['etcd-1:2379', 'etcd-2:2379']`";
   if (!Array.isArray(hosts) || hosts.length === 0) throw new LockConfigurationError(`${needs}.`);
   for (const host of hosts) {
-    if (typeof host !== 'string' || !ADDRESS.test(host)) {
-      throw new LockConfigurationError(`${needs}, and ${JSON.stringify(host)} is none.`);
+    if (typeof host !== 'string' || !ADDRESS.test(host) || host.includes('@')) {
+      throw new LockConfigurationError(`${needs}, and ${shownAddress(host)} is none.`);
     }
   }
   const patience = toMilliseconds('memberTimeout', options.memberTimeout ?? (hosts.length > 1 ? '700ms' : '2s'));
@@ -106,7 +108,7 @@ function connection(settings: Settings, patience: number): Connect {
   const { auth, grpcOptions = {} } = settings;
   const keepalive = Math.max(SHORTEST_KEEPALIVE_MS, Number(grpcOptions['grpc.keepalive_time_ms'] ?? 0));
   return async (host) => {
-    const { Etcd3 } = await import('etcd3');
+    const { Etcd3 } = await clientPackage('etcd3', 'etcd({ hosts })', () => import('etcd3'));
     const options = {
       ...settings,
       hosts: host,

@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import type { ConnectionOptions, Pool, PoolConnection } from 'mysql2';
+import { clientPackage } from '../../lock/client-package.js';
 import { type Duration, toMilliseconds } from '../../lock/duration.js';
 import { LockConfigurationError } from '../../lock/errors.js';
 import { checkOptionNames } from '../../lock/option-names.js';
@@ -128,12 +129,18 @@ function addressOf({ pool, uri, host = 'localhost', port = 3306, socketPath, dat
 }
 
 function fromUri(uri: string): ConnectionOptions {
+  // The parser's own complaint about an address has all of it.
+  if (!URL.canParse(uri)) {
+    throw new LockConfigurationError(
+      '`uri` of mysql() is no address of a server. Give one such as `mysql://user:password@localhost:3306/app`.',
+    );
+  }
   const { hostname, port, pathname } = new URL(uri);
   return { host: hostname, port: Number(port || 3306), database: decodeURIComponent(pathname.slice(1)) };
 }
 
 async function linkOf(options: MysqlOptions): Promise<MysqlLink> {
-  const { createConnection, createPool } = await import('mysql2');
+  const { createConnection, createPool } = await clientPackage('mysql2', 'mysql({ uri })', () => import('mysql2'));
   const { listenUri } = options;
   const own = options.pool === undefined ? createPool(poolOptions(options)) : undefined;
   const connections = new Set<PoolConnection>();

@@ -1,3 +1,4 @@
+import { clientPackage } from '../../lock/client-package.js';
 import type { ListeningClient, PooledClient, PoolSettings, PostgresPool, Statement } from './pool.js';
 import { makeQuiet } from './pool.js';
 
@@ -38,7 +39,7 @@ export class OwnPool implements PostgresPool {
   }
 
   async #make(): Promise<PostgresPool> {
-    const { Pool } = await import('pg');
+    const { Pool } = await clientPackage('pg', 'postgres({ connectionString })', () => import('pg'));
     const pool = new Pool({ ...this.options, allowExitOnIdle: true, keepAlive: true });
     makeQuiet(pool);
     pool.on('acquire', (client) => this.#busy.add(client));
@@ -49,6 +50,6 @@ export class OwnPool implements PostgresPool {
 
 /** A connection of our own to a server. */
 export async function connectionTo(settings: PoolSettings): Promise<ListeningClient> {
-  const { Client } = await import('pg');
+  const { Client } = await clientPackage('pg', 'postgres({ connectionString })', () => import('pg'));
   return new Client({ ...settings, keepAlive: true });
 }

@@ -1,5 +1,6 @@
 import { type Duration, toMilliseconds } from '../../lock/duration.js';
 import { LockConfigurationError } from '../../lock/errors.js';
+import { clientPackage } from '../../lock/client-package.js';
 import { checkOptionNames } from '../../lock/option-names.js';
 import type { LockBackend } from '../backend.js';
 import { connectCluster, ioredisClusterLink, isIoredisCluster, ownCluster } from './cluster.js';
@@ -124,7 +125,7 @@ function checkServer(options: RedisOptions): void {
     );
   }
   const { url, cluster } = options;
-  if (url !== undefined && (typeof url !== 'string' || !ADDRESS.test(url))) {
+  if (url !== undefined && (typeof url !== 'string' || !ADDRESS.test(url) || !isReadable(url))) {
     // Not the address itself: it may have the password in it.
     throw new LockConfigurationError(
       '`url` of redis() is no address of a Redis server. Give one such as `redis://localhost:6379`, or `rediss://` for TLS.',
@@ -134,6 +135,19 @@ function checkServer(options: RedisOptions): void {
     throw new LockConfigurationError(
       '`cluster` of redis() is empty. Give some of its nodes, such as `[{ host, port: 6379 }]`.',
     );
+  }
+}
+
+/** The client's own complaint about an address has all of it. */
+function isReadable(url: string): boolean {
+  if (!/^rediss?:/i.test(url)) return true;
+  if (!URL.canParse(url)) return false;
+  const { username, password } = new URL(url);
+  try {
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -170,7 +184,7 @@ async function connect({
   waitReplicasTimeout: ____,
   ...server
 }: RedisOptions): Promise<RedisLink> {
-  const { Cluster, Redis } = await import('ioredis');
+  const { Cluster, Redis } = await clientPackage('ioredis', 'redis({ url })', () => import('ioredis'));
   if (cluster) return connectCluster(new Cluster([...cluster], { ...ownCluster, redisOptions: server }));
   // A pattern for our connections, which is never connected itself.
   const settings = { ...server, lazyConnect: true };

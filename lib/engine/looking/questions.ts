@@ -78,6 +78,8 @@ export class Questions {
     try {
       return await ask(clock, milliseconds, question);
     } catch (cause) {
+      // No server can help there.
+      if (cause instanceof LockConfigurationError) throw cause;
       throw new LockBackendError(
         `The lock backend '${backendName}' (${backend.kind}) could not ${what}: ${messageOf(cause)}. ` +
           CHECK_THE_SERVER,

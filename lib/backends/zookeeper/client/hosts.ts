@@ -1,3 +1,4 @@
+import { shownAddress } from '../../../lock/shown-address.js';
 import type { Host } from './connection.js';
 
 const PORT = 2181;
@@ -21,7 +22,7 @@ export function parseConnect(connect: string): Address {
     const [, bracketed, plain, port] = /^(?:\[([\da-f:]+)\]|([^\s:[\]/@]+))(?::(\d{1,5}))?$/i.exec(server.trim()) ?? [];
     const host = bracketed ?? plain;
     if (host === undefined || Number(port ?? PORT) > 65_535 || Number(port ?? PORT) < 1) {
-      throw new SyntaxError(`${JSON.stringify(server)} is no server`);
+      throw new SyntaxError(`${shownAddress(server)} is no server`);
     }
     return { host, port: Number(port ?? PORT) };
   });
@@ -32,7 +33,7 @@ export function parseConnect(connect: string): Address {
 export function parseChroot(path: string): string {
   const chroot = path.replace(/\/$/, '');
   if (chroot !== '' && !/^(?:\/(?!\.{1,2}(?:\/|$))[^/\p{Cc}\p{Cs}\p{Co}\ufff0-\uffff]+)+$/u.test(chroot)) {
-    throw new SyntaxError(`${JSON.stringify(path)} is no path`);
+    throw new SyntaxError(`${shownAddress(path)} is no path`);
   }
   return chroot;
 }

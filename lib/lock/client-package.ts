@@ -1,0 +1,21 @@
+import { LockConfigurationError } from './errors.js';
+
+/**
+ * Loads a client library, which is installed only where its backend is used.
+ *
+ * @param needed whose library it is, such as `redis({ url })`
+ * @throws LockConfigurationError when it is not installed
+ */
+export async function clientPackage<T>(name: string, needed: string, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (error) {
+    const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
+    const missing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
+    if (!missing || !String(error).includes(`'${name}'`)) throw error;
+    throw new LockConfigurationError(
+      `\`${needed}\` needs the package \`${name}\`, which is not installed. Run \`npm install ${name}\`, or hand in a client that you have.`,
+      { cause: error },
+    );
+  }
+}
