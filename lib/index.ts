@@ -41,6 +41,7 @@ export type {
   DistributedLockOptions,
   DistributedLockOptionsFactory,
 } from './nest/distributed-lock.options.js';
+export type { LockLogOptions } from './nest/log/lock-log.options.js';
 export { LockParam } from './nest/key/lock-param.decorator.js';
 export { Leader, type LeaderMethodOptions } from './nest/leader/leader.decorator.js';
 export { LeaderElection } from './nest/service/leader-election.js';

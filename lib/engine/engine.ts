@@ -8,6 +8,7 @@ import type { ListOptions, LockPage } from '../lock/listing.js';
 import { type Assembly, assemble } from './assembly.js';
 import { type Entered, enter, type WithLockOptions } from './holding/enter.js';
 import type { Hold } from './holding/hold.js';
+import type { HeldNow } from './holding/hold-events.js';
 import { instanceName } from './instance.js';
 import { FORCED, SHUT_DOWN } from './leases/loss.js';
 import { Questions } from './looking/questions.js';
@@ -175,6 +176,11 @@ export class LockEngine {
    */
   listen(listener: LockEventListener, types?: readonly LockEventType[]): () => void {
     return this.#listeners.listen(listener, types);
+  }
+
+  /** The locks that this process holds, for the log. */
+  get held(): readonly HeldNow[] {
+    return this.#rooms.holds.held;
   }
 
   /** Nobody waits any more: who does is sent home, and a new call asks once. Locks that are held stay. */

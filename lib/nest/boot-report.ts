@@ -6,6 +6,7 @@ import { LockExceptionFilter } from './lock-exception.filter.js';
 import { methodsOf, prototypesOf } from './method/class-methods.js';
 import { type LockedMethod, lockedMethodsOf } from './locked/locked-methods.js';
 import { acquireOptions } from './locked/locked.options.js';
+import { lockLifecyclesOf } from './service/lock-lifecycles.js';
 import { isWired } from './service/wiring.js';
 import { routeLocksOn } from './route/noted-route-locks.js';
 import { type RunsInterceptors, runsInterceptors } from './route/runs-interceptors.js';
@@ -49,6 +50,9 @@ export class BootReport implements OnApplicationBootstrap {
     problems.push(...this.#check(locks));
     this.#warnOfShownMessages(locks);
     if (problems.length > 0) throw new LockConfigurationError(problems.join('\n'));
+    const byBackend = new Map<string, number>();
+    for (const { backend } of locks) byBackend.set(backend, (byBackend.get(backend) ?? 0) + 1);
+    lockLifecyclesOf(this.application).reportBoot(byBackend);
   }
 
   /** GraphQL shows clients the message of every error, and ours name keys and hosts. */

@@ -2,6 +2,7 @@ import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } 
 import type { LockBackend } from '../backends/backend.js';
 import type { ConfiguredDuration } from '../lock/duration.js';
 import type { ConfiguredOptions } from '../lock/lock.js';
+import type { LockLogOptions } from './log/lock-log.options.js';
 import type { LockInstrumentation } from '../lock/instrumentation.js';
 
 interface CommonOptions {
@@ -29,6 +30,13 @@ interface CommonOptions {
    * @default none
    */
   readonly instrumentation?: LockInstrumentation | readonly LockInstrumentation[];
+  /**
+   * What locks write to the application's log by themselves: where they are at the start, losses, a backend that went away and came back,
+   * what the shutdown waits for and what it left. `false`: nothing; an object leaves out parts.
+   *
+   * @default true
+   */
+  readonly log?: boolean | LockLogOptions;
 }
 
 interface OneBackend {

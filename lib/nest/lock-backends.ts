@@ -6,6 +6,7 @@ import { LockConfigurationError } from '../lock/errors.js';
 import type { LockInstrumentation } from '../lock/instrumentation.js';
 import { checkOptionNames, inShort } from '../lock/option-names.js';
 import type { DistributedLockOptions } from './distributed-lock.options.js';
+import { type LockLogOptions, logParts } from './log/lock-log.options.js';
 import { DEFAULT_BACKEND } from './service/lock.tokens.js';
 
 /** Module options, checked and with defaults filled in. */
@@ -16,6 +17,7 @@ export interface LockBackends {
   readonly checkAtBoot: boolean;
   readonly shutdownGraceMs: number;
   readonly instrumentations: readonly LockInstrumentation[];
+  readonly log: Required<LockLogOptions>;
 }
 
 const NAMES: ReadonlySet<string> = new Set([
@@ -27,6 +29,7 @@ const NAMES: ReadonlySet<string> = new Set([
   'checkAtBoot',
   'shutdownGrace',
   'instrumentation',
+  'log',
   // Read before the factory of `forRootAsync` runs, beside which it stands.
   'isGlobal',
 ]);
@@ -50,6 +53,7 @@ export function lockBackends(
     checkAtBoot: options.checkAtBoot ?? true,
     shutdownGraceMs: toMilliseconds('shutdownGrace', options.shutdownGrace ?? '10s'),
     instrumentations: instrumentationsOf(options.instrumentation),
+    log: logParts(options.log),
   };
 }
 

@@ -3,6 +3,7 @@ import type { LockBackend } from '../backends/backend.js';
 import { memory } from '../backends/memory/index.js';
 import { LockEngine } from '../engine/engine.js';
 import { LockConfigurationError } from '../lock/errors.js';
+import { LockLog } from './log/lock-log.js';
 import type { AcquireOptions } from '../lock/lock.js';
 import { locksAreBypassed } from './service/bypass.js';
 import type { DistributedLockOptions } from './distributed-lock.options.js';
@@ -26,28 +27,32 @@ export interface LocksUnderTest {
  */
 export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
   readonly #engines = new Map<string, LockEngine>();
+  readonly #logs = new Map<string, LockLog>();
   readonly #elections: Elections[] = [];
   readonly #services = new Map<string, LockService>();
   #closing: Promise<void> | undefined;
   readonly #logger = new Logger('DistributedLockModule');
   readonly #graceMs: number;
+  readonly #prefix: string;
   readonly #stops: (() => void)[] = [];
 
   constructor(
     private readonly backends: LockBackends,
-    { prefix, defaults }: DistributedLockOptions,
+    { prefix = 'lock:', defaults }: DistributedLockOptions,
     underTest: LocksUnderTest | undefined,
   ) {
+    this.#prefix = prefix;
     this.#graceMs = underTest?.shutdownGraceMs ?? backends.shutdownGraceMs;
     for (const [name, given] of backends.backends) {
       const backend = underTest?.backend ?? (underTest !== undefined || locksAreBypassed() ? memory() : given);
       const engine = new LockEngine(backend, {
         name,
-        ...(prefix === undefined ? {} : { prefix }),
+        prefix,
         // Its durations are checked by the engine, here and now.
         ...(defaults === undefined ? {} : { defaults: defaults as AcquireOptions }),
         instrumentations: backends.instrumentations,
       });
+      this.#logs.set(name, new LockLog(engine, backends.log, this.#logger));
       const elections = new Elections(engine);
       this.#engines.set(name, engine);
       this.#elections.push(elections);
@@ -69,9 +74,11 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
   }
 
   async onModuleInit(): Promise<void> {
-    for (const { onBackend } of this.backends.instrumentations) {
-      if (!onBackend) continue;
-      for (const service of this.#services.values()) this.#stops.push(onBackend(service));
+    for (const instrumentation of this.backends.instrumentations) {
+      for (const service of this.#services.values()) {
+        const stop = instrumentation.onBackend?.(service);
+        if (stop) this.#stops.push(stop);
+      }
     }
     if (!this.backends.checkAtBoot) return;
     const answers = await Promise.allSettled([...this.#engines.values()].map((engine) => engine.ping()));
@@ -80,6 +87,18 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
     // Nest runs no shutdown hooks after a boot that failed, and what we opened would keep trying to connect.
     await this.#close(0);
     throw silent.reason;
+  }
+
+  reportBoot(locks: ReadonlyMap<string, number>): void {
+    if (!this.backends.log.boot) return;
+    const lines = [...this.#engines].map(([name, { backend }]) => {
+      const asDefault = name === this.defaultName && name !== DEFAULT_BACKEND ? (locks.get(DEFAULT_BACKEND) ?? 0) : 0;
+      const count = (locks.get(name) ?? 0) + asDefault;
+      const label = this.#engines.size > 1 || name !== DEFAULT_BACKEND ? `"${name}": ` : '';
+      const methods = `${count} locked method${count === 1 ? '' : 's'}`;
+      return `${label}${backend.kind}${backend.address ? ` at ${backend.address}` : ''}, ${methods}`;
+    });
+    this.#logger.log(`Locks on ${lines.join('; ')}; prefix "${this.#prefix}".`);
   }
 
   openElections(): void {
@@ -110,11 +129,14 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
     for (const stop of this.#stops) stop();
     await Promise.all(
       [...this.#engines].map(async ([name, engine]) => {
+        const log = this.#logs.get(name);
+        log?.closing(graceMs);
         try {
           await engine.close(graceMs);
         } catch (error) {
           this.#logger.error(`The lock backend "${name}" did not close cleanly.`, error);
         }
+        log?.closed();
       }),
     );
   }

@@ -25,6 +25,12 @@ interface Told {
   readonly limit: number;
 }
 
+/** A lock that is held, as the log names it. */
+export interface HeldNow extends Labels {
+  readonly key: string;
+  readonly heldMs: number;
+}
+
 /** What one lock that is held tells to those who listen, in particular its end, once. */
 export class HoldEvents implements Ending {
   readonly acquiredAt: number;
@@ -59,6 +65,11 @@ export class HoldEvents implements Ending {
 
   get limit(): number {
     return this.hold.limit;
+  }
+
+  get now(): HeldNow {
+    const { name, method } = this.labels;
+    return { key: this.hold.key, name, method, heldMs: this.heldMs };
   }
 
   /** Runs work in what the observer puts around it. */

@@ -16,7 +16,7 @@ import { type Listed, NOWHERE } from '../time/unordered-list.js';
 import { runOutside, type SurroundingLock } from './context.js';
 import { HeldKeys } from './held-keys.js';
 import * as errors from './hold-errors.js';
-import { HoldEvents, type HoldEventsTools } from './hold-events.js';
+import { type HeldNow, HoldEvents, type HoldEventsTools } from './hold-events.js';
 
 export type HoldOptions = Pick<ResolvedOptions, 'mode' | 'limit' | 'minHold' | 'maxHold' | 'name' | 'method'>;
 
@@ -209,6 +209,11 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
       this.#events.lost(loss);
       this.#controller?.abort(this.#lost);
     });
+  }
+
+  /** What it is, for the log. */
+  get now(): HeldNow {
+    return this.#events.now;
   }
 
   /** Runs work in what follows the lock puts around it. */

@@ -3,6 +3,7 @@ import type { HeldKey } from '../leases/held-key.js';
 import type { Loss } from '../leases/loss.js';
 import { UnorderedList } from '../time/unordered-list.js';
 import { Hold, type HoldOptions, type HoldTools } from './hold.js';
+import type { HeldNow } from './hold-events.js';
 
 /** The locks that are held, until nothing of their release is left to do. */
 export class Holds {
@@ -28,6 +29,11 @@ export class Holds {
     const hold = new Hold(keys, options, this.#tools, observer);
     this.#holds.add(hold);
     return hold;
+  }
+
+  /** What is held at this moment, for the log. */
+  get held(): readonly HeldNow[] {
+    return [...this.#holds].filter(({ released }) => !released).map((hold) => hold.now);
   }
 
   /** Releases them all although the work under them has not ended, and tells the work so. */

@@ -3,6 +3,8 @@ import { processWide } from './process-wide.js';
 
 /** What one `forRoot` does as its application starts and ends. */
 export interface LockLifecycle {
+  /** The application has started, with so many locked methods on each backend. */
+  reportBoot(locks: ReadonlyMap<string, number>): void;
   openElections(): void;
   /** Resolves when the leaders' work has settled, or their time is over. */
   closeElections(): Promise<void>;
@@ -21,6 +23,10 @@ class LockLifecycles {
     if (!this.#opened) return;
     this.#late.add(lifecycle);
     lifecycle.openElections();
+  }
+
+  reportBoot(locks: ReadonlyMap<string, number>): void {
+    for (const each of this.#all) each.reportBoot(locks);
   }
 
   /** The application has started. */
