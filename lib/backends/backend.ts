@@ -106,7 +106,14 @@ export interface KeyState {
   readonly waiting: number;
   /** The claims that wait, the foremost first and at most 100, where the server can tell. */
   readonly waiters?: readonly Waiting[];
+  /** What each of several independent servers says, where a majority of them decides. */
+  readonly nodes?: readonly NodeState[];
 }
+
+/** What one of several independent servers says of a key, or why it says nothing. */
+export type NodeState =
+  | { readonly node: string; readonly holders: readonly Holder[]; readonly waiting: number }
+  | { readonly node: string; readonly error: string };
 
 /** Asks for a page of all keys that are held or waited for. */
 export interface ListQuery {
@@ -136,10 +143,31 @@ export interface Traits {
   readonly semaphores: boolean;
   /** Shortest lease in milliseconds that the server keeps faithfully. */
   readonly minTtl: number;
+  /** Longest lease in milliseconds that it may give. @default none */
+  readonly maxTtl?: number;
   /** Whether the server can keep a key closed after its release (`keepMs`). With `false` the engine refuses `minHold`. @default true */
   readonly minHold?: boolean;
   /** Locks outlive the loss of the server that granted them. */
   readonly survivesFailover: boolean;
+}
+
+/** Time as the engine has it, in milliseconds from an arbitrary start. */
+export interface BackendClock {
+  now(): number;
+  /** Calls `run` once after `ms`; returns how to cancel it. A `background` timer does not keep the process alive. */
+  after(ms: number, run: () => void, background?: boolean): () => void;
+  /** As `after`, for the time limits of calls, which are nearly always cancelled. */
+  limit(ms: number, run: () => void): () => void;
+}
+
+/**
+ * What the engine lends to a backend that asks several servers and so has to give up on one of them by itself. Everybody else leaves time
+ * and chance to the engine.
+ */
+export interface Surroundings {
+  readonly clock: BackendClock;
+  /** From 0 up to 1. */
+  readonly random: () => number;
 }
 
 interface Common {
@@ -151,7 +179,7 @@ interface Common {
    * The same backend with connections and state of its own. What a factory such as `redis({ url })` makes is a description: each
    * application asks it for a backend once and closes that one. A backend without this is shared by all applications that use it.
    */
-  forApplication?(): LockBackend;
+  forApplication?(surroundings?: Surroundings): LockBackend;
   /** What an operator should know although locks work, such as a server that may evict them. Asked once, after the first `ping`. */
   warnings?(): Promise<readonly string[]>;
   readonly traits: Traits;

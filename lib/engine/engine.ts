@@ -59,11 +59,13 @@ export class LockEngine {
 
   /** @throws LockConfigurationError when the options can never work with this backend */
   constructor(given: LockBackend, options: EngineOptions = {}) {
-    const backend = given.forApplication?.() ?? given;
+    const clock = options.clock ?? new SystemClock();
+    const random = options.random ?? Math.random;
+    const backend = given.forApplication?.({ clock, random }) ?? given;
     this.backend = backend;
     this.name = options.name ?? 'default';
     this.#prefix = checkedPrefix(options.prefix ?? 'lock:');
-    this.#clock = options.clock ?? new SystemClock();
+    this.#clock = clock;
     this.#callTimeout = toMilliseconds('callTimeout', options.callTimeout ?? backend.patienceMs ?? '2s');
     this.#options = new OptionResolver(options.defaults, backend);
     this.#rooms = assemble({
@@ -71,8 +73,8 @@ export class LockEngine {
       backendName: this.name,
       instance: this.instance,
       prefix: this.#prefix,
-      clock: this.#clock,
-      random: options.random ?? Math.random,
+      clock,
+      random,
       callTimeout: this.#callTimeout,
       ttlOf: (ttl) => this.#options.ttl(ttl),
       listeners: this.#listeners,

@@ -114,4 +114,9 @@ export interface LockInfo {
   readonly waiting: number;
   /** Who stands in line, the foremost first and at most 100, where the server can tell. */
   readonly waiters?: readonly { readonly owner: string; readonly waitingMs?: number }[];
+  /** What each of several independent servers says, or why it says nothing, where a majority of them decides. */
+  readonly nodes?: readonly (
+    | { readonly node: string; readonly holders: LockInfo['holders']; readonly waiting: number }
+    | { readonly node: string; readonly error: string }
+  )[];
 }

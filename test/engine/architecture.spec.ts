@@ -14,6 +14,11 @@ const sources: readonly Source[] = readdirSync(LIB, { recursive: true, encoding:
 const rings: readonly { readonly ring: RegExp; readonly may: RegExp }[] = [
   { ring: /^lock\//, may: /^ms$/ },
   { ring: /^backends\/backend\.ts$/, may: /^lock\// },
+  // It is made of other backends, and makes those of Redis itself.
+  {
+    ring: /^backends\/redlock\//,
+    may: /^backends\/backend\.ts$|^backends\/redis\/|^lock\//,
+  },
   // A backend speaks to the user in the words that all rings share, and knows no engine.
   {
     ring: /^backends\/([a-z]+)\//,
@@ -136,6 +141,8 @@ const TIME = /\bset(Timeout|Interval|Immediate)\b|\bDate\.now\b|\bnew Date\b|\bp
 const OWN_TIME = [
   // Two connections are kept up by nobody else: when to try again, when a silent one is given up, and how long goodbye may take.
   /^backends\/mysql\/(listener|options|inbox)\.ts: .*setTimeout\(/,
+  // Where no engine lends it a clock.
+  /^backends\/redlock\/system-clock\.ts: /,
   // It is the server.
   /^backends\/memory\/process-time\.ts: .*/,
   // Handed to the client, which has no other way to name a time limit.

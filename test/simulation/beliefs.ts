@@ -1,11 +1,11 @@
 import type { LockMode } from '../../lib/backends/backend.js';
 import type { Lock } from '../../lib/lock/lock.js';
-import { shortOwner, type SimulatedProcess } from './process.js';
+import { shortOwner, type Simulated } from './process.js';
 import type { WitnessedTable } from './witness.js';
 
 /** Somebody who works under a lock. */
 export interface Belief {
-  readonly process: SimulatedProcess;
+  readonly process: Simulated;
   readonly lock: Lock;
   readonly limit: number;
   /** Weaker than the lock's own while a downgrade is on its way or unanswered. */
@@ -19,12 +19,12 @@ export class Beliefs {
   readonly #beliefs = new Set<Belief>();
 
   constructor(
-    private readonly table: WitnessedTable,
+    private readonly table: Pick<WitnessedTable, 'has' | 'wasForced'>,
     private readonly report: (violation: string) => void,
   ) {}
 
   /** Somebody begins to work. */
-  enter(process: SimulatedProcess, lock: Lock, limit: number): Belief {
+  enter(process: Simulated, lock: Lock, limit: number): Belief {
     const belief: Belief = { process, lock, limit, mode: lock.mode, told: false };
     lock.signal.addEventListener('abort', () => (belief.told = true), { once: true });
     this.#beliefs.add(belief);

@@ -94,4 +94,16 @@ export class SimulatedProcess {
   }
 }
 
+/** What the workers need of a process. */
+export interface Simulated {
+  readonly name: string;
+  readonly clock: VirtualClock;
+  readonly engine: LockEngine;
+  called: number;
+  readonly closing: Promise<void> | undefined;
+  readonly stoodStill: number;
+  after(ms: number, run: () => void): () => void;
+  sleep(ms: number): Promise<void>;
+}
+
 export const shortOwner = (owner: string): string => owner.slice(owner.lastIndexOf(':') + 1);

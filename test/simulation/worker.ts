@@ -2,7 +2,7 @@ import { LockBackendError, LockClosedError, LockLostError, LockTimeoutError } fr
 import type { AcquireOptions, Lock } from '../../lib/lock/lock.js';
 import type { Belief, Beliefs } from './beliefs.js';
 import type { Dice } from './dice.js';
-import { shortOwner, type SimulatedProcess } from './process.js';
+import { shortOwner, type Simulated } from './process.js';
 import type { Key, Scenario } from './scenario.js';
 
 /** What a run shares with those who work in it. */
@@ -20,7 +20,7 @@ export interface Stage {
 
 /** A call of the engine that has to come to an end. */
 export interface Call {
-  readonly process: SimulatedProcess;
+  readonly process: Simulated;
   readonly name: string;
   /** In milliseconds in which the process runs; may be `Infinity`. */
   readonly within: number;
@@ -37,7 +37,7 @@ interface Wish {
 }
 
 /** Locks, works and lets go until time is up. */
-export async function work(stage: Stage, process: SimulatedProcess): Promise<void> {
+export async function work(stage: Stage, process: Simulated): Promise<void> {
   const { dice } = stage;
   while (!stage.over) {
     await process.sleep(dice.between(0, 100));
@@ -72,7 +72,7 @@ function drawWish(dice: Dice, { keys, ttls, fair }: Scenario): Wish {
   };
 }
 
-async function acquire(stage: Stage, process: SimulatedProcess, wish: Wish): Promise<Lock | undefined> {
+async function acquire(stage: Stage, process: Simulated, wish: Wish): Promise<Lock | undefined> {
   const { callTimeout } = stage.scenario;
   const { engine } = process;
   const names = wish.keys.map(({ name }) => name);
@@ -100,12 +100,7 @@ async function acquire(stage: Stage, process: SimulatedProcess, wish: Wish): Pro
   }
 }
 
-async function workUnder(
-  stage: Stage,
-  process: SimulatedProcess,
-  lock: Lock,
-  { options, work: length }: Wish,
-): Promise<void> {
+async function workUnder(stage: Stage, process: Simulated, lock: Lock, { options, work: length }: Wish): Promise<void> {
   const { beliefs, dice, report, scenario, trace } = stage;
   const belief = beliefs.enter(process, lock, options.limit ?? 1);
   trace(`${process.name} holds ${lock.key} ${shortOwner(lock.owner)} #${[...lock.fencingTokens.values()].join(' #')}`);

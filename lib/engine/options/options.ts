@@ -88,6 +88,11 @@ export function resolveOptions(options: AcquireOptions & Labelled, traits: Trait
       `\`ttl\` is ${ttl} ms, but ${kind} keeps no lease shorter than ${traits.minTtl} ms. Give at least that; 15 s is the default.`,
     );
   }
+  if (traits.maxTtl !== undefined && ttl > traits.maxTtl) {
+    fail(
+      `\`ttl\` is ${ttl} ms, but ${kind} gives no lease longer than ${traits.maxTtl} ms. Give a shorter one, which the watch-dog renews, or raise that limit in the backend's options.`,
+    );
+  }
   if (ttl > LONGEST_TTL_MS) {
     fail(
       `\`ttl\` is ${ttl} ms, and a lease may last 24 days at most. Give how long a dead holder may block the others; the watch-dog renews it for as long as it is held.`,

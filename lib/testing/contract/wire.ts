@@ -59,7 +59,7 @@ export class Wire {
         if (typeof member !== 'function') return member;
         const call = (args: unknown[]): unknown => Reflect.apply(member, target, args);
         // The backend that an application gets has this wire in between as well.
-        if (name === 'forApplication') return () => this.to(call([]) as B);
+        if (name === 'forApplication') return (...args: unknown[]) => this.to(call(args) as B);
         if (name === 'watch') {
           return (key: string, wake: () => void) => call([key, () => this.push(wake)]);
         }

@@ -1,0 +1,1 @@
+export { quorum, type QuorumOptions } from './quorum.js';
