@@ -77,6 +77,12 @@ export class LockLostError extends LockError {
 /** The lock server did not answer, or answered with an error; `cause` is the client's own. HTTP 503. */
 export class LockBackendError extends LockError {
   readonly code = 'LOCK_BACKEND';
+
+  /** Why it failed: one cause, or where several servers decide together one for each that failed. */
+  get causes(): readonly unknown[] {
+    return this.cause instanceof AggregateError ? (this.cause.errors as unknown[]) : [this.cause];
+  }
+
   constructor(message: string, details: LockErrorDetails = {}) {
     super(message, 503, details);
   }

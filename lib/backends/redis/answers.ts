@@ -38,6 +38,7 @@ export function attemptedOf(answer: unknown): Attempted {
   if (!Array.isArray(answer)) return { outcome: { granted: true, fencingToken: toToken(answer) }, mine: [] };
   const status = whole(answer, 0);
   if (status === -1) return { outcome: { granted: false, limit: whole(answer, 1) }, mine: [] };
+  if (status === -2) throw restarted(answer);
   if (status === 1) {
     const [fencingToken, at] = [toToken(answer[1]), toStamp(answer[2])];
     // Tokens start from the clock that made the grant.
@@ -53,6 +54,7 @@ export function allOf(answer: unknown, count: number): readonly Grant[] | Busy |
   const list = listOf(answer);
   const status = whole(list, 0);
   if (status === -1) return { granted: false, limit: whole(list, 1) };
+  if (status === -2) throw restarted(list);
   if (status === 0) return busyOf(list);
   if (status !== 1 || list.length !== count + 2) throw strangeAnswer(answer);
   const at = toStamp(list[1]);
@@ -111,6 +113,12 @@ export function toToken(value: unknown): bigint {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return BigInt(value);
   if (typeof value === 'string' && /^\d{1,19}$/.test(value)) return BigInt(value);
   throw strangeAnswer(value);
+}
+
+/** See REFUSE_AFTER_RESTART. */
+function restarted(answer: readonly unknown[]): Error {
+  const seconds = Math.ceil(whole(answer, 1) / 1_000);
+  return new Error(`the server was restarted empty, and takes no part for ${seconds} s more (\`restartGuard\`)`);
 }
 
 function busyOf(list: readonly unknown[]): Busy {

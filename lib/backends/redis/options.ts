@@ -86,6 +86,11 @@ const ADDRESS = /^(?:(?:rediss?|unix):\/\/\S+|(?!\w+:\/\/)\S+)$/i;
  * @throws LockConfigurationError when the options make no sense
  */
 export function redis(options: RedisOptions = {}): LockBackend {
+  return redisServer(options);
+}
+
+/** @param guardMs how long it gives no locks after it was restarted empty, in milliseconds: for one of several that decide by majority */
+export function redisServer(options: RedisOptions, guardMs?: number): RedisBackend {
   checkOptionNames('redis()', options, NAMES);
   checkServer(options);
   const counterTtl = Math.ceil(toMilliseconds('counterTtl', options.counterTtl ?? '10m'));
@@ -95,7 +100,7 @@ export function redis(options: RedisOptions = {}): LockBackend {
   // Each application has connections of its own, also over a client that several share.
   const make = (): RedisBackend => {
     const link = client === undefined ? lazily(() => connect(options), cluster !== undefined) : linkOver(client);
-    return new RedisBackend(link, counterTtl, { forApplication: make, address: addressOf(options), replicas });
+    return new RedisBackend(link, counterTtl, { forApplication: make, address: addressOf(options), replicas, guardMs });
   };
   return make();
 }

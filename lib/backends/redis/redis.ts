@@ -38,6 +38,8 @@ export interface RedisBackendOptions {
   readonly replicas?: Replicas | undefined;
   readonly forApplication?: () => RedisBackend;
   readonly address?: string | undefined;
+  /** How long a server that was restarted empty gives no locks, in milliseconds: for one of several that decide by majority. */
+  readonly guardMs?: number | undefined;
 }
 
 /** One Redis server, a primary with replicas, or a cluster of them, through scripts that each answer one question in one round trip. */
@@ -70,12 +72,12 @@ export class RedisBackend implements KeyBackend {
   constructor(
     private readonly link: RedisLink,
     counterTtl: number,
-    { replicas, forApplication, address }: RedisBackendOptions = {},
+    { replicas, forApplication, address, guardMs }: RedisBackendOptions = {},
   ) {
     if (forApplication) this.forApplication = forApplication;
     if (address !== undefined) this.address = address;
     this.#inbox = new Inbox(replicas && ((claim) => this.#confirm(claim)));
-    this.#protocol = link.slotOf ? clusterProtocol(counterTtl) : protocol(counterTtl);
+    this.#protocol = link.slotOf ? clusterProtocol(counterTtl) : protocol(counterTtl, guardMs);
     this.#take = replicas ? link.onReplicas(replicas) : link.run;
     // In a cluster what goes together would have to share a slot.
     const apart = link.slotOf !== undefined;

@@ -34,13 +34,16 @@ export function runner(byText: Eval, byDigest: Eval, explained: (error: unknown)
   }
 
   async function introduce(
-    { sha, text }: Script,
+    { sha, text, first }: Script,
     keys: readonly string[],
     args: readonly (string | number)[],
   ): Promise<unknown> {
     sent.set(sha, (sent.get(sha) ?? 0) + 1);
     try {
-      return await byText(text, keys, args);
+      if (first === undefined) return await byText(text, keys, args);
+      // Both at once, so that they come to one and the same server also when the client sends them again.
+      const [, answer] = await Promise.all([byText(first, [], []), byText(text, keys, args)]);
+      return answer;
     } catch (error) {
       throw explained(error);
     }

@@ -40,6 +40,8 @@ type Answered = 'later' | 'asked' | 'voted' | 'busy' | 'failed' | 'spared';
 export class Campaign {
   readonly #sentAt: number;
   readonly #state: Answered[];
+  /** Servers that had something new while they were asked. */
+  readonly #again = new Set<number>();
   readonly #errors = new Map<number, unknown>();
   #gate: number | undefined;
   #inLines: boolean;
@@ -84,7 +86,9 @@ export class Campaign {
   /** This server may have something new: a push, or an answer that came late. */
   word(index: number): void {
     const state = this.#state[index];
-    if (!this.#decided && state !== 'asked' && state !== 'later') this.#ask(index);
+    // A push may overtake the answer that says "not yet".
+    if (state === 'asked') this.#again.add(index);
+    else if (!this.#decided && state !== 'later') this.#ask(index);
   }
 
   /** Gives up. */
@@ -106,6 +110,8 @@ export class Campaign {
       this.#state[index] = 'failed';
     } else {
       const seat = this.contender.seats[index];
+      const again = this.#again.delete(index) && !(seat && seat.until >= this.#needed);
+      if (again) return this.#ask(index);
       this.#state[index] = seat && seat.until >= this.#needed ? 'voted' : 'busy';
     }
     this.#look();

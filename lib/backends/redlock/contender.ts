@@ -59,8 +59,8 @@ export class Contender {
   everywhere = false;
   /** How often in a row it gave up its votes because of others. */
   splits = 0;
-  /** One campaign at a time. */
-  campaign: Promise<unknown> = Promise.resolve();
+  /** One campaign at a time: settles when the last one is over. */
+  turn: Promise<unknown> = Promise.resolve();
   #gate: number | undefined;
   #releases: readonly Release[] | undefined;
 

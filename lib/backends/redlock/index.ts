@@ -1,1 +1,2 @@
 export { quorum, type QuorumOptions } from './quorum.js';
+export { redlock, type RedlockBehaviour, type RedlockOptions } from './redlock.js';

@@ -1,4 +1,4 @@
-import type { KeyState, ListPage, ListQuery } from '../../backends/backend.js';
+import type { Holder, KeyState, ListPage, ListQuery } from '../../backends/backend.js';
 import { LockConfigurationError } from '../../lock/errors.js';
 import type { ListOptions, LockPage } from '../../lock/listing.js';
 import type { LockInfo } from '../../lock/lock.js';
@@ -44,9 +44,14 @@ export function infoOf(key: string, state: KeyState): LockInfo {
     key,
     held: state.holders.length > 0,
     ...state,
-    holders: state.holders.map((holder) => readable({ ...holder })),
+    holders: shown(state.holders),
+    ...(state.nodes && {
+      nodes: state.nodes.map((node) => ('error' in node ? node : { ...node, holders: shown(node.holders) })),
+    }),
   };
 }
+
+const shown = (holders: readonly Holder[]): readonly Holder[] => holders.map((holder) => readable({ ...holder }));
 
 function check(match: unknown, limit: unknown, cursor: unknown): void {
   if (typeof match !== 'string') {

@@ -89,13 +89,14 @@ function tokensOutOfOrder(holds: readonly Hold[]): string[] {
 
 /**
  * Someone who asked when another already stood in line was served first. Who was served first is told by the tokens; without
- * them only by a hold that was over before the other began, for grants made together may be heard of in any order.
+ * them only by a hold that was over before the other began, for grants made together may be heard of in any order; and of two readers,
+ * who are let in together, not even by that.
  */
 function overtakings(holds: readonly Hold[]): string[] {
   const servedFirst = (one: Hold, other: Hold) =>
     one.fencingToken !== undefined && other.fencingToken !== undefined
       ? one.fencingToken < other.fencingToken
-      : one.to <= other.from;
+      : one.to <= other.from && !(one.mode === 'shared' && other.mode === 'shared');
   const found: string[] = [];
   for (const [patient, pushy] of pairs(holds, (one, other) => one.queued !== undefined && one.queued < other.asked)) {
     if (servedFirst(pushy, patient)) {

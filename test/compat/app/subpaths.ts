@@ -4,6 +4,7 @@ import { createClient } from '@redis/client';
 import { DistributedLockModule, InjectLockService, type LockService } from 'nestjs-distributed-lock';
 import { etcd } from 'nestjs-distributed-lock/etcd';
 import { redis } from 'nestjs-distributed-lock/redis';
+import { quorum, redlock } from 'nestjs-distributed-lock/redlock';
 import * as testing from 'nestjs-distributed-lock/testing';
 import { Redis } from 'ioredis';
 
@@ -13,6 +14,8 @@ export const lockModule = (): DynamicModule =>
       url: redis({ url: 'redis://127.0.0.1:6379' }),
       client: redis({ client: new Redis() }),
       nodeRedis: redis({ client: createClient() }),
+      redlock: redlock({ clients: [new Redis(), createClient(), new Redis()] }),
+      quorum: quorum([redis({ url: 'redis://127.0.0.1:6379' }), redis({ client: new Redis() })]),
       etcd: etcd({ hosts: 'http://127.0.0.1:2379' }),
     },
     default: 'url',

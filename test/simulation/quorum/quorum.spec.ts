@@ -3,11 +3,11 @@ import { qualities, type Quality } from '../scenario.js';
 import { simulateQuorum } from './simulate.js';
 
 /** How many seeds for each quality of network. */
-const SEEDS = Number(process.env['SIM_SEEDS'] ?? 1_000);
+const SEEDS = Number(process.env['SIM_SEEDS'] ?? 60);
 /** One seed only, with all that happened in it. */
 const SEED = process.env['SIM_SEED'];
 const QUALITY = process.env['SIM_QUALITY'];
-const CHUNK = 100;
+const CHUNK = 20;
 
 describe.each(qualities)('a quorum on a %s network', (quality) => {
   const seeds = SEED === undefined ? SEEDS : QUALITY === undefined || QUALITY === quality ? 1 : 0;

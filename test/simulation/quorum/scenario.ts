@@ -43,7 +43,7 @@ export function drawQuorumScenario(dice: Dice, quality: Quality): QuorumScenario
     deaths: 0.2,
     closings: 0.15,
     forces: 0,
-    servers: dice.weighted({ 3: 3, 4: 1, 5: 4 } as unknown as Record<string, number>) as unknown as number,
+    servers: dice.pick([3, 3, 3, 4, 5, 5, 5, 5]),
     nodeTimeout: dice.whole(40, 150),
     fencing,
     forgetful: dice.chance(0.6),

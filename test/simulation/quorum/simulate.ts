@@ -69,7 +69,7 @@ class QuorumRun implements Stage {
     const clock = (): VirtualClock =>
       this.#world.process({ rate: dice.between(0.996, 1.004), offset: dice.between(0, 1e6) });
     this.#servers = Array.from(
-      { length: Number(scenario.servers) },
+      { length: scenario.servers },
       (_, index) =>
         new QuorumServer(`S${index + 1}`, clock(), scenario.guardMs, this.trace, BigInt(dice.whole(0, 100_000))),
     );

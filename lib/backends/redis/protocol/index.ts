@@ -8,11 +8,12 @@ import { DOWNGRADE, FORCE, RELEASE, RELEASE_QUIET, RELEASE_READ, releaseTo } fro
 import { CONFIRM, RENEW, RENEW_ALONE } from './renew.js';
 import { LINE } from './line.js';
 import { LOCK } from './lock.js';
+import { markRestart, REFUSE_AFTER_RESTART } from './restart.js';
 import { lua, type Script, script } from './script.js';
 import { PUSH, PUSH_IN_SLOT } from './push.js';
 import { CLOCK, TIME } from './state.js';
 import { RELEASED_FOR, takeOver } from './take-over.js';
-import { TOGETHER } from './together.js';
+import { together } from './together.js';
 
 export { KEYS_OF_A_LOCK, type Script } from './script.js';
 export { INBOX, WAITER_SILENCE_MS } from './state.js';
@@ -41,14 +42,25 @@ const ELSEWHERE = lua`
 return redis.error_reply('TRYAGAIN the slot of this lock is on its way to another node')
 `;
 
-/** @param counterTtl how long a lock's fencing counter outlives its last holder, in milliseconds */
-export function protocol(counterTtl: number): Protocol {
-  return assemble(counterTtl, PUSH);
+/**
+ * @param counterTtl how long a lock's fencing counter outlives its last holder, in milliseconds
+ * @param guardMs how long a server that was restarted empty gives no locks, in milliseconds; `undefined` if it does at once
+ */
+export function protocol(counterTtl: number, guardMs?: number): Protocol {
+  if (guardMs === undefined) return assemble(counterTtl, PUSH, '');
+  const guarded = assemble(counterTtl, PUSH, REFUSE_AFTER_RESTART);
+  const first = markRestart(guardMs);
+  return {
+    ...guarded,
+    attempt: { ...guarded.attempt, first },
+    attemptAll: { ...guarded.attemptAll, first },
+    together: { ...guarded.together, first },
+  };
 }
 
 /** The same for a cluster: what pushes takes one more argument, the name of the slot's inboxes up to the instance. */
 export function clusterProtocol(counterTtl: number): Protocol {
-  const inSlot = assemble(counterTtl, PUSH_IN_SLOT);
+  const inSlot = assemble(counterTtl, PUSH_IN_SLOT, '');
   const keep = keeping(counterTtl);
   return {
     ...inSlot,
@@ -62,13 +74,13 @@ const keeping = (counterTtl: number) => lua`
 local KEEP = ${counterTtl}
 `;
 
-function assemble(counterTtl: number, push: string): Protocol {
+function assemble(counterTtl: number, push: string, refusal: string): Protocol {
   const keep = keeping(counterTtl);
   const state = LOCK + LINE;
   const all = CLOCK + push + state;
   return {
-    attempt: script(keep, ALONE, attemptFree(TIME), push, attemptBehind(TIME), CLOCK, state, ATTEMPT),
-    attemptAll: script(keep, all, ATTEMPT_ALL),
+    attempt: script(keep, ALONE, refusal, attemptFree(TIME), push, attemptBehind(TIME), CLOCK, state, ATTEMPT),
+    attemptAll: script(keep, refusal, all, ATTEMPT_ALL),
     release: script(
       keep,
       ALONE,
@@ -87,6 +99,6 @@ function assemble(counterTtl: number, push: string): Protocol {
     force: script(keep, all, FORCE),
     inspect: script(CLOCK, INSPECT),
     confirm: script(CONFIRM),
-    together: script(keep, all, TOGETHER),
+    together: script(keep, all, together(refusal)),
   };
 }

@@ -9,6 +9,11 @@ export interface Script {
    * script with several keys only runs where all of them are, and most locks lack one of theirs; a single key is always somewhere.
    */
   readonly narrow?: Script;
+  /**
+   * Run before the server is taught this script, on the same connection: it finds out whether the server was restarted. A restarted server
+   * knows no scripts, so it is never asked before that.
+   */
+  readonly first?: string;
 }
 
 /** How many of KEYS belong to each lock. */

@@ -15,9 +15,11 @@ export const TAKES_OVER = '>';
  * KEYS: three for each. ARGV: three for each, those of ATTEMPT, those of a takeover, or those of RELEASE with
  * `RELEASES` before the third
  * Answer: one for each up to the first that failed. Only if that is the very first the whole script fails, and so has done nothing.
+ * @param refusal what an attempt begins with, where the server may have to refuse all
  */
-export const TOGETHER = lua`
+export const together = (refusal: string) => lua`
 local function attempt(k, a)
+${refusal}
 ${attemptFree('')}
 ${attemptBehind('')}
 ${ATTEMPT}
