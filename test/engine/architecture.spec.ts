@@ -178,7 +178,7 @@ describe('what belongs to one place only', () => {
     const elsewhere = (line: string): boolean => !/^engine\/time\/(clock|waking-time)\.ts/.test(line);
     expect(linesWith(TIME, 'engine/').filter(elsewhere)).toEqual([]);
     expect(linesWith(/\bMath\.random\b/, 'engine/')).toEqual([
-      'engine/engine.ts: random: options.random ?? Math.random,',
+      'engine/engine.ts: const random = options.random ?? Math.random;',
     ]);
   });
 

@@ -1,11 +1,11 @@
 import type { Attempt, Claim, Grant, Surroundings, Waiter } from '../backend.js';
 import { Campaign, type Verdict } from './campaign.js';
 import { Contender, type ContenderListener, type Seat } from './contender.js';
-import { OUT_OF_REACH } from './failure.js';
 import { storeToken } from './fencing.js';
+import { confirm } from './holding.js';
 import type { Node } from './node.js';
 import { ownerOf } from './owners.js';
-import { decide, type Poll } from './tally.js';
+import { decide } from './tally.js';
 
 export interface ContendersOptions extends Surroundings {
   readonly nodes: readonly Node[];
@@ -79,33 +79,6 @@ export class Contenders implements ContenderListener {
   onDoubt(node: Node): void {
     for (const { gate, waiter, seats } of this.#byOwner.values())
       if (gate !== undefined && seats[gate]?.node === node) waiter?.look();
-  }
-
-  /** A server without this holder's vote, as after a restart, gives it again if it is free. */
-  async heal(contender: Contender, index: number, ttl: number): Promise<void> {
-    contender.withdraw(index).catch(() => undefined);
-    const seat = contender.seats[index];
-    const ballot = { ttl: this.options.stretched(ttl), believedMs: ttl, wait: false };
-    const asked = await contender.ask(index, ballot);
-    const { fencingToken } = contender;
-    if (!asked.ok || !seat || seat.until === -Infinity || !contender.held || fencingToken === undefined) return;
-    const { backend } = seat.node;
-    const answer = await seat.node
-      .ask(async () => backend.takeOver?.(contender.claimAt(seat), [], fencingToken))
-      .catch(() => undefined);
-    if (answer !== undefined && answer !== 'gone') seat.fencingToken = fencingToken;
-  }
-
-  async downgrade(claim: Claim): Promise<boolean> {
-    const contender = this.#byOwner.get(claim.owner);
-    if (!contender?.held) return false;
-    const polls = contender.seats.map((seat): Poll<boolean> => {
-      const { node } = seat;
-      const ask = async (): Promise<boolean> => (await node.backend.downgrade?.(contender.claimAt(seat))) ?? false;
-      return { node: node.name, answer: seat.until > -Infinity ? node.ask(ask) : Promise.resolve(false) };
-    });
-    contender.claim = { ...contender.claim, mode: 'shared' };
-    return decide(polls, this.options.majority);
   }
 
   /** Those to ask: without those that did not answer lately, as long as the others are enough. */
@@ -185,7 +158,7 @@ export class Contenders implements ContenderListener {
   async #campaign(contender: Contender, ttl: number): Promise<Verdict> {
     if (contender.gone) return released();
     if (contender.held) {
-      const confirmed = await this.#confirm(contender, ttl);
+      const confirmed = await confirm(contender, ttl, { ...this.options, reachable: new Set(this.reachable()) });
       if (confirmed) return confirmed;
       // Its lease has ended, and others may have been in since.
       contender.held = false;
@@ -227,32 +200,6 @@ export class Contenders implements ContenderListener {
   #window({ splits }: Contender): number {
     const [least, most] = WINDOW_MS;
     return Math.min((least + this.options.random() * (most - least)) * 2 ** splits, LONGEST_WINDOW_MS);
-  }
-
-  /**
-   * Asks all once more for the one who holds it. Nothing is given back, whatever they say: who holds it may have been told so, and believes it.
-   * Resolves to nothing when a majority says that it is over.
-   */
-  async #confirm(contender: Contender, ttl: number): Promise<Verdict | undefined> {
-    const { stretched, fencing, majority } = this.options;
-    const needed = this.#now() + ttl;
-    const ballot = { ttl: stretched(ttl), believedMs: ttl, wait: false };
-    const reachable = new Set(this.reachable());
-    const polls = contender.seats.map((seat, index): Poll<boolean> => {
-      const ask = async (): Promise<boolean> => {
-        if (!reachable.has(index)) throw new Error(OUT_OF_REACH);
-        const asked = await contender.ask(index, ballot);
-        if (!asked.ok) throw asked.error;
-        // Another token is another grant: the lease had ended in between.
-        return seat.until >= needed && (!fencing || seat.fencingToken === contender.fencingToken);
-      };
-      return { node: seat.node.name, answer: ask() };
-    });
-    try {
-      return (await decide(polls, majority)) ? { kind: 'majority' } : undefined;
-    } catch (error) {
-      return { kind: 'unconfirmed', error };
-    }
   }
 
   /** Gives all votes back, for others to get theirs together. Returns how soon to ask again, in milliseconds. */

@@ -10,6 +10,7 @@ import type {
   Waiter,
 } from '../backend.js';
 import { Contenders, LONGEST_WINDOW_MS } from './contenders.js';
+import { downgrade, heal } from './holding.js';
 import { listPage } from './listing.js';
 import { Node } from './node.js';
 import { ownerOf } from './owners.js';
@@ -83,7 +84,7 @@ export class QuorumBackend implements KeyBackend {
       fencing,
     });
     if (traits.modes.includes('shared') && members.every(({ downgrade }) => downgrade))
-      this.downgrade = (claim) => this.#contenders.downgrade(claim);
+      this.downgrade = ({ owner }) => downgrade(this.#contenders.get(owner), this.#majority);
     if (members.every(({ list }) => list)) this.list = (query) => this.#list(query);
     this.#stopListening = members.flatMap(
       (member) => member.onLost?.((owner) => void this.#verify(ownerOf(owner))) ?? [],
@@ -123,7 +124,7 @@ export class QuorumBackend implements KeyBackend {
         majority: this.#majority,
         now: () => this.#surroundings.clock.now(),
         stretched: this.#stretched,
-        heal: (contender, index, ttl) => void this.#contenders.heal(contender, index, ttl),
+        heal: (contender, index, ttl) => void heal(contender, index, ttl, this.#stretched),
       },
     );
   }
