@@ -22,6 +22,8 @@ export interface PostgresOptions {
   readonly own?: boolean;
   /** Whether a commit waits for the disk, as in production. Without it a killed server keeps its data all the same. @default false */
   readonly durable?: boolean;
+  /** The primary that it follows, as a replica that only reads. */
+  readonly follows?: { readonly host: string; readonly port: number };
   /** More settings of the server, such as `{ wal_writer_delay: '10s' }`. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -47,7 +49,7 @@ export async function startPostgresProcess(options: PostgresOptions = {}): Promi
     name: 'postgres',
     command,
     args: (dataDir) => [...first, '-D', dataDir, ...settingsOf(port, options)],
-    prepare: createCluster,
+    prepare: options.follows ? copyOf(options.follows) : createCluster,
     ready: () => answers(url),
     // An immediate end: as abrupt as a kill, but it gives back its shared memory.
     endsBy: 'SIGQUIT',
@@ -89,6 +91,18 @@ function createCluster(dataDir: string): void {
   );
   writeFileSync(join(dataDir, 'pg_hba.conf'), ACCESS);
 }
+
+const copyOf =
+  ({ host, port }: { readonly host: string; readonly port: number }) =>
+  (dataDir: string): void => {
+    const [backup, args, user] = unprivileged(postgresProgram('pg_basebackup'));
+    if (user) chownSync(dataDir, user.uid, user.gid);
+    const from = ['-h', host, '-p', `${port}`, '-U', 'postgres'];
+    execFileSync(backup, [...args, ...from, '-D', dataDir, '-R', '-X', 'stream', '-c', 'fast', '--no-sync'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      cwd: '/',
+    });
+  };
 
 /** Whether a server lets us in and takes writes. */
 async function answers(url: string): Promise<boolean> {

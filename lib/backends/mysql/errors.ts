@@ -23,6 +23,9 @@ export const isMissing = (error: unknown): boolean => [1305, 1146, 1049, 1051].i
 /** Access denied: to the database, to create, to alter routines, to a table, to a routine. */
 export const isForbidden = (error: unknown): boolean => [1044, 1142, 1143, 1227, 1370, 1419].includes(numberOf(error));
 
+/** The server ended the connection: it shuts down, or somebody asked it to. */
+export const isEnded = (error: unknown): boolean => [1053, 1927].includes(numberOf(error));
+
 /** What to do about an error, where more can be said than the server says. */
 export function explained(error: unknown): unknown {
   const advice = error instanceof Error && ADVICE[numberOf(error)];
@@ -36,5 +39,7 @@ const ADVICE: Readonly<Record<number, string>> = {
   1836: 'The server takes no writes, as a replica does. Locks need the primary: name it in the pool, or in `uri`.',
   1792: 'The connection is set to read-only transactions. Give mysql() a pool that may write.',
   1046: 'Select a database in the pool or the `uri`, or name one in the `database` option of mysql().',
+  1370: 'The user needs the right EXECUTE on the procedures of the locks: see "Rights" on the page of the backend.',
+  1142: 'The user lacks a right on the tables of the locks: see "Rights" on the page of the backend.',
   1665: 'The binary log is written as statements, which cannot carry the locks. Set `binlog_format` to MIXED or ROW.',
 };

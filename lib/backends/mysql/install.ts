@@ -1,5 +1,5 @@
 import type { MysqlClient, Row } from './client.js';
-import { isForbidden, isMissing } from './errors.js';
+import { explained, isForbidden, isMissing } from './errors.js';
 import { namesIn, type Names, ROUTINES_VERSION, TABLES_VERSION } from './schema/index.js';
 import { type MysqlSchemaOptions, mysqlSchemaStatements } from './schema-sql.js';
 
@@ -46,7 +46,7 @@ export async function install(client: MysqlClient, place: MysqlSchemaOptions, al
       }
     });
   } catch (error) {
-    if (!(error instanceof Error) || !isForbidden(error)) throw error;
+    if (!(error instanceof Error) || !isForbidden(error)) throw explained(error);
     throw new Error(`The lock tables or procedures are not there, and cannot be made: ${error.message}. ${HOW}`, {
       cause: error,
     });

@@ -1,6 +1,6 @@
 import type { Connection } from 'mysql2';
 import { query, type Row } from './client.js';
-import { isConflict, isInterrupted, isRefusal } from './errors.js';
+import { isConflict, isEnded, isInterrupted, isRefusal } from './errors.js';
 import { type Names, nameOf } from './schema/index.js';
 import { literal } from './values.js';
 
@@ -61,10 +61,11 @@ export class Listener {
 
   async #start(): Promise<void> {
     let broken = false;
+    let stood = false;
     const onEnd = (error?: Error): void => {
       if (broken) return;
       broken = true;
-      this.#over(error, false);
+      this.#over(error, !stood);
     };
     try {
       const [idle, sleeper] = await Promise.all([
@@ -81,6 +82,7 @@ export class Listener {
       if (reached !== '1') throw new Error('the server does not see the connections that this process listens on');
       await within(PATIENCE_MS, probed.promise);
       if (broken || this.#closed) return;
+      stood = true;
       this.#pause = FIRST_PAUSE_MS;
       void this.#beat(idle, () => broken || this.#closed).then(() => undefined, onEnd);
       this.listening.up();
@@ -183,7 +185,8 @@ function probe(): { word: string; readonly heard: (word: string) => void; readon
 class SilenceError extends Error {}
 
 /** A connection that broke is opened again at once; anything else the server, or what is in between, means. */
-const isLost = (error: Error): boolean => 'fatal' in error && !('sqlState' in error && error.sqlState);
+const isLost = (error: Error): boolean =>
+  isEnded(error) || isInterrupted(error) || ('fatal' in error && !('sqlState' in error && error.sqlState));
 
 async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

@@ -190,11 +190,11 @@ export class MysqlBackend implements KeyBackend {
   }
 
   inspect(key: string): Promise<KeyState> {
-    return inspect((sql) => this.#ask(sql), this.settings.names, key);
+    return inspect((sql) => this.#see(sql), this.settings.names, key);
   }
 
   list(query: ListQuery): Promise<ListPage> {
-    return listKeys((sql) => this.#ask(sql), this.settings.names, query);
+    return listKeys((sql) => this.#see(sql), this.settings.names, query);
   }
 
   onLost(listener: (owner: string) => void): () => void {
@@ -246,17 +246,28 @@ export class MysqlBackend implements KeyBackend {
     return answer;
   }
 
-  async #ask(sql: string): Promise<readonly Row[]> {
+  /** In a session that does not commit by itself a look opens a transaction, and later looks would see the past. */
+  #see(sql: string): Promise<readonly Row[]> {
+    return this.#ask(sql, (client) =>
+      client.on(async (query) => {
+        const rows = await query(sql);
+        await query('commit');
+        return rows;
+      }),
+    );
+  }
+
+  async #ask(sql: string, how = (client: MysqlClient) => client.ask(sql)): Promise<readonly Row[]> {
     const { client } = this.#link ?? (await this.#linked());
     if (!this.#isInstalled) await this.#install(client);
     try {
-      return await client.ask(sql);
+      return await how(client);
     } catch (error) {
       if (!isMissing(error)) throw error;
       // Gone with the server's data, or dropped.
       this.#isInstalled = false;
       await this.#install(client);
-      return client.ask(sql);
+      return how(client);
     }
   }
 
