@@ -125,6 +125,13 @@ export const checks: readonly Check[] = [
     },
   },
   {
+    name: 'monitoring: metrics, spans and health in an application',
+    run: async ({ dir }, workshop) => {
+      const said = await workshop.node(dir, 'src/monitoring.cjs');
+      if (!said.includes('counted, up')) throw new Error(said);
+    },
+  },
+  {
     name: 'our own tests of the Nest layer',
     unless: ({ nest, format }) =>
       nest === 11 && format === 'esm' ? undefined : '`npm test` runs our own tests on Nest 12 and from ESM source',

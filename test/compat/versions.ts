@@ -10,6 +10,12 @@ export const clients = {
   12: { ioredis: '6.0.0', '@redis/client': '6.3.1', etcd3: '1.1.2' },
 } as const;
 
+/** What the monitoring is for. */
+export const monitoring = {
+  11: { '@nestjs/terminus': '11.1.1', 'prom-client': '15.1.3', '@opentelemetry/api': '1.9.1' },
+  12: { '@nestjs/terminus': '12.1.0', 'prom-client': '15.1.3', '@opentelemetry/api': '1.9.1' },
+} as const;
+
 export const both = { 'reflect-metadata': '0.2.2', rxjs: '7.8.2', '@types/node': '20.19.43' } as const;
 
 /** Besides TypeScript 6 and Vitest, which this repository has itself. */
@@ -33,5 +39,6 @@ export const nest11ForOurTests = {
   '@nestjs/platform-fastify': '11.2.8',
   '@nestjs/platform-ws': '11.2.6',
   '@nestjs/schedule': '6.1.3',
+  '@nestjs/terminus': '11.1.1',
   '@nestjs/websockets': '11.2.6',
 } as const;

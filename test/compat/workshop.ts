@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { both, clients, nest, nest11ForOurTests, tools } from './versions.js';
+import { both, clients, monitoring, nest, nest11ForOurTests, tools } from './versions.js';
 
 export type NestMajor = keyof typeof nest;
 export type Format = 'cjs' | 'esm';
@@ -39,6 +39,7 @@ export class Workshop {
         this.install(`nest${major}`, {
           ...nest[major],
           ...clients[major],
+          ...monitoring[major],
           ...both,
           'nestjs-distributed-lock': tarball,
         }),

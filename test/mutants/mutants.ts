@@ -80,7 +80,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'nothing tells the end of a lease',
     file: 'engine/leases/watchdog.ts',
-    find: "if (!lease.live) this.#lose(lease, 'its lease ran out before the server confirmed a renewal');",
+    find: 'if (!lease.live) this.#lose(lease, EXPIRED);',
     replace: 'if (!lease.live) continue;',
     killedBy: engine('holding', 'is told by the signal before the lease can end on the server'),
   },
@@ -254,12 +254,33 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'work that still runs when the grace is over is not told that its lock is gone',
     file: 'engine/holding/holds.ts',
-    find: 'hold.surrender(reason)',
+    find: 'hold.surrender(loss)',
     replace: 'hold.release()',
     killedBy: engine(
       'closing',
       'what is still held when the grace is over is released, and whoever works under it is told',
     ),
+  },
+  {
+    bug: 'the next holder of a key is told of before the end of the one before',
+    file: 'engine/waiting/acquisition-events.ts',
+    find: 'this.tools.endings.next(hold);',
+    replace: '',
+    killedBy: engine('told', 'so do those of readers before a writer, and of a writer before readers'),
+  },
+  {
+    bug: 'work that enters a lock which it has is taken around again',
+    file: 'engine/holding/enter.ts',
+    find: 'this.owned ? () => this.#frame.hold.around(work) : work',
+    replace: '() => this.#frame.hold.around(work)',
+    killedBy: engine('told', 'goes around work once, and not again where that enters the same lock'),
+  },
+  {
+    bug: 'a probe that was granted is not given back',
+    file: 'engine/looking/probe.ts',
+    find: 'if (!answer.granted) return;',
+    replace: 'return;',
+    killedBy: engine('looking', 'takes a lock for a moment, and tells nobody of it'),
   },
   {
     bug: 'closing does not wait for what is on its way',

@@ -1,5 +1,7 @@
 /** `require` and `import` in one process must give one and the same class, or one half would not know the other's locks. */
-const entries = ['', '/redis', '/etcd', '/testing'].map((path) => `nestjs-distributed-lock${path}`);
+const entries = ['', '/redis', '/etcd', '/testing', '/prometheus', '/opentelemetry', '/terminus'].map(
+  (path) => `nestjs-distributed-lock${path}`,
+);
 
 async function main() {
   for (const entry of entries) {

@@ -2,6 +2,8 @@
 import type { DynamicModule } from '@nestjs/common';
 import { createClient } from '@redis/client';
 import { DistributedLockModule, InjectLockService, type LockService } from 'nestjs-distributed-lock';
+import { LockMetricsModule } from 'nestjs-distributed-lock/prometheus';
+import { otel } from 'nestjs-distributed-lock/opentelemetry';
 import { etcd } from 'nestjs-distributed-lock/etcd';
 import { redis } from 'nestjs-distributed-lock/redis';
 import { quorum, redlock } from 'nestjs-distributed-lock/redlock';
@@ -19,7 +21,10 @@ export const lockModule = (): DynamicModule =>
       etcd: etcd({ hosts: 'http://127.0.0.1:2379' }),
     },
     default: 'url',
+    instrumentation: otel({ keys: true }),
   });
+
+export const metricsModule = (): DynamicModule => LockMetricsModule.forRoot({ prefix: 'shop_lock_' });
 
 export class Reports {
   constructor(@InjectLockService('etcd') readonly locks: LockService) {}
