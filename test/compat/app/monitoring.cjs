@@ -19,7 +19,7 @@ Module({
   providers: [LockHealthIndicator],
 })(AppModule);
 
-(async () => {
+async function main() {
   const app = await NestFactory.createApplicationContext(AppModule, { logger: false });
   await app.get(LockService).withLock('order:7', () => undefined, { name: 'order:<id>' });
   const metrics = await register.metrics();
@@ -29,4 +29,6 @@ Module({
     'lock_acquisitions_total{name="order:<id>",backend="default",outcome="acquired"} 1',
   );
   process.stdout.write(`${isCounted ? 'counted' : metrics}, ${health.locks.status}\n`);
-})();
+}
+
+void main();
