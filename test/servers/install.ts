@@ -29,6 +29,7 @@ const programs: readonly Program[] = [
   { command: 'openssl', debian: 'openssl' },
   { command: 'java', debian: 'default-jre-headless', elsewhere: 'ZOOKEEPER_HOSTS' },
   { command: '/usr/share/java/zookeeper.jar', debian: 'libzookeeper-java', elsewhere: 'ZOOKEEPER_HOSTS' },
+  { command: 'prometheus', debian: 'prometheus' },
   { command: 'chromium', debian: 'chromium' },
   { command: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', debian: 'fonts-dejavu-core' },
 ];
