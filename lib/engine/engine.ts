@@ -14,6 +14,7 @@ import { FORCED, SHUT_DOWN } from './leases/loss.js';
 import { Questions } from './looking/questions.js';
 import { canonicalKeys, checkedPrefix, joined } from './options/keys.js';
 import { OptionResolver } from './options/resolver.js';
+import { Shutdown } from './shutdown.js';
 import { EventListeners } from './telling/listeners.js';
 import { type Clock, SystemClock } from './time/clock.js';
 
@@ -52,8 +53,7 @@ export class LockEngine {
   readonly #rooms: Assembly;
   readonly #questions: Questions;
   readonly #stopListening: (() => void) | undefined;
-  /** Called when an acquisition or a hold is over. */
-  #onEnd: (() => void) | undefined;
+  readonly #shutdown: Shutdown;
   #state: 'open' | 'draining' | 'closed' = 'open';
   #closing: Promise<void> | undefined;
 
@@ -79,8 +79,9 @@ export class LockEngine {
       ttlOf: (ttl) => this.#options.ttl(ttl),
       listeners: this.#listeners,
       instrumentations: options.instrumentations ?? [],
-      onEnd: () => this.#onEnd?.(),
+      onEnd: () => this.#shutdown.look(),
     });
+    this.#shutdown = new Shutdown(this.#clock, this.#rooms);
     this.#questions = new Questions({
       ...this.#rooms,
       backend,
@@ -191,6 +192,16 @@ export class LockEngine {
     this.#rooms.acquisitions.cancel((key) => this.#closed(key));
   }
 
+  /**
+   * The shutdown begins. Work that asked for it (`onShutdown: 'abort'`) is told at once, all other work when the grace is over.
+   *
+   * @param onGraceOver called then, if anything is still held
+   * @returns when the work that was told at once has ended, or the grace is over
+   */
+  shutDown(graceMs: number, onGraceOver?: () => void): Promise<void> {
+    return this.#shutdown.begin(graceMs, onGraceOver);
+  }
+
   /** Refuses new calls, lets holders finish for that long, releases the rest, and closes what the backend opened. */
   close(graceMs = 10_000): Promise<void> {
     return (this.#closing ??= this.#close(graceMs));
@@ -220,32 +231,17 @@ export class LockEngine {
   async #close(graceMs: number): Promise<void> {
     this.#state = 'closed';
     this.drain();
-    const { acquisitions, holds, family, watchdog, retries } = this.#rooms;
-    await this.#until(() => acquisitions.size === 0 && holds.size === 0, graceMs);
+    const { holds, family, watchdog, retries } = this.#rooms;
+    await this.#shutdown.finish(graceMs);
     family.closing?.();
     await holds.surrender(SHUT_DOWN);
     // Called off, each of them ends soon, whatever the server does.
-    await this.#until(() => acquisitions.size === 0, Infinity);
+    await this.#shutdown.lastAcquisitions();
     await retries.settle(LAST_RELEASES_MS);
     await family.close();
     watchdog.stop();
     this.#stopListening?.();
     await this.backend.close();
-  }
-
-  /** Resolves when `reached()` is true after an acquisition or a hold ended, or after the time limit. */
-  async #until(reached: () => boolean, milliseconds: number): Promise<void> {
-    // No timer for no time: under the fake timers of a test it would never come.
-    if (reached() || milliseconds === 0) return;
-    await new Promise<void>((resolve) => {
-      const cancel = milliseconds === Infinity ? undefined : this.#clock.after(milliseconds, resolve);
-      this.#onEnd = () => {
-        if (!reached()) return;
-        cancel?.();
-        resolve();
-      };
-    });
-    this.#onEnd = undefined;
   }
 
   /** The server took the key of this owner away; it may be one of several, with the others still waited for. */

@@ -66,6 +66,8 @@ export interface LockFailedEvent extends CallEnded<'failed'> {
 export interface LockReleasedEvent extends Event<'released'> {
   /** Since it was acquired, in milliseconds, to the microsecond. */
   readonly heldMs: number;
+  /** `'shutdown'` when the work was told to stop, or could not end, because the application shut down. */
+  readonly reasonCode?: 'shutdown';
 }
 
 /**

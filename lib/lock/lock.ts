@@ -17,7 +17,10 @@ export interface Lock extends AsyncDisposable {
   readonly fencingToken: bigint | undefined;
   /** The token of each key. */
   readonly fencingTokens: ReadonlyMap<string, bigint>;
-  /** Aborts with a `LockLostError` before the lease can end on the server. Hand it to whatever the work awaits. */
+  /**
+   * Aborts with a `LockLostError` before the lease can end on the server, or with a `LockClosedError` when the application shuts down (see
+   * `onShutdown`), while the lock is still held. Hand it to whatever the work awaits.
+   */
   readonly signal: AbortSignal;
   /** Whether the lock is surely held at this moment. Asks the clock, so it is right even when no timer could run. */
   readonly held: boolean;
@@ -80,6 +83,13 @@ export interface AcquireOptions {
    * @default where the backend has a line
    */
   readonly fair?: boolean;
+  /**
+   * How the shutdown of the application treats the work under the lock. `'finish'`: it may go on for `shutdownGrace`, then `signal` aborts,
+   * and a moment later the lock is let go. `'abort'`: `signal` aborts when the shutdown begins, before any `onModuleDestroy`, and the
+   * shutdown waits for the work, up to `shutdownGrace`. The reason is a `LockClosedError`, and the lock is held until the work has ended.
+   * @default 'finish', or `onShutdown` of the module
+   */
+  readonly onShutdown?: 'finish' | 'abort';
   /** Ends the wait; the promise then rejects with the signal's own reason. */
   readonly signal?: AbortSignal;
   /**

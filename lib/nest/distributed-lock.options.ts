@@ -1,7 +1,7 @@
 import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
 import type { LockBackend } from '../backends/backend.js';
 import type { ConfiguredDuration } from '../lock/duration.js';
-import type { ConfiguredOptions } from '../lock/lock.js';
+import type { AcquireOptions, ConfiguredOptions } from '../lock/lock.js';
 import type { LockLogOptions } from './log/lock-log.options.js';
 import type { LockInstrumentation } from '../lock/instrumentation.js';
 
@@ -18,8 +18,8 @@ interface CommonOptions {
    */
   readonly checkAtBoot?: boolean;
   /**
-   * How long the shutdown waits for locks that are still held, in milliseconds or such as `'30s'`; then they are released. By this
-   * time Nest has already waited for the requests in flight.
+   * How long the shutdown waits for locks that are still held, in milliseconds or such as `'30s'`, counted from its beginning. Then the work
+   * under them is told by `signal`, and has a second to stop before they are released.
    *
    * @default '10s'
    */
@@ -37,6 +37,11 @@ interface CommonOptions {
    * @default true
    */
   readonly log?: boolean | LockLogOptions;
+}
+
+interface ShutdownOptions {
+  /** What the shutdown does about work under locks that say nothing of it; see `onShutdown` of a lock. @default 'finish' */
+  readonly onShutdown?: AcquireOptions['onShutdown'];
 }
 
 interface OneBackend {
@@ -66,6 +71,7 @@ interface NoBackend {
 
 /** What `useFactory` and `DistributedLockOptionsFactory` give. Durations are milliseconds or strings such as `'30s'`. */
 export type DistributedLockOptions<Name extends string = string> = CommonOptions &
+  ShutdownOptions &
   (OneBackend | NamedBackends<Name> | NoBackend);
 
 /** Must be known before any factory runs, so it stands beside it. */

@@ -28,6 +28,7 @@ const NAMES: ReadonlySet<string> = new Set([
   'defaults',
   'checkAtBoot',
   'shutdownGrace',
+  'onShutdown',
   'instrumentation',
   'log',
   // Read before the factory of `forRootAsync` runs, beside which it stands.

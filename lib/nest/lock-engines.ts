@@ -5,6 +5,7 @@ import { LockEngine } from '../engine/engine.js';
 import { LockConfigurationError } from '../lock/errors.js';
 import { LockLog } from './log/lock-log.js';
 import type { AcquireOptions } from '../lock/lock.js';
+import { watchForSigterm } from './sigterm.js';
 import { locksAreBypassed } from './service/bypass.js';
 import type { DistributedLockOptions } from './distributed-lock.options.js';
 import type { LockBackends } from './lock-backends.js';
@@ -35,10 +36,11 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
   readonly #graceMs: number;
   readonly #prefix: string;
   readonly #stops: (() => void)[] = [];
+  #stopWatching: (() => void) | undefined;
 
   constructor(
     private readonly backends: LockBackends,
-    { prefix = 'lock:', defaults }: DistributedLockOptions,
+    { prefix = 'lock:', defaults, onShutdown }: DistributedLockOptions,
     underTest: LocksUnderTest | undefined,
   ) {
     this.#prefix = prefix;
@@ -48,8 +50,8 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
       const engine = new LockEngine(backend, {
         name,
         prefix,
-        // Its durations are checked by the engine, here and now.
-        ...(defaults === undefined ? {} : { defaults: defaults as AcquireOptions }),
+        // Durations are checked by the engine, here and now.
+        defaults: { ...(onShutdown !== undefined && { onShutdown }), ...(defaults as AcquireOptions | undefined) },
         instrumentations: backends.instrumentations,
       });
       this.#logs.set(name, new LockLog(engine, backends.log, this.#logger));
@@ -102,16 +104,26 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
   }
 
   openElections(): void {
+    const kinds = [...this.#engines.values()].map(({ backend }) => backend.kind);
+    if (kinds.some((kind) => kind !== 'memory')) this.#stopWatching ??= watchForSigterm(this.#logger);
     for (const elections of this.#elections) elections.open();
   }
 
-  async closeElections(): Promise<void> {
-    await Promise.all(this.#elections.map((elections) => elections.close(this.#graceMs)));
+  /** First of all: leaders hand over, and work that asked for it (`onShutdown: 'abort'`) is told while all that it needs is still there. */
+  async beginShutdown(): Promise<void> {
+    this.#stopWatching?.();
+    for (const log of this.#logs.values()) log.closing(this.#graceMs);
+    await Promise.all([
+      ...this.#elections.map((elections) => elections.close(this.#graceMs)),
+      ...[...this.#engines].map(([name, engine]) =>
+        engine.shutDown(this.#graceMs, () => this.#logs.get(name)?.graceOver()),
+      ),
+    ]);
   }
 
   /** Nobody waits any more while the servers close. Leaders have handed over already. */
   async beforeApplicationShutdown(): Promise<void> {
-    const handedOver = this.closeElections();
+    const handedOver = this.beginShutdown();
     for (const engine of this.#engines.values()) engine.drain();
     await handedOver;
   }
@@ -126,11 +138,11 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
 
   /** Each on its own: one backend that cannot close must not keep the locks of another. */
   async #closeAll(graceMs: number): Promise<void> {
+    this.#stopWatching?.();
     for (const stop of this.#stops) stop();
     await Promise.all(
       [...this.#engines].map(async ([name, engine]) => {
         const log = this.#logs.get(name);
-        log?.closing(graceMs);
         try {
           await engine.close(graceMs);
         } catch (error) {

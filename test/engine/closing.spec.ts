@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { LockEvent } from '../../lib/lock/events.js';
 import { LockClosedError, LockLostError } from '../../lib/lock/errors.js';
 import { Bench, holdAnswers, holdRequests, isSettled, silence } from './support/bench.js';
 
@@ -50,11 +51,13 @@ describe('closing', () => {
     const lock = await engine.acquire('key', { ttl: TTL });
     const { signal } = lock;
     await bench.clock.run(engine.close(500));
-    expect(bench.clock.now()).toBeLessThan(510);
+    // The grace, and once more for the work to stop, which is never longer than a second.
+    expect(bench.clock.now()).toBeLessThan(1_010);
     expect(bench.isUntouched('key')).toBe(true);
     expect(lock.held).toBe(false);
     expect(signal.aborted).toBe(true);
-    expect(signal.reason).toBeInstanceOf(LockLostError);
+    expect(signal.reason).toBeInstanceOf(LockClosedError);
+    expect(() => lock.assertHeld()).toThrow(LockLostError);
     expect(clock.pending).toBe(0);
   });
 
@@ -177,5 +180,74 @@ describe('closing', () => {
     await bench.clock.run(closed);
     await expect(acquiring).rejects.toThrow(LockClosedError);
     expect(bench.isUntouched('key')).toBe(true);
+  });
+
+  describe.each(['abort', 'finish'] as const)("onShutdown: '%s'", (onShutdown) => {
+    it('tells the work in its time, and waits for it with the lock held', async () => {
+      const bench = new Bench();
+      const { engine, clock } = bench.process();
+      const events: LockEvent[] = [];
+      engine.listen((event) => void events.push(event));
+      let toldAt: number | undefined;
+      const done = engine.withLock(
+        'key',
+        async ({ signal }) => {
+          await new Promise((resolve) => signal.addEventListener('abort', resolve));
+          toldAt = bench.clock.now();
+          expect(signal.reason).toBeInstanceOf(LockClosedError);
+          // It writes down how far it came.
+          await new Promise<void>((resolve) => void bench.clock.after(300, resolve));
+          return bench.table.inspect('key').holders.length;
+        },
+        { ttl: TTL, onShutdown },
+      );
+      await bench.clock.advance(100);
+      const begun = engine.shutDown(5_000);
+      engine.drain();
+      await bench.clock.run(begun);
+      await bench.clock.run(engine.close(5_000));
+      expect(await bench.clock.run(done)).toBe(1);
+      expect(toldAt).toBe(onShutdown === 'abort' ? 100 : 5_100);
+      expect(bench.clock.now()).toBeLessThan(toldAt! + 400);
+      expect(events.at(-1)).toMatchObject({ type: 'released', key: 'key', reasonCode: 'shutdown' });
+      expect(events.filter(({ type }) => type === 'lost')).toEqual([]);
+      expect(clock.pending).toBe(0);
+    });
+
+    it('work that does not listen is cut, and its caller is told that the lock was lost', async () => {
+      const bench = new Bench();
+      const { engine } = bench.process();
+      const events: LockEvent[] = [];
+      engine.listen((event) => void events.push(event));
+      const done = engine.withLock(
+        'key',
+        () => new Promise<void>((resolve) => void bench.clock.after(60_000, resolve)),
+        {
+          ttl: TTL,
+          onShutdown,
+        },
+      );
+      const failed = done.catch((error: unknown) => error);
+      await bench.clock.advance(100);
+      await bench.clock.run(engine.close(5_000));
+      expect(bench.isUntouched('key')).toBe(true);
+      expect(events.at(-1)).toMatchObject({ type: 'released', reasonCode: 'shutdown' });
+      expect(await bench.clock.run(failed)).toMatchObject({ code: 'LOCK_LOST', reasonCode: 'shutdown' });
+    });
+  });
+
+  it('work that begins during the shutdown is told as all other work is', async () => {
+    const bench = new Bench();
+    const { engine } = bench.process();
+    await engine.shutDown(5_000);
+    engine.drain();
+    const early = await engine.acquire('a', { ttl: TTL, onShutdown: 'abort' });
+    const late = await engine.acquire('b', { ttl: TTL });
+    expect([early.signal.aborted, early.held, late.signal.aborted]).toEqual([true, true, false]);
+    await bench.clock.advance(5_001);
+    expect([late.signal.aborted, late.held]).toEqual([true, true]);
+    await early.release();
+    await late.release();
+    await bench.clock.run(engine.close(5_000));
   });
 });

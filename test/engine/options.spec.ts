@@ -131,7 +131,7 @@ describe('options', () => {
     [
       'a misspelt one',
       { waitt: '5s' },
-      /^`waitt` is not an option of `defaults`\. Known: `wait`, `ttl`, .*`signal`, `name`\.$/,
+      /^`waitt` is not an option of `defaults`\. Known: `wait`, `ttl`, .*`signal`, `name`, `onShutdown`\.$/,
     ],
     ['one of the decorator', { onBusy: 'skip' }, /^`onBusy` is not an option of `defaults`\./],
     ['one of work under a lock', { reentrant: false }, /^`reentrant` is not an option of `defaults`\./],

@@ -71,7 +71,7 @@ describe('what events say', () => {
     await bench.clock.run(engine.close(10));
     void clock;
     const codes = ofType(events, 'lost').map(({ key, reasonCode }) => [key, reasonCode]);
-    expect(codes).toEqual(['forced', 'max-hold', 'taken', 'expired', 'shutdown'].map((code) => [code, code]));
+    expect(codes).toEqual(['forced', 'max-hold', 'taken', 'expired'].map((code) => [code, code]));
     expect(new LockLostError('released around nested work').reasonCode).toBeUndefined();
   });
 

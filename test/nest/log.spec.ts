@@ -135,7 +135,7 @@ describe('the log, by itself', () => {
     );
     expect(app.logger.texts('warn')).toEqual([
       expect.stringMatching(
-        /released 3 locks on "main" although the work under it had not ended: "order:\d" \(Orders\.place/,
+        /releases 3 locks on "main" although the work under it has not ended: "order:\d" \(Orders\.place/,
       ),
     ]);
     orders.gate.open();

@@ -1,6 +1,7 @@
 import { Controller, Get, Injectable } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import {
+  currentLock,
   DistributedLockModule,
   type LockBackend,
   Locked,
@@ -8,7 +9,8 @@ import {
   LockService,
   memory,
 } from 'nestjs-distributed-lock';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { watchForSigterm } from '../../lib/nest/sigterm.js';
 import { applicationWith, nextEvent, serverWith } from './support/application.js';
 import { Gate } from './support/gate.js';
 
@@ -153,4 +155,85 @@ describe('when the application shuts down', () => {
     await module.close();
     await expect(module.get(LockService).acquire('k')).rejects.toThrow(LockClosedError);
   });
+
+  test('work with `onShutdown: abort` is told before any onModuleDestroy, and ends before what it needs', async () => {
+    const order: string[] = [];
+    @Injectable()
+    class Database {
+      onModuleDestroy() {
+        order.push('database closed');
+      }
+    }
+    @Injectable()
+    class Jobs {
+      constructor(private readonly database: Database) {}
+      @Locked('job')
+      async run() {
+        const signal = currentLock()?.signal;
+        await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+        order.push(String(signal?.reason.code), `held ${currentLock()?.held}`, 'checkpoint written');
+        return this.database;
+      }
+    }
+    const { close, get, logger } = await applicationWith({
+      imports: [DistributedLockModule.forRoot({ backend: memory(), shutdownGrace: '1m', onShutdown: 'abort' })],
+      providers: [Database, Jobs],
+    });
+    const acquired = nextEvent({ get }, 'acquired');
+    const job = get(Jobs).run();
+    await acquired;
+    const released = nextEvent({ get }, 'released');
+    await close();
+    await job;
+    expect(order).toEqual(['LOCK_CLOSED', 'held true', 'checkpoint written', 'database closed']);
+    expect(await released).toMatchObject({ reasonCode: 'shutdown' });
+    expect(logger.texts('log').join()).toContain(
+      `The shutdown waits up to 60 s for one lock on "default": "job" (Jobs.run, held for `,
+    );
+  });
+
+  test('work that goes on past the grace is named in the log, and told', async () => {
+    @Injectable()
+    class Jobs {
+      @Locked('job')
+      async run() {
+        const signal = currentLock()?.signal;
+        await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+      }
+    }
+    const { close, get, logger } = await applicationWith({ imports: [locksWith(5)], providers: [Jobs] });
+    const acquired = nextEvent({ get }, 'acquired');
+    const job = get(Jobs).run();
+    await acquired;
+    await close();
+    await job;
+    expect(logger.texts('warn').join()).toContain(
+      'The shutdown releases one lock on "default" although the work under it has not ended: "job" (Jobs.run, held for ',
+    );
+  });
+});
+
+test('the boot warns when nobody listens for SIGTERM', () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  vi.stubEnv('NODE_ENV', 'production');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const warn = vi.fn<(message: string) => void>();
+  const listeners = process.listeners('SIGTERM');
+  process.removeAllListeners('SIGTERM');
+  onTestFinished(() => listeners.forEach((listener) => process.on('SIGTERM', listener)));
+
+  watchForSigterm({ warn })();
+  vi.advanceTimersByTime(60_000);
+  expect(warn).not.toHaveBeenCalled();
+  watchForSigterm({ warn });
+  vi.advanceTimersByTime(60_000);
+  expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('Call app.enableShutdownHooks() in main.ts.'));
+
+  const hook = () => undefined;
+  process.on('SIGTERM', hook);
+  watchForSigterm({ warn });
+  vi.advanceTimersByTime(60_000);
+  process.off('SIGTERM', hook);
+  expect(warn).toHaveBeenCalledOnce();
 });

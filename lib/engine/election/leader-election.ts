@@ -78,6 +78,8 @@ export class Election {
       renew: true,
       maxHold: Infinity,
       minHold: 0,
+      // A term has a signal of its own, which ends first.
+      onShutdown: 'finish',
     } as const;
     this.#options = ttl === undefined ? office : { ...office, ttl };
     engine.validate(this.#options);

@@ -1,4 +1,4 @@
-import { LockBackendError, LockConfigurationError, LockLostError } from '../../lock/errors.js';
+import { LockBackendError, LockClosedError, LockConfigurationError, LockLostError } from '../../lock/errors.js';
 import { messageOf } from '../../lock/messages.js';
 import type { Loss } from '../leases/loss.js';
 
@@ -23,6 +23,12 @@ export const releasedAroundNested = (details: HoldDetails): LockLostError =>
   new LockLostError(
     `The lock on '${details.key}' was released by hand while a nested call was still under it. ` +
       'Somebody else may hold it now; await nested calls before you call release().',
+    details,
+  );
+
+export const shuttingDown = (details: HoldDetails): LockClosedError =>
+  new LockClosedError(
+    `The application is shutting down: end the work under '${details.key}' now. The lock is held until it has ended, for a bounded time.`,
     details,
   );
 

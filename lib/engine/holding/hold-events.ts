@@ -35,6 +35,7 @@ export interface HeldNow extends Labels {
 export class HoldEvents implements Ending {
   readonly acquiredAt: number;
   #isEndTold = false;
+  #byShutdown = false;
 
   /** @param observer who follows this lock from its call on */
   constructor(
@@ -77,7 +78,13 @@ export class HoldEvents implements Ending {
     return within(this.observer, work);
   }
 
+  /** Its end is that of the application, which is no loss. */
+  shutDown(): void {
+    this.#byShutdown = true;
+  }
+
   lost({ code, text }: Loss): void {
+    if (code === 'shutdown') return this.shutDown();
     if (this.#isEndTold) return;
     this.#isEndTold = true;
     this.tools.listeners.emit(
@@ -106,7 +113,12 @@ export class HoldEvents implements Ending {
     this.#isEndTold = true;
     this.tools.listeners.emit(
       'released',
-      () => ({ type: 'released', ...this.#names(), heldMs: measured(this.heldMs) }),
+      () => ({
+        type: 'released',
+        ...this.#names(),
+        heldMs: measured(this.heldMs),
+        ...(this.#byShutdown && { reasonCode: 'shutdown' as const }),
+      }),
       this.observer,
     );
   }

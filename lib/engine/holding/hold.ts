@@ -1,7 +1,7 @@
 import type { Claim, LockMode } from '../../backends/backend.js';
 import type { Released } from '../asking/release-retries.js';
 import type { Duration } from '../../lock/duration.js';
-import type { LockLostError } from '../../lock/errors.js';
+import type { LockClosedError, LockLostError } from '../../lock/errors.js';
 import type { LockObserver } from '../../lock/instrumentation.js';
 import type { LockJson } from '../../lock/lock.js';
 import { printed, printedLock, tokenText } from '../../lock/readable.js';
@@ -10,7 +10,7 @@ import type { HeldKeyChanges } from '../leases/held-key-changes.js';
 import { EXPIRED, GONE_AT_RELEASE, heldTooLong, type Loss, TAKEN } from '../leases/loss.js';
 import type { LeaseListener } from '../leases/lease.js';
 import type { LettingGo } from '../leases/letting-go.js';
-import type { ResolvedOptions } from '../options/options.js';
+import type { OnShutdown, ResolvedOptions } from '../options/options.js';
 import { lookFirst } from '../time/abort.js';
 import { type Listed, NOWHERE } from '../time/unordered-list.js';
 import { runOutside, type SurroundingLock } from './context.js';
@@ -18,7 +18,10 @@ import { HeldKeys } from './held-keys.js';
 import * as errors from './hold-errors.js';
 import { type HeldNow, HoldEvents, type HoldEventsTools } from './hold-events.js';
 
-export type HoldOptions = Pick<ResolvedOptions, 'mode' | 'limit' | 'minHold' | 'maxHold' | 'name' | 'method'>;
+export type HoldOptions = Pick<
+  ResolvedOptions,
+  'mode' | 'limit' | 'minHold' | 'maxHold' | 'name' | 'method' | 'onShutdown'
+>;
 
 export interface HoldTools extends HoldEventsTools {
   readonly changes: HeldKeyChanges;
@@ -45,7 +48,7 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
   /** Nested calls under it that have not ended. */
   #nested = 0;
   /** Why work under it must stop, although it was released on purpose. */
-  #ended: LockLostError | undefined;
+  #ended: LockLostError | LockClosedError | undefined;
   readonly #stopMaxHold: (() => void) | undefined;
 
   constructor(
@@ -181,10 +184,23 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
 
   /** Releases although the work under it has not ended, and tells the work so. */
   surrender(loss: Loss): Promise<boolean> {
-    const wasHeld = this.held;
-    this.#surrendered = wasHeld;
+    this.#surrendered = this.held;
     this.lost(loss);
-    return (this.#releasing ??= this.#release(wasHeld));
+    // Work that ends later is told that it had lost the lock.
+    return (this.#releasing ??= this.#release(false));
+  }
+
+  /** Tells the work that the application shuts down. The lock is held until the work has ended. */
+  shutDown(): void {
+    if (this.#lost || this.#releasing || this.#ended) return;
+    this.#ended = errors.shuttingDown(this.#events.details);
+    this.#events.shutDown();
+    runOutside(() => this.#controller?.abort(this.#ended));
+  }
+
+  /** What the shutdown does with it. */
+  get onShutdown(): OnShutdown {
+    return this.options.onShutdown;
   }
 
   toJSON(): LockJson {

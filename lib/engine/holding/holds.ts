@@ -1,6 +1,7 @@
 import type { LockObserver } from '../../lock/instrumentation.js';
 import type { HeldKey } from '../leases/held-key.js';
 import type { Loss } from '../leases/loss.js';
+import type { OnShutdown } from '../options/options.js';
 import { UnorderedList } from '../time/unordered-list.js';
 import { Hold, type HoldOptions, type HoldTools } from './hold.js';
 import type { HeldNow } from './hold-events.js';
@@ -9,6 +10,8 @@ import type { HeldNow } from './hold-events.js';
 export class Holds {
   readonly #holds = new UnorderedList<Hold>();
   readonly #tools: HoldTools;
+  /** Who is told of the shutdown, those that begin later included. */
+  #told: 'nobody' | OnShutdown = 'nobody';
 
   /** @param onReleased called when one of them is over */
   constructor(tools: Omit<HoldTools, 'onReleased'>, onReleased: () => void) {
@@ -28,12 +31,28 @@ export class Holds {
   begin(keys: readonly HeldKey[], options: HoldOptions, observer: LockObserver | undefined): Hold {
     const hold = new Hold(keys, options, this.#tools, observer);
     this.#holds.add(hold);
+    if (this.#isTold(hold)) hold.shutDown();
     return hold;
   }
 
   /** What is held at this moment, for the log. */
   get held(): readonly HeldNow[] {
-    return [...this.#holds].filter(({ released }) => !released).map((hold) => hold.now);
+    return [...this.#holds].filter(({ held }) => held).map((hold) => hold.now);
+  }
+
+  /** Tells work of the shutdown: that which asked to be told at once (`abort`), or all of it, whose time to finish is over. */
+  shutDown(which: OnShutdown): void {
+    this.#told = which;
+    for (const hold of [...this.#holds]) if (this.#isTold(hold)) hold.shutDown();
+  }
+
+  /** How many are held whose work is told at once. */
+  get aborting(): number {
+    return [...this.#holds].filter(({ onShutdown }) => onShutdown === 'abort').length;
+  }
+
+  #isTold({ onShutdown }: Hold): boolean {
+    return this.#told === 'finish' || this.#told === onShutdown;
   }
 
   /** Releases them all although the work under them has not ended, and tells the work so. */

@@ -20,7 +20,11 @@ export interface ResolvedOptions {
   readonly name: string | undefined;
   readonly method: string | undefined;
   readonly onBusy: OnBusy;
+  readonly onShutdown: OnShutdown;
 }
+
+/** Whether work is told of the shutdown when that begins, or when its time to finish is over. */
+export type OnShutdown = NonNullable<AcquireOptions['onShutdown']>;
 
 /** What a key that stays busy is told as. */
 export type OnBusy = 'timeout' | 'skipped' | 'shutdown';
@@ -39,6 +43,7 @@ const NAMES: ReadonlySet<string> = new Set([
   'fair',
   'signal',
   'name',
+  'onShutdown',
 ]);
 /** Of those of work under a lock. */
 const NAMES_WITH_WORK: ReadonlySet<string> = new Set([...NAMES, 'reentrant']);
@@ -80,7 +85,15 @@ export function resolveOptions(options: AcquireOptions & Labelled, traits: Trait
   const wait = toMilliseconds('wait', options.wait ?? DEFAULTS.wait, true);
   const minHold = toMilliseconds('minHold', options.minHold ?? DEFAULTS.minHold);
   const maxHold = options.maxHold === undefined ? Infinity : toMilliseconds('maxHold', options.maxHold, true);
-  const { renew = DEFAULTS.renew, mode = DEFAULTS.mode, limit = DEFAULTS.limit, fair, signal, name } = options;
+  const {
+    renew = DEFAULTS.renew,
+    mode = DEFAULTS.mode,
+    limit = DEFAULTS.limit,
+    fair,
+    signal,
+    name,
+    onShutdown = 'finish',
+  } = options;
   const labels = options[LABELS];
 
   if (ttl < traits.minTtl) {
@@ -133,6 +146,9 @@ export function resolveOptions(options: AcquireOptions & Labelled, traits: Trait
   if (name !== undefined && (typeof name !== 'string' || name === '')) {
     fail('`name` is what the lock is for, a text such as `order:<id>`. Leave it out, or give one.');
   }
+  if (onShutdown !== 'finish' && onShutdown !== 'abort') {
+    fail(`\`onShutdown\` is ${JSON.stringify(onShutdown)}; it is 'finish' or 'abort'.`);
+  }
   if (maxHold <= 0) fail('`maxHold` is 0, so the lock could never be held. Give the longest time the work may take.');
   if (minHold > maxHold) fail(`\`minHold\` (${minHold} ms) is longer than \`maxHold\` (${maxHold} ms).`);
   return {
@@ -149,6 +165,7 @@ export function resolveOptions(options: AcquireOptions & Labelled, traits: Trait
     name: name ?? labels?.name,
     method: labels?.method,
     onBusy: labels?.skips === true ? 'skipped' : 'timeout',
+    onShutdown,
   };
 }
 

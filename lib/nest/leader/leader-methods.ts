@@ -50,7 +50,7 @@ export class LeaderMethods
   }
 
   async onModuleDestroy(): Promise<void> {
-    await lockLifecyclesOf(this.application).closeElections();
+    await lockLifecyclesOf(this.application).beginShutdown();
   }
 
   async beforeApplicationShutdown(): Promise<void> {

@@ -20,7 +20,7 @@ export class LockLog {
   /** The owners whose renewal failed, until their lock is over. */
   readonly #failing = new Set<string>();
   #stopFailing: (() => void) | undefined;
-  readonly #left: LockEventOf<'lost'>[] = [];
+  #closing = false;
 
   constructor(
     private readonly engine: LockEngine,
@@ -37,7 +37,7 @@ export class LockLog {
       back: (ms) => void logger.log(`${where} is back after ${seconds(ms)}.`),
     });
     const types: LockEventType[] = [];
-    if (parts.losses || parts.shutdown) types.push('lost');
+    if (parts.losses) types.push('lost');
     if (parts.renewals || parts.backends) types.push('renewal-failed');
     if (parts.backends) types.push('release-unknown', 'failed');
     if (types.length > 0) this.#stops.push(engine.listen((event) => this.#hear(event), types));
@@ -45,6 +45,8 @@ export class LockLog {
 
   /** The shutdown begins to wait for what is held. */
   closing(graceMs: number): void {
+    if (this.#closing) return;
+    this.#closing = true;
     // From here on the backend is away on purpose.
     this.#watch.stop();
     const { held } = this.engine;
@@ -54,13 +56,17 @@ export class LockLog {
     );
   }
 
+  /** The time that the shutdown gives is over, and something is still held. */
+  graceOver(): void {
+    const { held } = this.engine;
+    if (!this.parts.shutdown || held.length === 0) return;
+    this.logger.warn(
+      `The shutdown releases ${counted(held.length)} on "${this.engine.name}" although the work under it has not ended: ` +
+        `${named(held)}. Give it more time with \`shutdownGrace\`, or \`onShutdown: 'abort'\` and an end when its \`signal\` aborts.`,
+    );
+  }
+
   closed(): void {
-    if (this.parts.shutdown && this.#left.length > 0) {
-      this.logger.warn(
-        `The shutdown released ${counted(this.#left.length)} on "${this.engine.name}" although the work under it had not ended: ` +
-          `${named(this.#left)}. Give it more time with \`shutdownGrace\`, or end the work when its \`signal\` aborts.`,
-      );
-    }
     for (const stop of [...this.#stops, this.#stopFailing]) stop?.();
     for (const lines of [this.#losses, this.#renewals]) lines.end();
     this.#watch.stop();
@@ -69,8 +75,7 @@ export class LockLog {
   #hear(event: LockEvent): void {
     switch (event.type) {
       case 'lost':
-        if (event.reasonCode === 'shutdown') this.#left.push(event);
-        else if (this.parts.losses) this.#losses.add(() => lossLine(event));
+        if (this.parts.losses) this.#losses.add(() => lossLine(event));
         break;
       case 'renewal-failed':
         if (this.parts.renewals) this.#firstFailure(event);

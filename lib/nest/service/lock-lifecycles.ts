@@ -7,7 +7,7 @@ export interface LockLifecycle {
   reportBoot(locks: ReadonlyMap<string, number>): void;
   openElections(): void;
   /** Resolves when the leaders' work has settled, or their time is over. */
-  closeElections(): Promise<void>;
+  beginShutdown(): Promise<void>;
   beforeApplicationShutdown(): Promise<void>;
   onApplicationShutdown(): Promise<void>;
 }
@@ -41,8 +41,8 @@ class LockLifecycles {
     this.open();
   }
 
-  async closeElections(): Promise<void> {
-    await Promise.all([...this.#all].map((each) => each.closeElections()));
+  async beginShutdown(): Promise<void> {
+    await Promise.all([...this.#all].map((each) => each.beginShutdown()));
   }
 
   async beforeApplicationShutdown(): Promise<void> {
