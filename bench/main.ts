@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { benchRedis } from './redis.js';
 
 const usage = `npm run bench -- [options]
-  --backend redis|etcd   what to measure (redis)
+  --backend redis|etcd|postgres|mysql   what to measure (redis)
   --quick                a look: few contenders, one round, three minutes at most
   --long                 also what takes long: 100,000 held locks
   --only a,b             these scenarios alone
@@ -51,4 +51,6 @@ const options = {
 if (values.help) console.log(usage);
 else if (values.backend === 'redis') await benchRedis(options);
 else if (values.backend === 'etcd') await (await import('./etcd.js')).run(options);
+else if (values.backend === 'postgres' || values.backend === 'mysql')
+  await (await import('./sql.js')).run(values.backend, options);
 else throw new Error(`There is no bench for "${values.backend}".\n${usage}`);

@@ -22,6 +22,8 @@ export interface PostgresOptions {
   readonly own?: boolean;
   /** Whether a commit waits for the disk, as in production. Without it a killed server keeps its data all the same. @default false */
   readonly durable?: boolean;
+  /** Whether its data may not be in memory: see `dataFolder`. @default false */
+  readonly onDisk?: boolean;
   /** The primary that it follows, as a replica that only reads. */
   readonly follows?: { readonly host: string; readonly port: number };
   /** More settings of the server, such as `{ wal_writer_delay: '10s' }`. */
@@ -51,6 +53,7 @@ export async function startPostgresProcess(options: PostgresOptions = {}): Promi
     args: (dataDir) => [...first, '-D', dataDir, ...settingsOf(port, options)],
     prepare: options.follows ? copyOf(options.follows) : createCluster,
     ready: () => answers(url),
+    onDisk: options.onDisk ?? false,
     // An immediate end: as abrupt as a kill, but it gives back its shared memory.
     endsBy: 'SIGQUIT',
   });
