@@ -39,6 +39,7 @@ import { redis } from 'nestjs-distributed-lock/redis';
 import { LockTestingModule } from 'nestjs-distributed-lock/testing';
 
 interface Order { readonly id: string; readonly customer: { readonly id: string } }
+declare class ConfigModule {}
 declare class ConfigService { getOrThrow(name: string): string }
 declare class OrdersService { place(id: string): Promise<string> }
 declare class AppModule {}
@@ -46,6 +47,7 @@ declare const locks: LockService;
 declare const db: {
   charge(id: string, token: bigint | undefined): Promise<void>;
   export(id: string): Uint8Array;
+  importPage(page: number): Promise<void>;
   publishBatch(token: bigint | undefined, signal: AbortSignal): Promise<void>;
 };
 declare const metrics: { observe(name: string, value: number, labels: object): void; count(name: string, labels: object): void };
@@ -57,14 +59,23 @@ function moduleOf({ kind, code }: CodeBlock): string {
   return `${code}\nexport {};\n`;
 }
 
+/** A block whose first line is its file's name is a file of that name, which other blocks of the page may import. */
+function pathOf({ where, code }: CodeBlock, index: number): string {
+  const [, name] = /^\/\/ ([\w.]+\.ts)\n/.exec(code) ?? [];
+  return name === undefined ? `block-${index}.ts` : `${where.replace(/[^a-z]/gi, '-').replace(/-+$/, '')}/${name}`;
+}
+
 /** What the compiler says of them, each as a file of its own beside this one, with the compiler options of the repository. */
 export function typeErrors(blocks: readonly CodeBlock[]): readonly string[] {
   const config = ts.readConfigFile(`${ROOT}tsconfig.json`, (path) => ts.sys.readFile(path));
   const { options } = ts.parseJsonConfigFileContent(config.config, { ...ts.sys, readDirectory: () => [] }, ROOT);
-  const files = new Map(blocks.map((block, index) => [`${ROOT}test/docs/block-${index}.ts`, block]));
+  const files = new Map(blocks.map((block, index) => [`${ROOT}test/docs/${pathOf(block, index)}`, block]));
   const host = ts.createCompilerHost(options);
   const { fileExists, readFile, getSourceFile } = host;
   host.fileExists = (path) => files.has(path) || fileExists(path);
+  // Resolution looks into no folder that is not there.
+  host.directoryExists = (path) =>
+    [...files.keys()].some((file) => file.startsWith(`${path}/`)) || ts.sys.directoryExists(path);
   host.readFile = (path) => readFile(path);
   host.getSourceFile = (path, languageVersion, ...rest) => {
     const block = files.get(path);
