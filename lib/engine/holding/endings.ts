@@ -14,18 +14,23 @@ export interface Ending {
  * release: it was handed the key directly, or the server's word to it came sooner.
  */
 export class Endings {
-  readonly #byKey = new Map<string, Set<Ending>>();
+  /** Nearly always there is one for a key. */
+  readonly #byKey = new Map<string, Ending | Set<Ending>>();
 
   expect(ending: Ending): void {
-    for (const key of ending.keys) this.#byKey.set(key, (this.#byKey.get(key) ?? new Set()).add(ending));
+    for (const key of ending.keys) {
+      const others = this.#byKey.get(key);
+      if (others === undefined) this.#byKey.set(key, ending);
+      else this.#byKey.set(key, (others instanceof Set ? others : new Set([others])).add(ending));
+    }
   }
 
   forget(ending: Ending): void {
     if (this.#byKey.size === 0) return;
     for (const key of ending.keys) {
       const endings = this.#byKey.get(key);
-      endings?.delete(ending);
-      if (endings?.size === 0) this.#byKey.delete(key);
+      if (endings === ending) this.#byKey.delete(key);
+      else if (endings instanceof Set && endings.delete(ending) && endings.size === 0) this.#byKey.delete(key);
     }
   }
 
@@ -34,9 +39,12 @@ export class Endings {
     if (this.#byKey.size === 0) return;
     const alone = mode === 'exclusive' && limit === 1;
     for (const key of keys) {
-      for (const ending of this.#byKey.get(key) ?? []) {
+      const found = this.#byKey.get(key);
+      for (const ending of found === undefined ? NONE : found instanceof Set ? found : [found]) {
         if (alone || (ending.mode === 'exclusive' && ending.limit === 1)) ending.tell();
       }
     }
   }
 }
+
+const NONE: readonly Ending[] = [];

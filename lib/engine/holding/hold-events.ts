@@ -1,3 +1,4 @@
+import type { LockReleasedEvent } from '../../lock/events.js';
 import type { LockObserver } from '../../lock/instrumentation.js';
 import type { Labels } from '../../lock/labels.js';
 import type { LockMode } from '../../lock/lock-mode.js';
@@ -111,16 +112,22 @@ export class HoldEvents implements Ending {
   tell(): void {
     if (this.#isEndTold) return;
     this.#isEndTold = true;
-    this.tools.listeners.emit(
-      'released',
-      () => ({
-        type: 'released',
-        ...this.#names(),
-        heldMs: measured(this.heldMs),
-        ...(this.#byShutdown && { reasonCode: 'shutdown' as const }),
-      }),
-      this.observer,
-    );
+    this.tools.listeners.emit('released', () => this.#released(), this.observer);
+  }
+
+  /** Every lock has one, so it is made field by field. */
+  #released(): LockReleasedEvent {
+    const { key, owner } = this.hold;
+    const { name, method } = this.labels;
+    return {
+      type: 'released',
+      key,
+      backend: this.tools.backendName,
+      owner,
+      name,
+      method,
+      heldMs: measured(this.heldMs),
+    };
   }
 
   renewalFailed(error: unknown, remainingMs: number): void {
