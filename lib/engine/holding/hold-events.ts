@@ -119,15 +119,9 @@ export class HoldEvents implements Ending {
   #released(): LockReleasedEvent {
     const { key, owner } = this.hold;
     const { name, method } = this.labels;
-    return {
-      type: 'released',
-      key,
-      backend: this.tools.backendName,
-      owner,
-      name,
-      method,
-      heldMs: measured(this.heldMs),
-    };
+    const heldMs = measured(this.heldMs);
+    const event = { type: 'released', key, backend: this.tools.backendName, owner, name, method, heldMs } as const;
+    return this.#byShutdown ? { ...event, reasonCode: 'shutdown' } : event;
   }
 
   renewalFailed(error: unknown, remainingMs: number): void {
