@@ -3,100 +3,10 @@ import { Etcd3 } from 'etcd3';
 import { describe, expect, it } from 'vitest';
 import { etcd } from '../../lib/backends/etcd/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
-import { LockBackendError, LockLostError } from '../../lib/lock/errors.js';
-import type { LockEvent } from '../../lib/lock/events.js';
-import { type EtcdServer, startEtcd, startEtcdCluster } from '../servers/etcd.js';
+import { startEtcdCluster } from '../servers/etcd.js';
 import { eventually } from '../servers/eventually.js';
 
 const ttl = 3_000;
-
-describe('When the only etcd server fails', () => {
-  it('frozen for 10 s on a lease of 3 s: holders are told in time, and afterwards all is clean', async () => {
-    await using server = await startEtcd({ own: true });
-    const admin = new Etcd3({ hosts: server.host });
-    const [engine, other] = [
-      new LockEngine(etcd({ hosts: server.host })),
-      new LockEngine(etcd({ hosts: server.host })),
-    ];
-    const lock = await engine.acquire('frozen', { ttl });
-    const waiting = other.acquire('frozen', { ttl, wait: '60s' });
-    await eventually('it waits', async () => (await engine.inspect('frozen')).waiting === 1);
-    const told = new Promise<number>((resolve) =>
-      lock.signal.addEventListener('abort', () => resolve(performance.now()), { once: true }),
-    );
-
-    server.pause();
-    const frozenAt = performance.now();
-    // Asked in this time the server may have it or not; in any case nobody runs under it.
-    const asked = engine.acquire('asked', { ttl, wait: '2s' }).catch((error: unknown) => error);
-    expect((await told) - frozenAt).toBeLessThan(ttl);
-    expect(lock.held).toBe(false);
-    expect(lock.signal.reason).toBeInstanceOf(LockLostError);
-    expect(await asked).toBeInstanceOf(LockBackendError);
-    await sleep(Math.max(0, frozenAt + 10_000 - performance.now()));
-    server.resume();
-
-    const next = await waiting;
-    const losses: string[] = [];
-    other.listen((event) => {
-      if (event.type === 'lost') losses.push(event.reason);
-    });
-    expect(next.held).toBe(true);
-    expect(next.fencingToken).toBeGreaterThan(lock.fencingToken!);
-    expect(await lock.release()).toBe(false);
-    const released = await next.release();
-    expect({ released, losses }).toEqual({ released: true, losses: [] });
-    await (await engine.acquire('asked', { ttl })).release();
-    await eventually('no orphan key', async () => (await admin.getAll().keys()).length === 0);
-    await Promise.all([engine.close(0), other.close(0)]);
-    // Those that were asked for in vain, and granted when the server woke, end by themselves.
-    await eventually('no lease', async () => (await leases(admin)) === 0, { within: 4 * ttl });
-    admin.close();
-  });
-
-  /** A holder and two who wait, each as a process of its own; the waiters hold it for a moment when it is their turn. */
-  async function line(server: EtcdServer) {
-    const engines = Array.from({ length: 3 }, () => new LockEngine(etcd({ hosts: server.host })));
-    const [holder, ...others] = engines as [LockEngine, ...LockEngine[]];
-    const lock = await holder.acquire('restarted', { ttl });
-    const turns: Promise<boolean>[] = [];
-    for (const engine of others) {
-      const turn = engine.acquire('restarted', { ttl, wait: '30s' });
-      turns.push(
-        turn.then(async (held) => {
-          await sleep(20);
-          return held.release();
-        }),
-      );
-      await eventually('it waits', async () => (await holder.inspect('restarted')).waiting === turns.length);
-    }
-    const close = () => Promise.all(engines.map((engine) => engine.close(0)));
-    return { holder, lock, turns, [Symbol.asyncDispose]: async () => void (await close()) };
-  }
-
-  it('restarted with its data: locks and places in line are still there', async () => {
-    await using server = await startEtcd({ own: true });
-    await using all = await line(server);
-    await server.restart({ keepData: true });
-    // Long enough to have lost it.
-    await sleep(ttl * 1.5);
-    expect(all.lock.held).toBe(true);
-    expect(await all.lock.release()).toBe(true);
-    expect(await Promise.all(all.turns)).toEqual([true, true]);
-  });
-
-  it('restarted without its data: the holder is told, and whoever waited stands in line again', async () => {
-    await using server = await startEtcd({ own: true });
-    await using all = await line(server);
-    const events: LockEvent['type'][] = [];
-    all.holder.listen(({ type }) => events.push(type));
-    await server.restart({ keepData: false });
-    await eventually('the holder is told', () => !all.lock.held, { within: ttl });
-    expect(events).toContain('lost');
-    expect(await all.lock.release()).toBe(false);
-    expect(await Promise.all(all.turns)).toEqual([true, true]);
-  });
-});
 
 describe('When a member of an etcd cluster fails', () => {
   it('a frozen follower costs nobody his call: it is answered by another member within its time', async () => {
@@ -191,7 +101,3 @@ describe('When a member of an etcd cluster fails', () => {
     await Promise.all(engines.map((engine) => engine.close(0)));
   });
 });
-
-async function leases(admin: Etcd3): Promise<number> {
-  return (await admin.leaseClient.leaseLeases()).leases.length;
-}

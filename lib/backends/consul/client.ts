@@ -33,9 +33,11 @@ export interface WaitingQuestion extends Question {
   readonly signal: AbortSignal;
 }
 
-/** The server's limit on blocking queries adds up to a sixteenth, and a busy server takes its time. */
-const LATE = 1.1;
-const LATE_MS = 1_000;
+/**
+ * How late the answer to a blocking query may be: the server adds up to a sixteenth, and a busy one takes its time. It is short where
+ * the session is, because a connection that went silent must be noticed before a session could end.
+ */
+const lateness = (waitMs: number): number => waitMs * 0.1 + Math.min(waitMs / 4, 1_000);
 
 /** Consul's HTTP API, at one agent or at several that stand for each other. */
 export class ConsulClient {
@@ -102,7 +104,7 @@ export class ConsulClient {
     const used = this.#current;
     const { waitMs, signal } = question;
     const query = { ...question.query, wait: `${waitMs}ms` };
-    const patience = Math.ceil(waitMs * LATE) + LATE_MS;
+    const patience = Math.ceil(waitMs + lateness(waitMs));
     try {
       return await this.#send(this.#waiting, used, { ...question, query, patience }, [200, 404], signal);
     } catch (error) {

@@ -2,21 +2,26 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { LockBackend } from '../../../lib/backends/backend.js';
+import { consul as consulBackend } from '../../../lib/backends/consul/index.js';
 import { etcd as etcdBackend } from '../../../lib/backends/etcd/index.js';
 import { mysql as mysqlBackend } from '../../../lib/backends/mysql/index.js';
 import { postgres as postgresBackend } from '../../../lib/backends/postgres/index.js';
 import { redis as redisBackend } from '../../../lib/backends/redis/index.js';
+import { zookeeper as zookeeperBackend } from '../../../lib/backends/zookeeper/index.js';
 import { LockEngine } from '../../../lib/engine/engine.js';
 import { now } from './machine-clock.js';
 import type { Inside, Order, PodOptions, Report } from './pod.js';
 
 const options = JSON.parse(process.argv[2] ?? '{}') as PodOptions;
-const { url = '', etcd, postgres, mysql } = options;
+const { url = '', etcd, postgres, mysql, zookeeper, consul } = options;
 let engine: LockEngine | undefined;
 let client: Redis | undefined;
 
 function backend(): LockBackend {
   if (etcd) return etcdBackend({ hosts: etcd });
+  if (zookeeper !== undefined) return zookeeperBackend({ connect: zookeeper });
+  // The servers of tests take sessions as short as that.
+  if (consul) return consulBackend({ url: consul, sessionTtlMin: '1s' });
   if (postgres !== undefined) return postgresBackend({ connectionString: postgres });
   if (mysql !== undefined) return mysqlBackend({ uri: mysql });
   return redisBackend({ url, counterTtl: options.counterTtl ?? '10m' });

@@ -16,6 +16,10 @@ export interface PodOptions {
   readonly postgres?: string;
   /** The address of the test's MariaDB, where that keeps the locks. */
   readonly mysql?: string;
+  /** The connect string of the test's ZooKeeper, where that keeps the locks. */
+  readonly zookeeper?: string;
+  /** The addresses of the test's Consul agents, where those keep the locks. */
+  readonly consul?: readonly string[];
   /** @default '10m' */
   readonly counterTtl?: Duration;
   /** More arguments for node. */
