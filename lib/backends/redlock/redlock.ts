@@ -5,6 +5,7 @@ import type { LockBackend } from '../backend.js';
 import type { IoredisClient } from '../redis/ioredis.js';
 import type { NodeRedisClient } from '../redis/node-redis.js';
 import { redisServer } from '../redis/options.js';
+import { InstanceBackend, type RedlockInstance } from './instance.js';
 import { type QuorumOptions, quorumOf } from './quorum.js';
 
 /** How Redis servers are one of several. */
@@ -18,19 +19,24 @@ export interface RedlockBehaviour extends QuorumOptions {
   readonly restartGuard?: Duration | false;
 }
 
-export type RedlockOptions = RedlockBehaviour &
-  (
-    | {
-        /** One client for each server, of ioredis or node-redis, in the same order everywhere. They are used and never closed. */
-        readonly clients: readonly (IoredisClient | NodeRedisClient)[];
-        readonly urls?: never;
-      }
-    | {
-        /** Where the servers are, in the same order everywhere. The connections are made, and closed, here. Needs `ioredis`. */
-        readonly urls: readonly string[];
-        readonly clients?: never;
-      }
-  );
+export type RedlockOptions =
+  | {
+      /** An instance of the npm package `redlock` (4.2, 5.0.0-beta) that is configured already. Its algorithm stays as it is. */
+      readonly redlock: RedlockInstance;
+    }
+  | (RedlockBehaviour & Servers);
+
+type Servers =
+  | {
+      /** One client for each server, of ioredis or node-redis, in the same order everywhere. They are used and never closed. */
+      readonly clients: readonly (IoredisClient | NodeRedisClient)[];
+      readonly urls?: never;
+    }
+  | {
+      /** Where the servers are, in the same order everywhere. The connections are made, and closed, here. Needs `ioredis`. */
+      readonly urls: readonly string[];
+      readonly clients?: never;
+    };
 
 const NAMES: ReadonlySet<string> = new Set(['clients', 'urls', 'nodeTimeout', 'drift', 'fencing', 'restartGuard']);
 
@@ -47,6 +53,10 @@ const guardOf = (longestMs: number): number => Math.ceil(longestMs * 1.02) + 1_0
  * @throws LockConfigurationError when the options make no sense
  */
 export function redlock(options: RedlockOptions): LockBackend {
+  if ('redlock' in options) {
+    checkOptionNames('redlock({ redlock })', options, new Set(['redlock']));
+    return new InstanceBackend(Object(options.redlock) as RedlockInstance);
+  }
   checkOptionNames('redlock()', options, NAMES);
   const { clients, urls, restartGuard = '30s', ...behaviour } = options;
   if (!Array.isArray(clients ?? urls)) {

@@ -289,7 +289,8 @@ class QuorumRun implements Stage {
     void closed.then(() => (done = true));
     await this.#until(() => done, 10_000);
     for (const { name, called, ended, engineTimers } of alive) {
-      const told = (ended['acquired'] ?? 0) + (ended['timeout'] ?? 0) + (ended['failed'] ?? 0);
+      const told =
+        (ended['acquired'] ?? 0) + (ended['timeout'] ?? 0) + (ended['skipped'] ?? 0) + (ended['failed'] ?? 0);
       if (told !== called) this.report(`${name}: ${called} calls ended in ${told} events`);
       if (engineTimers > 0) this.report(`${name}: ${engineTimers} timers are left`);
     }
