@@ -70,6 +70,7 @@ export class LockAdmin implements OnApplicationBootstrap, OnModuleDestroy {
     if (!held) return { outcome: 'free' };
     if (!holders.every(({ owner }) => owners.includes(owner))) return { outcome: 'changed' };
     const released = await service.forceRelease(key);
+    this.#sweeps?.lookNow();
     const names = holders.map(({ owner }) => owner).join(', ');
     if (released)
       this.#logger.warn(`'${key}' on "${backend}" was released by force from the page. It was held by ${names}.`);

@@ -28,9 +28,13 @@ export interface Sweep {
 export const MOST_LOCKS = 10_000;
 /** How many a backend is asked for at a time, so that neither it nor this process is busy for long. */
 const PAGE = 200;
-/** The pause between two looks, in milliseconds; and how much longer than the look itself it is at least, which bounds what looking costs. */
+/**
+ * The pause between two looks, in milliseconds: so many times as long as the look itself, which bounds what looking costs, but never so long
+ * that the page shows the past. A look at 10,000 locks is half a second of work.
+ */
 const PAUSE_MS = 1_000;
 const PAUSE_FACTOR = 25;
+const LONGEST_PAUSE_MS = 15_000;
 /** How often the first look shows what it has found so far, in milliseconds. */
 const PART_MS = 200;
 
@@ -39,6 +43,7 @@ export class Sweeps {
   readonly #watchers = new Set<(sweep: Sweep) => void>();
   #latest: Sweep | undefined;
   #stopped: AbortController | undefined;
+  #pause: AbortController | undefined;
 
   constructor(
     private readonly services: readonly LockService[],
@@ -69,13 +74,20 @@ export class Sweeps {
     };
   }
 
+  /** Something has changed: whoever watches shall see it now. */
+  lookNow(): void {
+    this.#pause?.abort();
+  }
+
   async #run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const began = this.now();
       // It handles every failure of a backend itself.
       await this.#sweep(signal);
-      const pause = Math.max(PAUSE_MS, (this.now() - began) * PAUSE_FACTOR);
-      await sleep(pause, undefined, { signal, ref: false }).catch(() => undefined);
+      const pause = Math.max(PAUSE_MS, Math.min((this.now() - began) * PAUSE_FACTOR, LONGEST_PAUSE_MS));
+      this.#pause = new AbortController();
+      const ends = AbortSignal.any([signal, this.#pause.signal]);
+      await sleep(pause, undefined, { signal: ends, ref: false }).catch(() => undefined);
     }
   }
 

@@ -28,11 +28,20 @@ export class Viewers {
   add(response: ServerResponse, watch: (show: (make: () => Frame) => void) => () => void): void {
     response.writeHead(200, { ...SAFE, 'Cache-Control': 'no-store, no-transform', ...STREAM });
     response.write(`retry: ${RETRY_MS}\n\n`);
+    let latest: (() => Frame) | undefined;
+    const send = (): void => {
+      // A slow reader gets what is the latest when there is room again: each frame is complete.
+      if (latest === undefined || response.writableNeedDrain) return;
+      const frame = latest();
+      latest = undefined;
+      response.write(`data: ${JSON.stringify(frame)}\n\n`);
+    };
+    response.on('drain', send);
     const stop = watch((make) => {
-      // A slow reader gets the next one instead: each is complete.
-      if (!response.writableNeedDrain) response.write(`data: ${JSON.stringify(make())}\n\n`);
+      latest = make;
+      send();
     });
-    const beat = setInterval(() => response.write(':\n\n'), BEAT_MS).unref();
+    const beat = setInterval(() => response.write('event: beat\ndata: 1\n\n'), BEAT_MS).unref();
     const last = setTimeout(() => response.end(), LONGEST_MS).unref();
     const end = (): void => {
       clearInterval(beat);

@@ -45,6 +45,7 @@ export class Stream {
       this.onFrame(JSON.parse(data as string) as Frame);
     });
     source.addEventListener('open', () => this.#heard());
+    source.addEventListener('beat', () => this.#heard());
     source.addEventListener('error', () => {
       if (source.readyState !== EventSource.CLOSED) return this.onState('connecting');
       // The browser gives up after an answer such as 401 or 503.
