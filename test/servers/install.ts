@@ -29,6 +29,8 @@ const programs: readonly Program[] = [
   { command: 'openssl', debian: 'openssl' },
   { command: 'java', debian: 'default-jre-headless', elsewhere: 'ZOOKEEPER_HOSTS' },
   { command: '/usr/share/java/zookeeper.jar', debian: 'libzookeeper-java', elsewhere: 'ZOOKEEPER_HOSTS' },
+  { command: '/usr/bin/python3', debian: 'python3' },
+  { command: '/usr/lib/python3/dist-packages/kazoo/client.py', debian: 'python3-kazoo' },
   { command: 'prometheus', debian: 'prometheus' },
   { command: 'chromium', debian: 'chromium' },
   { command: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', debian: 'fonts-dejavu-core' },
