@@ -27,6 +27,8 @@ export interface EngineOptions {
   readonly prefix?: string;
   /** Options that apply where a call names none. */
   readonly defaults?: AcquireOptions;
+  /** Options by name, for calls that name them as `profile`. */
+  readonly profiles?: Readonly<Record<string, AcquireOptions>>;
   /** The longest a single call to the server is waited for. @default '2s', or what the backend says */
   readonly callTimeout?: Duration;
   /** What follows every call for a lock. */
@@ -67,7 +69,7 @@ export class LockEngine {
     this.#prefix = checkedPrefix(options.prefix ?? 'lock:');
     this.#clock = clock;
     this.#callTimeout = toMilliseconds('callTimeout', options.callTimeout ?? backend.patienceMs ?? '2s');
-    this.#options = new OptionResolver(options.defaults, backend);
+    this.#options = new OptionResolver(options.defaults, backend, options.profiles);
     this.#rooms = assemble({
       backend,
       backendName: this.name,

@@ -83,6 +83,8 @@ export interface AcquireOptions {
    * @default where the backend has a line
    */
   readonly fair?: boolean;
+  /** The name of options in the module's `profiles`, which apply where these say nothing. @default none */
+  readonly profile?: string;
   /**
    * How the shutdown of the application treats the work under the lock. `'finish'`: it may go on for `shutdownGrace`, then `signal` aborts,
    * and a moment later the lock is let go. `'abort'`: `signal` aborts when the shutdown begins, before any `onModuleDestroy`, and the
@@ -101,7 +103,7 @@ export interface AcquireOptions {
 }
 
 /** Acquire options from a configuration: their durations may be any text, which is checked when the application starts. */
-export type ConfiguredOptions = Omit<AcquireOptions, 'signal' | DurationOption> & {
+export type ConfiguredOptions = Omit<AcquireOptions, 'signal' | 'profile' | DurationOption> & {
   readonly [Name in DurationOption]?: ConfiguredDuration;
 };
 

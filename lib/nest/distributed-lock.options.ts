@@ -39,7 +39,12 @@ interface CommonOptions {
   readonly log?: boolean | LockLogOptions;
 }
 
-interface ShutdownOptions {
+interface RuntimeOptions {
+  /**
+   * Options that are known at run time only, by names of your own: `profiles: { slow: { wait: config.get('SLOW_WAIT') } }` here, and
+   * `profile: 'slow'` on a lock. Checked at boot.
+   */
+  readonly profiles?: Readonly<Record<string, ConfiguredOptions>>;
   /** What the shutdown does about work under locks that say nothing of it; see `onShutdown` of a lock. @default 'finish' */
   readonly onShutdown?: AcquireOptions['onShutdown'];
 }
@@ -71,7 +76,7 @@ interface NoBackend {
 
 /** What `useFactory` and `DistributedLockOptionsFactory` give. Durations are milliseconds or strings such as `'30s'`. */
 export type DistributedLockOptions<Name extends string = string> = CommonOptions &
-  ShutdownOptions &
+  RuntimeOptions &
   (OneBackend | NamedBackends<Name> | NoBackend);
 
 /** Must be known before any factory runs, so it stands beside it. */

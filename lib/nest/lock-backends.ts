@@ -29,6 +29,7 @@ const NAMES: ReadonlySet<string> = new Set([
   'checkAtBoot',
   'shutdownGrace',
   'onShutdown',
+  'profiles',
   'instrumentation',
   'log',
   // Read before the factory of `forRootAsync` runs, beside which it stands.

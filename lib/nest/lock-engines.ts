@@ -40,7 +40,7 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
 
   constructor(
     private readonly backends: LockBackends,
-    { prefix = 'lock:', defaults, onShutdown }: DistributedLockOptions,
+    { prefix = 'lock:', defaults, profiles, onShutdown }: DistributedLockOptions,
     underTest: LocksUnderTest | undefined,
   ) {
     this.#prefix = prefix;
@@ -52,6 +52,7 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
         prefix,
         // Durations are checked by the engine, here and now.
         defaults: { ...(onShutdown !== undefined && { onShutdown }), ...(defaults as AcquireOptions | undefined) },
+        ...(profiles !== undefined && { profiles: profiles as Readonly<Record<string, AcquireOptions>> }),
         instrumentations: backends.instrumentations,
       });
       this.#logs.set(name, new LockLog(engine, backends.log, this.#logger));

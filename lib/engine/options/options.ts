@@ -46,13 +46,13 @@ const NAMES: ReadonlySet<string> = new Set([
   'onShutdown',
 ]);
 /** Of those of work under a lock. */
-const NAMES_WITH_WORK: ReadonlySet<string> = new Set([...NAMES, 'reentrant']);
+const NAMES_WITH_WORK: ReadonlySet<string> = new Set([...NAMES, 'profile', 'reentrant']);
 /** What is read of the options, and what a decorator says beside them. */
 const READ: readonly (string | symbol)[] = [...NAMES, LABELS];
 
 /** @throws LockConfigurationError for an option that not all locks have */
-export function checkDefaultNames(defaults: AcquireOptions): void {
-  checkOptionNames('`defaults`', defaults, NAMES);
+export function checkDefaultNames(defaults: AcquireOptions, owner = '`defaults`'): void {
+  checkOptionNames(owner, defaults, NAMES);
 }
 
 /**
