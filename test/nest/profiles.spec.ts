@@ -12,6 +12,7 @@ class Orders {
   }
 }
 
+const MISSPELT: object = { timeout: 1 };
 const profiles = { quick: { wait: '1ms' as string } };
 
 test.each([
@@ -30,7 +31,7 @@ test.each([
 test.each([
   ['an unknown profile', {}, 'There is no profile "quick" in the `profiles` of DistributedLockModule. Known: none.'],
   ['a duration that is none', { quick: { wait: 'soon' } }, '`wait` is "soon", which is not a duration.'],
-  ['an option that is none', { quick: { timeout: 1 } }, '`timeout` is not an option of the profile "quick".'],
+  ['an option that is none', { quick: MISSPELT }, '`timeout` is not an option of the profile "quick".'],
 ])('%s is found at boot', async (_name, wrong, message) => {
   const boot = async () => {
     const module = await Test.createTestingModule({
