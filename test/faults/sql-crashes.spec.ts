@@ -75,6 +75,6 @@ describe.each(sqlKinds)('A $name that is killed and started again under load', (
       expect(together).toEqual([]);
       console.log(`${name}: ${inOrder.length} contended acquisitions over ${kills} kills`);
     },
-    withinRounds(40),
+    withinRounds(100),
   );
 });
