@@ -29,10 +29,8 @@ const REGISTRATION = Symbol.for('nestjs-distributed-lock:registration');
 /**
  * Distributed locks for the application: `@Locked` on methods, `LockService` by hand. Import it once, in the root module.
  *
- * @example
  * ```ts
- * @Module({ imports: [DistributedLockModule.forRoot({ backend: redis({ url: 'redis://localhost' }) })] })
- * export class AppModule {}
+ * imports: [DistributedLockModule.forRoot({ backend: redis({ url: 'redis://localhost' }) })]
  * ```
  */
 @Module({})
@@ -57,7 +55,6 @@ export class DistributedLockModule {
   /**
    * Options that come from other providers. Names of backends stand outside the factory, in `names`.
    *
-   * @example
    * ```ts
    * DistributedLockModule.forRootAsync({
    *   inject: [ConfigService],

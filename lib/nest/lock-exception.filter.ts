@@ -30,7 +30,6 @@ const RETRY_AFTER = 1;
  * Without it, HTTP answers with the same status and its plain text, and Nest logs each busy key as an error. The filter logs what is
  * wrong on the server (500, 503) as an error, a lost lock as a warning, and a busy key at debug level.
  *
- * @example
  * ```ts
  * providers: [{ provide: APP_FILTER, useClass: LockExceptionFilter }]
  * ```

@@ -24,11 +24,9 @@ import { type LockInterceptorOptions, RouteLock } from './route/route-lock.js';
  * A client that disconnects leaves the line. Bind it to routes, not globally: gateways ignore global interceptors, and every other route
  * would pay.
  *
- * @example
  * ```ts
- * @Get(':id/export')
- * @UseInterceptors(LockInterceptor('export:<id>', { hold: 'response', onBusy: 'throw', wait: 0 }))
- * export(@Param('id') id: string): StreamableFile {}
+ * const exportLock = LockInterceptor('export:<id>', { hold: 'response', wait: 0 });
+ * class Files { @Get(':id/export') @UseInterceptors(exportLock) export(@Param('id') id: string): StreamableFile {} }
  * ```
  */
 export function LockInterceptor(

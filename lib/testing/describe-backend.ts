@@ -29,8 +29,9 @@ import { Stage } from './contract/stage.js';
  *
  * It takes the words of the test runner, so that it runs under vitest, Jest and `node:test`; give it 30 s for each test.
  *
- * @example
+ * ```ts
  * describeBackend('redis', { describe, it, beforeAll, afterAll }, { create: () => redis({ url }), ttl: 1_000 });
+ * ```
  */
 export function describeBackend(name: string, harness: TestHarness, fixture: BackendFixture): void {
   const { describe, it, beforeAll, afterAll } = harness;

@@ -9,11 +9,12 @@ export interface TransactionClient {
  *
  * It is a lock of another kind than those of `LockService`: the two do not exclude each other.
  *
- * @example
+ * ```ts
  * await client.query('begin');
  * await withLockInTransaction(client, `stock:${id}`);
  * … // alone among those who do the same
  * await client.query('commit');
+ * ```
  *
  * @throws Error when the client is in no transaction: the lock would have been released at once
  */

@@ -17,12 +17,10 @@ type LeaderMethod = (leadership: Leadership) => unknown;
  * before. Works on every provider and controller that is not request-scoped or
  * transient, objects from `useFactory` and `useValue` and lazily loaded modules included. A class that two modules provide leads once.
  *
- * @example
  * ```ts
- * @Leader('outbox')
- * async publish({ signal, fencingToken }: Leadership): Promise<void> {
+ * class Outbox { @Leader('outbox') async publish({ signal, fencingToken }: Leadership) {
  *   while (!signal.aborted) await this.publishBatch(fencingToken, signal);
- * }
+ * } }
  * ```
  */
 export function Leader(name: string, options: LeaderMethodOptions = {}) {

@@ -51,12 +51,12 @@ export class LeaderElection {
    * leadership. The next leader is elected when it has settled, so end it soon. Work that settles by itself leaves the office as it is;
    * work that fails is logged and gives the office to the next, with a pause before this process stands again.
    *
-   * @example
    * ```ts
    * locks.leader('outbox').lead(async ({ signal, fencingToken }) => {
    *   while (!signal.aborted) await this.publishBatch(fencingToken, signal);
    * });
    * ```
+   *
    * @returns how to have it left out of the terms to come
    */
   lead(work: LeaderWork): () => void {

@@ -47,10 +47,10 @@ export class LockService {
   /**
    * Waits for the key and holds it until `release()`. Prefer `withLock`, which cannot forget to release.
    *
-   * @example
    * ```ts
    * await using lock = await this.locks.acquire(`order:${id}`, { wait: '2s' });
    * ```
+   *
    * @throws LockTimeoutError when the key stayed busy for the whole `wait` (10 s unless told otherwise)
    * @throws LockBackendError when the lock server does not answer
    * @throws LockClosedError when the application is shutting down
@@ -91,10 +91,10 @@ export class LockService {
    * Stands for leading `name`, among all processes that do, from the end of the start to the beginning of the shutdown.
    * Asked again for the same name, it gives the same election.
    *
-   * @example
    * ```ts
    * readonly outbox = this.locks.leader('outbox');
    * ```
+   *
    * @throws LockConfigurationError when the name is stood for with another `ttl` already
    */
   leader(name: string, options?: LeaderOptions): LeaderElection {
@@ -114,10 +114,10 @@ export class LockService {
    * The locks that are held or waited for, of all processes, a page at a time: who holds them, who waits, and since when, where the
    * server knows. The server does not stand still for it.
    *
-   * @example
    * ```ts
    * const { locks, cursor } = await this.locks.list({ match: 'order:*', limit: 50 });
    * ```
+   *
    * @throws LockBackendError when the lock server does not answer
    * @throws LockConfigurationError when the backend cannot list, or the options are none
    */

@@ -28,11 +28,11 @@ export function getLockBackendToken(name: string = DEFAULT_BACKEND): string {
 /**
  * Injects the `LockService` of one backend.
  *
- * @param name the backend's name in the module; without it the default backend
- * @example
  * ```ts
  * constructor(@InjectLockService('audit') private readonly locks: LockService) {}
  * ```
+ *
+ * @param name the backend's name in the module; without it the default backend
  */
 export function InjectLockService(name?: string): PropertyDecorator & ParameterDecorator {
   return Inject(getLockServiceToken(name));

@@ -2,9 +2,7 @@
 export const sql = String.raw;
 
 /**
- * A name as SQL takes it.
- * @example
- * identifier('my locks') // '"my locks"'
+ * A name as SQL takes it: `my locks` in double quotes.
  */
 export const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`;
 
