@@ -38,10 +38,12 @@ export type LockAdminModuleOptions = Place & LockAdminBehaviour;
 
 /** Options of `LockAdminModule.forRootAsync()`. */
 export interface LockAdminModuleAsyncOptions extends Place {
+  /** Gives the options. It is called once, with what `inject` names. */
   readonly useFactory: (
     // Nest resolves `inject` at run time; what each token gives is the factory's own knowledge.
     ...dependencies: never[]
   ) => Promise<LockAdminBehaviour> | LockAdminBehaviour;
+  /** The tokens whose values the factory is called with, in that order. */
   readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
 }
 

@@ -29,6 +29,7 @@ export interface Claim {
   readonly claimTtl: number;
 }
 
+/** The answer to an attempt that got the lock. */
 export interface Grant {
   readonly granted: true;
   /** Strictly grows with each new owner of the key, where the backend has it. */
@@ -40,6 +41,7 @@ export interface Grant {
   readonly at?: number;
 }
 
+/** The answer to an attempt that found others ahead. Where the backend has a line, the claim stands in it now. */
 export interface Busy {
   readonly granted: false;
   /** When to look again if nothing is pushed: the end of the present lease, or sooner. */
@@ -59,6 +61,7 @@ export interface Conflict {
   readonly limit: number;
 }
 
+/** What the server says of an attempt. */
 export type Attempt = Grant | Busy | Conflict;
 
 /**
@@ -81,6 +84,7 @@ export interface Waiter {
   look(): void;
 }
 
+/** Somebody who has the lock, as `inspect` and `list` show it. */
 export interface Holder {
   readonly owner: string;
   readonly fencingToken: bigint | undefined;
@@ -287,4 +291,5 @@ export interface SessionBackend extends Common {
   downgrade?(claim: Claim, session: Session): Promise<boolean>;
 }
 
+/** What the module is given as `backend`: a lease for each lock, or a session that many locks hang from. */
 export type LockBackend = KeyBackend | SessionBackend;

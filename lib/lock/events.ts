@@ -31,6 +31,7 @@ interface CallEnded<Type extends string> extends Event<Type> {
   readonly contended: boolean;
 }
 
+/** A call has the lock. */
 export interface LockAcquiredEvent extends CallEnded<'acquired'> {
   readonly mode: LockMode;
   /** `JSON.stringify` writes it as a string of digits. */
@@ -117,6 +118,7 @@ export type LockEvent =
   | LockRenewalFailedEvent
   | LockReleaseUnknownEvent;
 
+/** What `LockEvent.type` may be, such as `'acquired'` or `'lost'`. */
 export type LockEventType = LockEvent['type'];
 /** The event of one type. */
 export type LockEventOf<Type extends LockEventType> = Extract<LockEvent, { readonly type: Type }>;

@@ -107,10 +107,12 @@ export type DistributedLockModuleAsyncOptions = Visibility &
     readonly default?: false;
   } & (
     | {
+        /** Gives the options. It is called once, with what `inject` names. */
         readonly useFactory: (
           // Nest resolves `inject` at run time; what each token gives is the factory's own knowledge.
           ...dependencies: never[]
         ) => Promise<DistributedLockOptions> | DistributedLockOptions;
+        /** The tokens whose values the factory is called with, in that order. */
         readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
         readonly useClass?: never;
         readonly useExisting?: never;

@@ -1,6 +1,7 @@
 import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency } from '@nestjs/common';
 import type { Registry, RegistryContentType } from 'prom-client';
 
+/** Options of `LockMetricsModule.forRoot()`. */
 export interface LockMetricsOptions {
   /** Where the metrics go. @default the global `register` of `prom-client` */
   readonly registry?: Registry<RegistryContentType>;
@@ -14,9 +15,11 @@ export interface LockMetricsOptions {
 
 /** Options of `LockMetricsModule.forRootAsync()`. */
 export type LockMetricsAsyncOptions = Pick<ModuleMetadata, 'imports'> & {
+  /** Gives the options. It is called once, with what `inject` names. */
   readonly useFactory: (
     // Nest resolves `inject` at run time; what each token gives is the factory's own knowledge.
     ...dependencies: never[]
   ) => Promise<LockMetricsOptions> | LockMetricsOptions;
+  /** The tokens whose values the factory is called with, in that order. */
   readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
 };

@@ -7,6 +7,7 @@ import { type Application, lockServiceOf } from '../nest/service/application.js'
 import { DEFAULT_BACKEND } from '../nest/service/lock.tokens.js';
 import { publicReason } from './public-reason.js';
 
+/** Options of `LockHealthIndicator.isHealthy()`. */
 export interface LockHealthOptions {
   /** The backend to ask, by its name in the module. @default the default backend */
   readonly backend?: string;

@@ -30,6 +30,7 @@ const perfect: NetworkQuality = {
   repeatedPushes: 0,
 };
 
+/** Networks by how much they lose and delay, times in milliseconds. */
 export const networkQualities = {
   perfect,
   /** One data centre on most days. */
@@ -54,10 +55,11 @@ export const networkQualities = {
   },
 } as const satisfies Record<string, NetworkQuality>;
 
+/** Options of the network between an engine and a backend under test. */
 export interface FaultyNetworkOptions {
-  /** @default 'poor' */
+  /** How bad it is: a name, or shares and delays of your own. @default 'poor' */
   readonly quality?: keyof typeof networkQualities | NetworkQuality;
-  /** @default the system's */
+  /** What its delays are counted by; a virtual one makes them pass at once. @default the system's */
   readonly clock?: Clock;
   /** From 0 up to 1. With a seeded one, and a virtual clock, every run takes the same course. @default Math.random */
   readonly random?: () => number;

@@ -9,6 +9,7 @@ import { ConsulDriver } from './driver.js';
 import type { ConsulTls } from './http.js';
 import { list } from './list.js';
 
+/** Options of `consul()`. Durations are milliseconds or strings such as `'10s'`. */
 export interface ConsulOptions {
   /**
    * The agent, such as `http://127.0.0.1:8500`, or several that stand for each other. `https://` for TLS. A path is kept, for an API
@@ -19,6 +20,7 @@ export interface ConsulOptions {
   readonly token?: ConsulToken;
   /** The datacenter that has the locks. @default that of the agent */
   readonly datacenter?: string;
+  /** Certificates for `https://`, in PEM. Without them those that this machine trusts. */
   readonly tls?: ConsulTls;
   /** The folder of all locks in the key-value store. Locks exclude each other only in the same folder. @default 'nestjs-distributed-lock' */
   readonly root?: string;

@@ -13,6 +13,7 @@ import { type Connect, Members } from './members.js';
 export interface EtcdServers {
   /** All members, such as `['etcd-1:2379', 'etcd-2:2379', 'etcd-3:2379']`; `https://` for TLS. */
   readonly hosts: string | readonly string[];
+  /** A user of the cluster, where its authentication is on. */
   readonly auth?: { readonly username: string; readonly password: string };
   /** In PEM. `{}` for TLS with the certificates that this machine trusts. */
   readonly tls?: {
@@ -27,9 +28,13 @@ interface Behaviour {
   readonly memberTimeout?: Duration;
 }
 
+/** Options of `etcd()`: a `client` of yours, or the addresses of the members. */
 export type EtcdOptions = Behaviour &
   (
-    | ({ readonly client: EtcdClient } & { readonly [K in keyof EtcdServers]?: never })
+    | ({
+        /** A client of etcd3 (`new Etcd3(…)`). It says where the members are and how to log in, and stays as it is. */
+        readonly client: EtcdClient;
+      } & { readonly [K in keyof EtcdServers]?: never })
     | (EtcdServers & { readonly client?: never })
   );
 

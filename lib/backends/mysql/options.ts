@@ -13,11 +13,13 @@ import { namesIn } from './schema/index.js';
 export interface MysqlServer {
   /** Such as `mysql://user:password@host:3306/database`. */
   readonly uri?: string;
-  /** @default 'localhost' */
+  /** The server's name or address. @default 'localhost' */
   readonly host?: string;
-  /** @default 3306 */
+  /** The server's port. @default 3306 */
   readonly port?: number;
+  /** The account that locks. Its least rights are on the page of this backend. */
   readonly user?: string;
+  /** Of that account. It is never printed. */
   readonly password?: string;
   /** A Unix socket instead of host and port. */
   readonly socketPath?: string;
@@ -51,9 +53,13 @@ interface Behaviour {
   readonly listenUri?: string;
 }
 
+/** Options of `mysql()`: a `pool` of yours, or where the server is; beside either, how locks behave. */
 export type MysqlOptions = Behaviour &
   (
-    | ({ readonly pool: MysqlPool } & { readonly [K in keyof MysqlServer]?: never })
+    | ({
+        /** A pool of `mysql2` or `mysql2/promise`. It is used, one connection for each statement, and never ended. */
+        readonly pool: MysqlPool;
+      } & { readonly [K in keyof MysqlServer]?: never })
     | (MysqlServer & { readonly pool?: never })
   );
 

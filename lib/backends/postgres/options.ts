@@ -13,11 +13,15 @@ import { Statements } from './statements.js';
 export interface PostgresAddress {
   /** Such as `postgres://user:password@host:5432/database`. */
   readonly connectionString?: string;
+  /** The server's name or address, or the folder of its socket. @default 'localhost' */
   readonly host?: string;
-  /** @default 5432 */
+  /** The server's port. @default 5432 */
   readonly port?: number;
+  /** The role that locks. Its least rights are on the page of this backend. */
   readonly user?: string;
+  /** Of that role; a function is called for each new connection, as for passwords that rotate. It is never printed. */
   readonly password?: string | (() => string | Promise<string>);
+  /** The database that has the schema of the locks. Without it, one of the role's name. */
   readonly database?: string;
   /** Options of Node's `tls.connect`, or `true`. */
   readonly ssl?: boolean | object;
@@ -53,6 +57,7 @@ interface Behaviour {
   readonly counterTtl?: Duration;
 }
 
+/** Options of `postgres()`: a `pool` of yours, or where the server is; beside either, how locks behave. */
 export type PostgresOptions = Behaviour &
   (
     | ({

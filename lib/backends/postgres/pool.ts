@@ -7,6 +7,7 @@ export interface PostgresPool {
   end(): Promise<void>;
 }
 
+/** A connection that was taken from a pool of `pg`. */
 export interface PooledClient {
   query(text: string): Promise<{ readonly rows: readonly unknown[] }>;
   on(event: 'error', listener: (error: Error) => void): unknown;

@@ -15,15 +15,17 @@ import { slotOf } from './slots.js';
 export interface RedisServer {
   /** Such as `redis://user:password@host:6379/0`, or `rediss://` for TLS. */
   readonly url?: string;
-  /** @default 'localhost' */
+  /** The server's name or address. @default 'localhost' */
   readonly host?: string;
-  /** @default 6379 */
+  /** The server's port. @default 6379 */
   readonly port?: number;
   /** A Unix socket instead of host and port. */
   readonly path?: string;
+  /** The user of Redis's ACL. Without it, the default user. */
   readonly username?: string;
+  /** Of that user. It is never printed. */
   readonly password?: string;
-  /** @default 0 */
+  /** The number of the database. A cluster has only 0. @default 0 */
   readonly db?: number;
   /** Options of Node's `tls.connect`; `{}` for the defaults. */
   readonly tls?: object;
@@ -50,9 +52,13 @@ interface Behaviour {
   readonly waitReplicasTimeout?: Duration;
 }
 
+/** Options of `redis()`: a `client` of yours, or where the server is; beside either, how locks behave. */
 export type RedisOptions = Behaviour &
   (
-    | ({ readonly client: IoredisClient | IoredisCluster | NodeRedisClient } & {
+    | ({
+        /** A client of ioredis (alone, Sentinel or `Cluster`) or node-redis. It is used for commands, and never closed. */
+        readonly client: IoredisClient | IoredisCluster | NodeRedisClient;
+      } & {
         readonly [K in keyof RedisServer]?: never;
       })
     | (RedisServer & { readonly client?: never })

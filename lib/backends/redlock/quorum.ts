@@ -5,6 +5,7 @@ import type { KeyBackend, LockBackend, LockMode, Surroundings, Traits } from '..
 import { QuorumBackend } from './quorum-backend.js';
 import { systemClock } from './system-clock.js';
 
+/** Options of `quorum()`, and of `redlock()` over clients or addresses. Durations are milliseconds or strings such as `'250ms'`. */
 export interface QuorumOptions {
   /**
    * How long one server's answer is waited for. A server that needs longer counts as out of reach until it answers again; a lock takes at

@@ -19,6 +19,7 @@ export interface RedlockBehaviour extends QuorumOptions {
   readonly restartGuard?: Duration | false;
 }
 
+/** Options of `redlock()`: `clients`, `urls`, or an instance of the npm package. */
 export type RedlockOptions =
   | {
       /** An instance of the npm package `redlock` (4.2, 5.0.0-beta) that is configured already. Its algorithm stays as it is. */

@@ -34,9 +34,13 @@ export interface ZooKeeperClientLike {
   addAuthInfo(scheme: string, auth: Buffer): void;
 }
 
+/** Options of `zookeeper()`: where the ensemble is, or a client of yours that knows it. */
 export type ZooKeeperOptions = Behaviour &
   (
-    | ({ readonly client: ZooKeeperClientLike } & { readonly [K in keyof ZooKeeperServers]?: never })
+    | ({
+        /** A client of node-zookeeper-client. It says where the servers are and how to log in, and is not used itself. */
+        readonly client: ZooKeeperClientLike;
+      } & { readonly [K in keyof ZooKeeperServers]?: never })
     | (ZooKeeperServers & { readonly client?: never })
   );
 

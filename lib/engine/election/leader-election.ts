@@ -7,6 +7,7 @@ import { type Leadership, type LeaderWork, Term } from './leader-term.js';
 import type { AcquireOptions } from '../../lock/lock.js';
 import { orWarn } from '../telling/or-warn.js';
 
+/** How a process stands for election. Durations are milliseconds or strings such as `'30s'`. */
 export interface LeaderOptions {
   /**
    * The lease: how long nobody leads after a leader fell silent (killed, frozen, cut off). A leader that shuts down or resigns hands over

@@ -4,6 +4,7 @@ import { LockConfigurationError, LockLostError, LockTimeoutError } from '../../l
 import type { AcquireOptions, Lock } from '../../lock/lock.js';
 import type { ResolvedOptions } from '../options/options.js';
 
+/** How `withLock` acquires: as `acquire` does, and whether a nested call goes in under the lock that is held. */
 export interface WithLockOptions extends AcquireOptions {
   /** Whether work that already runs under the key goes on under the same lock; otherwise it would wait for itself. @default true */
   readonly reentrant?: boolean;

@@ -4,7 +4,7 @@ import { LockConfigurationError } from '../../lock/errors.js';
  * Names a parameter for the lock's key, where its own name cannot be trusted: in minified builds and in builds below ES2017.
  *
  * ```ts
- * class Orders { @Locked('order:<id>') async place(@LockParam('id') id: string) {} }
+ * class Orders {@Locked('order:<id>') async place(@LockParam('id') id: string) {} }
  * ```
  */
 export function LockParam(name: string): ParameterDecorator {

@@ -4,6 +4,7 @@ import { decoratedMethod } from '../method/decorated-method.js';
 import { wire } from '../service/wiring.js';
 import { processWide } from '../service/process-wide.js';
 
+/** How the processes that run a `@Leader` method stand for election, and on which backend. */
 export interface LeaderMethodOptions extends LeaderOptions {
   /** The backend's name in the module. @default the module's default backend */
   readonly backend?: string;
@@ -18,7 +19,7 @@ type LeaderMethod = (leadership: Leadership) => unknown;
  * transient, objects from `useFactory` and `useValue` and lazily loaded modules included. A class that two modules provide leads once.
  *
  * ```ts
- * class Outbox { @Leader('outbox') async publish({ signal, fencingToken }: Leadership) {
+ * class Outbox {@Leader('outbox') async publish({ signal, fencingToken }: Leadership) {
  *   while (!signal.aborted) await this.publishBatch(fencingToken, signal);
  * } }
  * ```

@@ -97,12 +97,12 @@ export type LockedDecorator<Key = string, Busy = OnBusy> = <Method, Name extends
  * Put `@Locked` above `@Transactional`, so that the lock is released after the commit.
  *
  * ```ts
- * class Orders { @Locked('order:<id>', { wait: '5s' }) async place(id: string) {} }
+ * class Orders {@Locked('order:<id>', { wait: '5s' }) async place(id: string) {}}
  *
  * const accounts = (from: Account, to: Account) => [`account:${from.id}`, `account:${to.id}`];
- * class Bank { @Locked(accounts) async transfer(from: Account, to: Account, amount: bigint) {} }
+ * class Bank {@Locked(accounts) async transfer(from: Account, to: Account, amount: bigint) {}}
  *
- * class Reports { @Cron('0 3 * * *') @Locked('nightly-report', { onBusy: 'skip', minHold: '1m' }) async write() {} }
+ * class Reports {@Cron('0 3 * * *')@Locked('nightly-report', { onBusy: 'skip', minHold: '1m' }) async write() {}}
  * ```
  *
  * @throws LockConfigurationError when the class is defined: on static methods, accessors and fields, and for keys that cannot work

@@ -21,12 +21,24 @@ export interface BusyInfo {
 export type OnBusy = 'throw' | 'skip' | ((this: never, info: BusyInfo, ...args: never[]) => unknown);
 
 /** A lock is exclusive, a semaphore, or shared by any number of readers; a limit on readers is neither. */
-type Kind = { readonly mode?: 'exclusive'; readonly limit?: number } | { readonly mode: 'shared'; readonly limit?: 1 };
+type Kind =
+  | {
+      /** `'exclusive'` has the key alone, `'shared'` with other readers. @default 'exclusive' */
+      readonly mode?: 'exclusive';
+      /** How many may hold the key at the same time: 1 is a mutex, more a semaphore. @default 1 */
+      readonly limit?: number;
+    }
+  | {
+      /** Shared with any number of readers, and with no writer. */
+      readonly mode: 'shared';
+      /** Readers are not counted, so there is nothing to limit. */
+      readonly limit?: 1;
+    };
 
 /**
  * How `@Locked` and `LockInterceptor` acquire. Durations are milliseconds or strings such as `'30s'`.
  *
- * @typeParam Busy what `onBusy` is, so that the compiler can tell whether the method promises what it gives; without it, any way will do
+ * @template Busy what `onBusy` is, so that the compiler can tell whether the method promises what it gives; without it, any way will do
  */
 export type LockedOptions<Busy extends OnBusy = OnBusy> = Omit<AcquireOptions, 'mode' | 'limit'> &
   Kind & {

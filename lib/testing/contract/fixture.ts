@@ -51,4 +51,5 @@ export interface Faults {
   residue?(): Promise<string[]>;
 }
 
+/** The name of a fault that a fixture can bring about. */
 export type Fault = keyof Faults;
