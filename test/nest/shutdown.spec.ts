@@ -158,6 +158,7 @@ describe('when the application shuts down', () => {
 
   test('work with `onShutdown: abort` is told before any onModuleDestroy, and ends before what it needs', async () => {
     const order: string[] = [];
+    const started = new Gate();
     @Injectable()
     class Database {
       onModuleDestroy() {
@@ -170,7 +171,9 @@ describe('when the application shuts down', () => {
       @Locked('job')
       async run() {
         const signal = currentLock()?.signal;
-        await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+        const told = new Promise((resolve) => signal?.addEventListener('abort', resolve));
+        started.open();
+        await told;
         order.push(String(signal?.reason.code), `held ${currentLock()?.held}`, 'checkpoint written');
         return this.database;
       }
@@ -179,9 +182,8 @@ describe('when the application shuts down', () => {
       imports: [DistributedLockModule.forRoot({ backend: memory(), shutdownGrace: '1m', onShutdown: 'abort' })],
       providers: [Database, Jobs],
     });
-    const acquired = nextEvent({ get }, 'acquired');
     const job = get(Jobs).run();
-    await acquired;
+    await started.passed;
     const released = nextEvent({ get }, 'released');
     await close();
     await job;
@@ -193,18 +195,20 @@ describe('when the application shuts down', () => {
   });
 
   test('work that goes on past the grace is named in the log, and told', async () => {
+    const started = new Gate();
     @Injectable()
     class Jobs {
       @Locked('job')
       async run() {
         const signal = currentLock()?.signal;
-        await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+        const told = new Promise((resolve) => signal?.addEventListener('abort', resolve));
+        started.open();
+        await told;
       }
     }
     const { close, get, logger } = await applicationWith({ imports: [locksWith(5)], providers: [Jobs] });
-    const acquired = nextEvent({ get }, 'acquired');
     const job = get(Jobs).run();
-    await acquired;
+    await started.passed;
     await close();
     await job;
     expect(logger.texts('warn').join()).toContain(
