@@ -46,8 +46,8 @@ export async function withEngine<T>(
     });
     return await ask(engine);
   } catch (error) {
-    if (error instanceof LockConfigurationError) throw new UsageError(error.message);
-    throw isMissingPackage(error) ? missing(name, server) : error;
+    if (isMissingPackage(error)) throw missing(name, server);
+    throw error instanceof LockConfigurationError ? new UsageError(error.message) : error;
   } finally {
     // Nothing is held, and what is left open ends with the process.
     void engine?.close(0).catch(() => undefined);
