@@ -54,9 +54,12 @@ export class Node {
     return !this.#suspect && this.options.clock.now() >= this.#refusedUntil;
   }
 
-  /** @param late gets an answer that came after the time limit */
-  ask<T>(question: () => Promise<T>, late?: (answer: T) => void): Promise<T> {
-    const { clock, limitMs } = this.options;
+  /**
+   * @param late gets an answer that came after the time limit
+   * @param limitMs another time limit than that of votes, in milliseconds
+   */
+  ask<T>(question: () => Promise<T>, late?: (answer: T) => void, limitMs = this.options.limitMs): Promise<T> {
+    const { clock } = this.options;
     const sentAt = clock.now();
     return new Promise((resolve, reject) => {
       let over = false;

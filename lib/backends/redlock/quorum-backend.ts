@@ -16,7 +16,7 @@ import { Node } from './node.js';
 import { ownerOf } from './owners.js';
 import { renewAll } from './renewals.js';
 import { mergedState } from './states.js';
-import { answersOf, type Poll } from './tally.js';
+import { answersOf, decide, type Poll } from './tally.js';
 
 export interface QuorumSettings {
   readonly kind: string;
@@ -36,6 +36,9 @@ export interface QuorumSettings {
 /** How long closing waits for releases that are not confirmed, in milliseconds. */
 const LAST_RELEASES_MS = 500;
 
+/** How long a ping may take, in milliseconds. It opens the connections, with TLS and a login, which takes longer than a vote. */
+const PING_MS = 1_500;
+
 /** A lock that a majority of independent servers grants, as in Redlock. The servers are backends of ours, which know nothing of each other. */
 export class QuorumBackend implements KeyBackend {
   readonly family = 'key';
@@ -52,6 +55,7 @@ export class QuorumBackend implements KeyBackend {
   readonly #lostListeners = new Set<(owner: string) => void>();
   readonly #stopListening: readonly (() => void)[];
   readonly #fencing: boolean;
+  readonly #nodeTimeoutMs: number;
   readonly #surroundings: Surroundings;
   readonly #stretch: number;
 
@@ -64,6 +68,7 @@ export class QuorumBackend implements KeyBackend {
     this.#surroundings = surroundings;
     this.#stretch = stretch;
     this.#fencing = fencing;
+    this.#nodeTimeoutMs = nodeTimeoutMs;
     this.#majority = Math.floor(members.length / 2) + 1;
     // Two questions one after the other, the window for the votes of others, and a second round for the token.
     this.patienceMs = Math.max(2_000, 4 * nodeTimeoutMs + LONGEST_WINDOW_MS);
@@ -92,10 +97,11 @@ export class QuorumBackend implements KeyBackend {
   }
 
   async ping(): Promise<void> {
-    await answersOf(
-      this.#poll(({ backend }) => backend.ping()),
-      this.#majority,
-    );
+    const polls = this.#nodes.map((node) => {
+      const ping = (): Promise<true> => node.backend.ping().then(() => true);
+      return { node: node.name, answer: node.ask(ping, undefined, Math.max(this.#nodeTimeoutMs, PING_MS)) };
+    });
+    await decide(polls, this.#majority);
   }
 
   async warnings(): Promise<readonly string[]> {

@@ -9,13 +9,14 @@ import type { Answer } from './tally.js';
  */
 export function mergedState(answers: readonly Answer<KeyState>[], majority: number, fencing: boolean): KeyState {
   const known = answers.flatMap((answer) => ('error' in answer ? [] : [answer.value]));
-  const holders = holdersOf(known, majority, fencing);
+  const holders = holdersOf(known, majority, fencing ? answers.length - known.length : undefined);
   const names = new Set(holders.map(({ owner }) => owner));
   const mode = known.find(({ holders }) => holders.some(({ owner }) => names.has(ownerOf(owner))))?.mode ?? 'exclusive';
   return { mode, limit: 1, holders, ...waitingOf(known, names), nodes: answers.map(nodeStateOf) };
 }
 
-function holdersOf(states: readonly KeyState[], majority: number, fencing: boolean): readonly Holder[] {
+/** @param silent how many servers said nothing; `undefined` if each has tokens of its own */
+function holdersOf(states: readonly KeyState[], majority: number, silent: number | undefined): readonly Holder[] {
   const votes = new Map<string, Holder[]>();
   for (const { holders } of states) {
     for (const holder of holders) {
@@ -35,7 +36,7 @@ function holdersOf(states: readonly KeyState[], majority: number, fencing: boole
       {
         ...{
           owner,
-          fencingToken: fencing ? commonToken(theirs, majority) : undefined,
+          fencingToken: silent === undefined ? undefined : commonToken(theirs, majority - silent),
           remainingMs: remaining[majority - 1] ?? 0,
         },
         ...(heldMs !== undefined && { heldMs }),
@@ -44,13 +45,20 @@ function holdersOf(states: readonly KeyState[], majority: number, fencing: boole
   });
 }
 
-/** The token that was stored at a majority; without `fencing` each server has one of its own, which tell nothing. */
-function commonToken(votes: readonly Holder[], majority: number): bigint | undefined {
+/**
+ * The token that is stored at so many servers: a majority, if those that say nothing have it too. It is the highest, because the
+ * highest that any server gave was stored.
+ */
+function commonToken(votes: readonly Holder[], enough: number): bigint | undefined {
+  const count = new Map<bigint, number>();
   for (const { fencingToken } of votes) {
-    if (fencingToken !== undefined && votes.filter((vote) => vote.fencingToken === fencingToken).length >= majority)
-      return fencingToken;
+    if (fencingToken !== undefined) count.set(fencingToken, (count.get(fencingToken) ?? 0) + 1);
   }
-  return undefined;
+  const stored = [...count].filter(([, servers]) => servers >= enough).map(([token]) => token);
+  return stored.reduce<bigint | undefined>(
+    (highest, token) => (highest === undefined || token > highest ? token : highest),
+    undefined,
+  );
 }
 
 /** All wait at one server, and the one whose turn it is at all of them. */
