@@ -136,7 +136,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'what an attempt without an answer may have got is not taken back',
     file: 'engine/waiting/acquisition.ts',
-    find: "if (this.#patient || waited.outcome !== 'busy') await this.#claims.withdraw(claim);",
+    find: 'if (mayBeThere && this.#wait?.wasAsked) await this.#claims.withdraw(claim);',
     replace: '',
     killedBy: engine('waiting', 'given up, it is taken back before the error comes out'),
   },
@@ -284,9 +284,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'closing does not wait for what is on its way',
-    file: 'engine/engine.ts',
-    find: 'await this.#until(() => acquisitions.size === 0, Infinity);',
-    replace: '',
+    file: 'engine/shutdown.ts',
+    find: 'return this.#until(() => this.open.acquisitions.size === 0, Infinity);',
+    replace: 'return Promise.resolve();',
     killedBy: simulation('good', 1_000),
   },
   {
