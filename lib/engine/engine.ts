@@ -16,6 +16,7 @@ import { canonicalKeys, checkedPrefix, joined } from './options/keys.js';
 import { OptionResolver } from './options/resolver.js';
 import { Shutdown } from './shutdown.js';
 import { EventListeners } from './telling/listeners.js';
+import type { LeftBehind } from './asking/release-retries.js';
 import { type Clock, SystemClock } from './time/clock.js';
 
 export type { WithLockOptions };
@@ -57,6 +58,7 @@ export class LockEngine {
   readonly #stopListening: (() => void) | undefined;
   readonly #shutdown: Shutdown;
   #state: 'open' | 'draining' | 'closed' = 'open';
+  #leftBehind: readonly LeftBehind[] = [];
   #closing: Promise<void> | undefined;
 
   /** @throws LockConfigurationError when the options can never work with this backend */
@@ -240,10 +242,16 @@ export class LockEngine {
     // Called off, each of them ends soon, whatever the server does.
     await this.#shutdown.lastAcquisitions();
     await retries.settle(LAST_RELEASES_MS);
+    this.#leftBehind = retries.leftBehind;
     await family.close();
     watchdog.stop();
     this.#stopListening?.();
     await this.backend.close();
+  }
+
+  /** After `close`: the keys whose release the server did not confirm, and why. They are free when their leases end. */
+  get leftBehind(): readonly LeftBehind[] {
+    return this.#leftBehind.map(({ key, error }) => ({ key: key.slice(this.#prefix.length), error }));
   }
 
   /** The server took the key of this owner away; it may be one of several, with the others still waited for. */

@@ -250,4 +250,28 @@ describe('closing', () => {
     await late.release();
     await bench.clock.run(engine.close(5_000));
   });
+
+  it('says afterwards which locks stay on the server because their release was not confirmed, and why', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process({ callTimeout: 500 });
+    const [kept, released] = [await engine.acquire('kept'), await engine.acquire('released')];
+    expect(await released.release()).toBe(true);
+    expect(kept.held).toBe(true);
+    wire.ask = (question, send) =>
+      question === 'release' ? Promise.reject(new Error('the client was closed')) : send();
+    await bench.clock.run(engine.close(0));
+    expect(engine.leftBehind).toEqual([{ key: 'kept', error: new Error('the client was closed') }]);
+  });
+
+  it('nothing is left behind when a repeated release was confirmed', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process({ callTimeout: 500 });
+    await engine.acquire('key');
+    let failures = 2;
+    wire.ask = (question, send) =>
+      question === 'release' && failures-- > 0 ? Promise.reject(new Error('a hiccup')) : send();
+    await bench.clock.run(engine.close(0));
+    expect(engine.leftBehind).toEqual([]);
+    expect(bench.isUntouched('key')).toBe(true);
+  });
 });

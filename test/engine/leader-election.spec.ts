@@ -21,7 +21,10 @@ function candidate(
   const wire = new Wire();
   const { opened = Promise.resolve(), ...engineOptions } = settings;
   const engine = new LockEngine(wire.to(backend), engineOptions);
-  const election = new Election(engine, 'reports', options, { opened });
+  const election = new Election(engine, 'reports', options, {
+    opened,
+    ...(engineOptions.clock && { clock: engineOptions.clock }),
+  });
   onTestFinished(async () => {
     wire.heal();
     await election.close();
@@ -187,6 +190,29 @@ describe('an election', () => {
     expect(() => term.assertHeld()).toThrow(LockLostError);
     wire.heal();
     await clock.run(Promise.all([election.close(), engine.close(0)]));
+  });
+
+  it('says once that it cannot be elected when the server refuses it, and again only after it has answered', async () => {
+    const clock = new VirtualClock();
+    const { election, engine, wire } = candidate(
+      memoryOn(new LockTable(() => clock.now())),
+      {},
+      { clock, callTimeout: 500 },
+    );
+    const told: string[] = [];
+    election.listen({
+      unanswered: (error) => void told.push((error as Error).message),
+      elected: () => void told.push('elected'),
+    });
+    wire.ask = () => Promise.reject(new Error('permission denied'));
+    election.campaign();
+    await clock.advance(300_000);
+    expect(told).toEqual([expect.stringContaining('permission denied')]);
+    wire.heal();
+    await clock.advance(60_000);
+    expect(told.slice(1)).toEqual(['elected']);
+    await clock.run(Promise.all([election.close(), engine.close(0)]));
+    expect(clock.pending).toBe(0);
   });
 
   it('has one that was cut off stand again when the server is back', async () => {

@@ -1,4 +1,4 @@
-import { Controller, Get, Injectable } from '@nestjs/common';
+import { Controller, Get, Injectable, Logger } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import {
   currentLock,
@@ -10,6 +10,7 @@ import {
   memory,
 } from 'nestjs-distributed-lock';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { KeyBackend } from '../../lib/backends/backend.js';
 import { watchForSigterm } from '../../lib/nest/sigterm.js';
 import { applicationWith, nextEvent, serverWith } from './support/application.js';
 import { Gate } from './support/gate.js';
@@ -240,4 +241,21 @@ test('the boot warns when nobody listens for SIGTERM', () => {
   vi.advanceTimersByTime(60_000);
   process.off('SIGTERM', hook);
   expect(warn).toHaveBeenCalledOnce();
+});
+
+test('a client that was closed before the locks is told in one line, with the keys that stay behind', async () => {
+  const warn = vi.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+  onTestFinished(() => warn.mockRestore());
+  const backend = memory() as KeyBackend;
+  let isClosed = false;
+  const release: KeyBackend['release'] = (...call) =>
+    isClosed ? Promise.reject(new Error('the client is closed')) : backend.release(...call);
+  const { close, get } = await applicationWith({ imports: [locksWith(0, { ...backend, release })] });
+  await get(LockService).acquire('job');
+  isClosed = true;
+  await close();
+  const lines = warn.mock.calls.map(([line]) => String(line)).filter((line) => line.includes('stays on'));
+  expect(lines).toEqual([
+    '1 lock stays on "default" until the lease ends, because the release was not confirmed: "job". The reason: the client is closed.',
+  ]);
 });

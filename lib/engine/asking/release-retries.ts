@@ -9,6 +9,13 @@ const SLOWEST_RETRY_MS = 2_000;
 /** What came of a release: what the server said, or that it did not say. */
 export type Released = boolean | 'unknown';
 
+/** A release that was never confirmed. */
+export interface LeftBehind {
+  /** The key, as the server has it. */
+  readonly key: string;
+  readonly error: unknown;
+}
+
 /**
  * Takes back what the server may still hold for us: a release that was not confirmed, an attempt whose answer never came. It
  * is tried again in the background until it is confirmed, or until the server must have forgotten it by itself.
@@ -16,6 +23,7 @@ export type Released = boolean | 'unknown';
 export class ReleaseRetries {
   readonly #pending = new Set<Promise<void>>();
   readonly #stops = new Set<() => void>();
+  readonly #unconfirmed = new Set<LeftBehind>();
   #over = false;
 
   constructor(
@@ -29,10 +37,11 @@ export class ReleaseRetries {
     release: () => Promise<boolean>,
     forgottenAfterMs: number,
     onUnknown: (error: unknown) => void,
+    key?: string,
   ): Promise<Released> {
     return this.#ask<Released>(release).catch((error: unknown) => {
       onUnknown(error);
-      this.#retry(release, this.clock.now() + forgottenAfterMs);
+      this.#retry(release, this.clock.now() + forgottenAfterMs, key === undefined ? undefined : { key, error });
       return 'unknown';
     });
   }
@@ -59,25 +68,37 @@ export class ReleaseRetries {
     for (const stop of this.#stops) stop();
   }
 
-  #retry(release: () => Promise<boolean>, until: number): void {
-    const retrying = this.#tryUntil(release, until).finally(() => this.#pending.delete(retrying));
+  /** What was never confirmed until now. */
+  get leftBehind(): readonly LeftBehind[] {
+    return [...this.#unconfirmed];
+  }
+
+  #retry(release: () => Promise<boolean>, until: number, about: LeftBehind | undefined): void {
+    if (about) this.#unconfirmed.add(about);
+    const retrying = this.#tryUntil(release, until)
+      .then((isOver) => {
+        if (about && isOver) this.#unconfirmed.delete(about);
+      })
+      .finally(() => this.#pending.delete(retrying));
     this.#pending.add(retrying);
   }
 
-  async #tryUntil(release: () => Promise<boolean>, until: number): Promise<void> {
+  /** Resolves to whether nothing of it can be left on the server. */
+  async #tryUntil(release: () => Promise<boolean>, until: number): Promise<boolean> {
     for (
       let pause = FIRST_RETRY_MS;
       !this.#over && this.clock.now() < until;
       pause = Math.min(pause * 2, SLOWEST_RETRY_MS)
     ) {
-      if (!(await this.#pause(pause))) return;
+      if (!(await this.#pause(pause))) return false;
       try {
         await this.#ask(release);
-        return;
+        return true;
       } catch {
         // Still unknown.
       }
     }
+    return !this.#over;
   }
 
   /** It goes ahead of those who ask for a lock: they may be waiting for this one. */

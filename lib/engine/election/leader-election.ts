@@ -25,6 +25,8 @@ export interface ElectionListener {
   ended?(leadership: Leadership, reason: unknown): void;
   /** The leader's work failed, or standing for election did; tried again after a pause. */
   failed?(error: unknown): void;
+  /** It stands for election, but the server does not answer or refuses it. Comes once, and again after the server has answered. */
+  unanswered?(error: unknown): void;
 }
 
 export interface ElectionSetting {
@@ -36,6 +38,10 @@ export interface ElectionSetting {
 /** After a failure, in milliseconds, so that another process may have its try; doubled each time. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
+
+/** So long after it began to stand, and then so often, the server is asked whether it answers at all, in milliseconds. */
+const FIRST_CHECK_MS = 3_000;
+const CHECK_MS = 30_000;
 
 interface Candidacy {
   readonly stop: AbortController;
@@ -57,6 +63,7 @@ export class Election {
   #candidacy: Candidacy | undefined;
   #term: Term | undefined;
   #failures = 0;
+  #isUnanswered = false;
   #closed = false;
 
   /** @throws LockConfigurationError when the options can never work with this backend */
@@ -154,7 +161,9 @@ export class Election {
 
   /** One term, from standing in line to handing over. Resolves to whether it ended because the work failed. */
   async #serve(stop: AbortSignal): Promise<boolean> {
-    const lock = await this.engine.acquire(this.key, { ...this.#options, signal: stop });
+    const stopChecking = this.#checkWhileStanding();
+    const lock = await this.engine.acquire(this.key, { ...this.#options, signal: stop }).finally(stopChecking);
+    this.#isUnanswered = false;
     if (stop.aborted) {
       await lock.release();
       return false;
@@ -184,6 +193,28 @@ export class Election {
     forget?.();
     await term.handOver();
     return failed;
+  }
+
+  /** Who stands waits without an end, and would never hear that the server is down or refuses it. Returns how to stop. */
+  #checkWhileStanding(): () => void {
+    let over = false;
+    let cancel: () => void = () => undefined;
+    const look = async (): Promise<void> => {
+      try {
+        await this.engine.inspect(this.key);
+        this.#isUnanswered = false;
+      } catch (error) {
+        if (!over && !this.#isUnanswered) this.#tell((listener) => listener.unanswered?.(error));
+        this.#isUnanswered = true;
+      }
+      if (!over) lookIn(CHECK_MS);
+    };
+    const lookIn = (ms: number): void => void (cancel = this.#clock.after(ms, () => void look(), true));
+    lookIn(FIRST_CHECK_MS);
+    return () => {
+      over = true;
+      cancel();
+    };
   }
 
   #tell(what: (listener: ElectionListener) => void): void {

@@ -33,6 +33,7 @@ export class Withdrawals {
       () => family.release(claim, keepMs, before),
       before.reduce((longest, { ttl }) => Math.max(longest, ttl), claim.ttl) + keepMs + PLACE_FORGOTTEN_MS,
       (error) => onUnknown(claim, error),
+      claim.key,
     );
   }
 

@@ -67,9 +67,21 @@ export class LockLog {
   }
 
   closed(): void {
+    this.#tellLeftBehind();
     for (const stop of [...this.#stops, this.#stopFailing]) stop?.();
     for (const lines of [this.#losses, this.#renewals]) lines.end();
     this.#watch.stop();
+  }
+
+  #tellLeftBehind(): void {
+    const { leftBehind, name } = this.engine;
+    const [first] = leftBehind;
+    if (!this.parts.shutdown || !first) return;
+    const count = leftBehind.length === 1 ? '1 lock stays' : `${leftBehind.length} locks stay`;
+    this.logger.warn(
+      `${count} on "${name}" until the lease ends, because the release was not confirmed: ${quoted(leftBehind)}. ` +
+        `The reason: ${messageOf(first.error)}.`,
+    );
   }
 
   #hear(event: LockEvent): void {
@@ -118,6 +130,12 @@ function lossLine(event: LockEventOf<'lost'>): string {
 }
 
 const described = ({ key, method }: Named): string => `The lock "${key}"${method ? ` of ${method}` : ''}`;
+
+function quoted(locks: readonly { readonly key: string }[]): string {
+  const first = locks.slice(0, MOST_NAMED).map(({ key }) => `"${key}"`);
+  const more = locks.length - first.length;
+  return first.join(', ') + (more > 0 ? ` and ${more} more` : '');
+}
 
 function named(locks: readonly (Named & { readonly heldMs: number })[]): string {
   const first = locks

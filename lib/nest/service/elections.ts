@@ -62,6 +62,11 @@ export class Elections {
       elected: ({ fencingToken }) =>
         this.#logger.log(`This process leads "${name}", with token ${fencingToken ?? 'none'}.`),
       ended: (_, reason) => this.#ended(name, reason),
+      unanswered: (error) =>
+        this.#logger.error(
+          `This process stands for "${name}" and cannot be elected: the lock backend does not answer it, or refuses it. It goes on trying.`,
+          error,
+        ),
       failed: (error) =>
         this.#logger.error(`Leading "${name}" failed; this process stands for it again in a while.`, error),
     });
