@@ -60,7 +60,7 @@ function isVisible(symbol: ts.Symbol): boolean {
     (symbol.declarations ?? []).every((node) => {
       const hidden = ts.ModifierFlags.Private | ts.ModifierFlags.Protected;
       return (
-        !(ts.getCombinedModifierFlags(node as ts.Declaration) & hidden) &&
+        !(ts.getCombinedModifierFlags(node) & hidden) &&
         !(ts.isPropertyDeclaration(node) && ts.isPrivateIdentifier(node.name))
       );
     })
