@@ -70,17 +70,7 @@ export class Contender {
     private readonly now: () => number,
     private readonly listener: ContenderListener,
   ) {
-    this.seats = nodes.map((node) => ({
-      ...{
-        node,
-        number: listener.nextNumber(),
-        until: -Infinity,
-        fencingToken: undefined,
-        said: undefined,
-        dirty: false,
-        heardFrom: -Infinity,
-      },
-    }));
+    this.seats = nodes.map((node) => ({ node, heardFrom: -Infinity, ...freshVote(listener.nextNumber()) }));
   }
 
   /** Given up or released: whatever still comes is taken back. */
@@ -189,12 +179,11 @@ export class Contender {
 
   /** A new vote's. What is on its way for the old one is taken back when it is answered, if there is something to take back. */
   #renew(seat: Seat): void {
-    const number = this.listener.nextNumber();
-    Object.assign(seat, { number, until: -Infinity, fencingToken: undefined, said: undefined, dirty: false });
+    Object.assign(seat, freshVote(this.listener.nextNumber()));
   }
 
-  claimAt(seat: Seat): Claim {
-    return { ...this.claim, owner: voteOwner(this.claim.owner, seat.number) };
+  claimAt({ number }: Pick<Seat, 'number'>): Claim {
+    return { ...this.claim, owner: voteOwner(this.claim.owner, number) };
   }
 
   #waiterAt(index: number, number: number): Waiter {
@@ -203,16 +192,12 @@ export class Contender {
       granted: () => {
         if (number === seat.number) this.listener.onWord(this, index, true);
         // A push of what was taken back: the release was overtaken, or is lost.
-        else seat.node.takeBack(this.#claimOf(number)).catch(() => undefined);
+        else seat.node.takeBack(this.claimAt({ number })).catch(() => undefined);
       },
       look: () => {
         if (number === seat.number) this.listener.onWord(this, index, false);
       },
     };
-  }
-
-  #claimOf(number: number): Claim {
-    return { ...this.claim, owner: voteOwner(this.claim.owner, number) };
   }
 
   #seat(index: number): Seat {
@@ -221,6 +206,15 @@ export class Contender {
     return seat;
   }
 }
+
+/** What nothing is known of yet. */
+const freshVote = (number: number): Omit<Seat, 'node' | 'heardFrom'> => ({
+  number,
+  until: -Infinity,
+  fencingToken: undefined,
+  said: undefined,
+  dirty: false,
+});
 
 const OK: Asked = { ok: true };
 const GIVEN_UP = new Error('the vote was taken back meanwhile');

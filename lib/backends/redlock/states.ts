@@ -34,11 +34,9 @@ function holdersOf(states: readonly KeyState[], majority: number, silent: number
     const heldMs = held[majority - 1];
     return [
       {
-        ...{
-          owner,
-          fencingToken: silent === undefined ? undefined : commonToken(theirs, majority - silent),
-          remainingMs: remaining[majority - 1] ?? 0,
-        },
+        owner,
+        fencingToken: silent === undefined ? undefined : commonToken(theirs, majority - silent),
+        remainingMs: remaining[majority - 1] ?? 0,
         ...(heldMs !== undefined && { heldMs }),
       },
     ];

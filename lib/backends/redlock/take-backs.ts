@@ -29,10 +29,6 @@ export class TakeBacks {
     private readonly release: (claim: Claim, keepMs: number) => Promise<boolean>,
   ) {}
 
-  get size(): number {
-    return this.#pending.size;
-  }
-
   /** Tries once, and goes on in the background when that was not confirmed. Rejects when this try was not confirmed. */
   async takeBack(claim: Claim, keepMs: number): Promise<boolean> {
     const known = this.#pending.get(claim.owner);
