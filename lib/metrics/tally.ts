@@ -57,7 +57,7 @@ export class Tally {
   readonly #series = new Map<string, Map<string, Series>>();
   readonly #names = new Set<string>();
 
-  constructor(private readonly bounds: Bounds = { waits: WAIT_SECONDS, holds: HOLD_SECONDS }) {}
+  constructor(private readonly bounds: Bounds) {}
 
   *[Symbol.iterator](): IterableIterator<Series> {
     for (const series of this.#series.values()) yield* series.values();

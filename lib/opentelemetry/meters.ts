@@ -2,13 +2,12 @@ import type { Attributes, BatchObservableCallback, Histogram, Meter, Observable 
 import type { LockEvent } from '../lock/events.js';
 import type { InstrumentedBackend, LockObserver } from '../lock/instrumentation.js';
 import { HOLD_SECONDS, type Series, Tally, WAIT_SECONDS } from '../metrics/tally.js';
-
-/** How long an export waits for a backend that says nothing, in milliseconds. */
-const PING_MS = 1_000;
+import { up } from '../metrics/up.js';
 
 /** The same numbers as `/prometheus` gives. Counts are read when they are exported; only durations are recorded as they come. */
 export class LockMeters implements LockObserver {
-  readonly #tally = new Tally();
+  /** Without buckets: durations go to the meter's own histograms. */
+  readonly #tally = new Tally({ waits: [], holds: [] });
   readonly #attributes = new WeakMap<Series, Attributes>();
   readonly #backends = new Set<InstrumentedBackend>();
   readonly #waits: Histogram;
@@ -43,13 +42,9 @@ export class LockMeters implements LockObserver {
       .createObservableGauge('lock.backend.up', { description: 'Whether a lock can be taken on the backend: 1 or 0.' })
       .addCallback(async (result) => {
         await Promise.all(
-          [...this.#backends].map(async (backend) => {
-            const up = await backend.ping({ timeout: PING_MS }).then(
-              () => 1,
-              () => 0,
-            );
-            result.observe(up, { 'lock.backend': backend.backend });
-          }),
+          [...this.#backends].map(async (backend) =>
+            result.observe(await up(backend), { 'lock.backend': backend.backend }),
+          ),
         );
       });
   }

@@ -39,7 +39,7 @@ export function otel(options: OtelOptions = {}): LockInstrumentation {
       const spans = tracer && CallSpans.start(tracer, call, keys);
       if (spans === undefined) return meters;
       if (meters === undefined) return spans;
-      const [counted] = [meters];
+      const counted = meters;
       return {
         onEvent(event: LockEvent) {
           counted.onEvent(event);

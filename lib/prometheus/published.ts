@@ -1,6 +1,8 @@
 import type { Metric, Registry, RegistryContentType } from 'prom-client';
 import type { Distribution } from '../metrics/distribution.js';
+import type { InstrumentedBackend } from '../lock/instrumentation.js';
 import { type Bounds, type Series, Tally } from '../metrics/tally.js';
+import { up } from '../metrics/up.js';
 
 type AnyRegistry = Registry<RegistryContentType>;
 
@@ -9,15 +11,6 @@ interface Sample {
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
 }
-
-/** What is asked at a scrape whether it answers. */
-interface Backend {
-  readonly backend: string;
-  ping(options: { readonly timeout: number }): Promise<void>;
-}
-
-/** How long a scrape waits for a backend that says nothing, in milliseconds: Prometheus itself gives up after 10 s. */
-const PING_MS = 1_000;
 
 /**
  * A metric whose numbers are somebody else's, read at a scrape. A registry asks of a metric no more than this; counting in `prom-client`'s own
@@ -44,7 +37,7 @@ class ReadMetric {
 /** The metrics of one prefix in one registry: applications that share a registry are counted together. */
 export class Published {
   readonly tally: Tally;
-  readonly #backends = new Set<Backend>();
+  readonly #backends = new Set<InstrumentedBackend>();
   readonly #metrics: readonly ReadMetric[];
 
   constructor(prefix: string, bounds: Bounds) {
@@ -86,7 +79,10 @@ export class Published {
         `${prefix}backend_up`,
         'Whether a lock can be taken on the backend, tried at the scrape: 1 or 0.',
         'gauge',
-        () => Promise.all([...this.#backends].map(up)),
+        () =>
+          Promise.all(
+            [...this.#backends].map(async (one) => ({ labels: { backend: one.backend }, value: await up(one) })),
+          ),
         undefined,
         'min',
       ),
@@ -94,7 +90,7 @@ export class Published {
   }
 
   /** Has this backend asked at each scrape, until the returned function is called. */
-  watch(backend: Backend): () => void {
+  watch(backend: InstrumentedBackend): () => void {
     this.#backends.add(backend);
     return () => this.#backends.delete(backend);
   }
@@ -142,14 +138,6 @@ function distributions(tally: Tally, name: string, read: (series: Series) => Dis
 
 function forget(tally: Tally): void {
   for (const series of tally) series.reset();
-}
-
-async function up(backend: Backend): Promise<Sample> {
-  const value = await backend.ping({ timeout: PING_MS }).then(
-    () => 1,
-    () => 0,
-  );
-  return { labels: { backend: backend.backend }, value };
 }
 
 const byRegistry = new WeakMap<AnyRegistry, Map<string, Published>>();
