@@ -1,9 +1,10 @@
-import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
+import type { ModuleMetadata, Type } from '@nestjs/common';
 import type { LockBackend } from '../backends/backend.js';
 import type { ConfiguredDuration } from '../lock/duration.js';
 import type { AcquireOptions, ConfiguredOptions } from '../lock/lock.js';
 import type { LockLogOptions } from './log/lock-log.options.js';
 import type { LockInstrumentation } from '../lock/instrumentation.js';
+import type { OptionsFactory } from './service/options-factory.js';
 
 interface CommonOptions {
   /** Put before every key on the server, so that services can share one. @default 'lock:' */
@@ -106,17 +107,10 @@ export type DistributedLockModuleAsyncOptions = Visibility &
     /** `false`: none of these is the default backend, because another `forRoot` of the application has it. */
     readonly default?: false;
   } & (
-    | {
-        /** Gives the options. It is called once, with what `inject` names. */
-        readonly useFactory: (
-          // Nest resolves `inject` at run time; what each token gives is the factory's own knowledge.
-          ...dependencies: never[]
-        ) => Promise<DistributedLockOptions> | DistributedLockOptions;
-        /** The tokens whose values the factory is called with, in that order. */
-        readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
+    | (OptionsFactory<DistributedLockOptions> & {
         readonly useClass?: never;
         readonly useExisting?: never;
-      }
+      })
     | {
         /** Instantiated by this module, with what `imports` export. */
         readonly useClass: Type<DistributedLockOptionsFactory>;

@@ -1,5 +1,6 @@
-import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency } from '@nestjs/common';
+import type { ModuleMetadata } from '@nestjs/common';
 import type { Registry, RegistryContentType } from 'prom-client';
+import type { OptionsFactory } from '../nest/service/options-factory.js';
 
 /** Options of `LockMetricsModule.forRoot()`. */
 export interface LockMetricsOptions {
@@ -14,12 +15,4 @@ export interface LockMetricsOptions {
 }
 
 /** Options of `LockMetricsModule.forRootAsync()`. */
-export type LockMetricsAsyncOptions = Pick<ModuleMetadata, 'imports'> & {
-  /** Gives the options. It is called once, with what `inject` names. */
-  readonly useFactory: (
-    // Nest resolves `inject` at run time; what each token gives is the factory's own knowledge.
-    ...dependencies: never[]
-  ) => Promise<LockMetricsOptions> | LockMetricsOptions;
-  /** The tokens whose values the factory is called with, in that order. */
-  readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
-};
+export type LockMetricsAsyncOptions = Pick<ModuleMetadata, 'imports'> & OptionsFactory<LockMetricsOptions>;
