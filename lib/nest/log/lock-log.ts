@@ -52,7 +52,7 @@ export class LockLog {
     const { held } = this.engine;
     if (!this.parts.shutdown || held.length === 0 || graceMs === 0) return;
     this.logger.log(
-      `The shutdown waits up to ${seconds(graceMs)} for ${counted(held.length)} on "${this.engine.name}": ${named(held)}.`,
+      `The shutdown waits up to ${seconds(graceMs)} for ${counted(held.length)} on "${this.engine.name}": ${listed(held, heldLock)}.`,
     );
   }
 
@@ -62,7 +62,7 @@ export class LockLog {
     if (!this.parts.shutdown || held.length === 0) return;
     this.logger.warn(
       `The shutdown releases ${counted(held.length)} on "${this.engine.name}" although the work under it has not ended: ` +
-        `${named(held)}. Give it more time with \`shutdownGrace\`, or \`onShutdown: 'abort'\` and an end when its \`signal\` aborts.`,
+        `${listed(held, heldLock)}. Give it more time with \`shutdownGrace\`, or \`onShutdown: 'abort'\` and an end when its \`signal\` aborts.`,
     );
   }
 
@@ -79,7 +79,7 @@ export class LockLog {
     if (!this.parts.shutdown || !first) return;
     const count = leftBehind.length === 1 ? '1 lock stays' : `${leftBehind.length} locks stay`;
     this.logger.warn(
-      `${count} on "${name}" until the lease ends, because the release was not confirmed: ${quoted(leftBehind)}. ` +
+      `${count} on "${name}" until the lease ends, because the release was not confirmed: ${listed(leftBehind, ({ key }) => `"${key}"`)}. ` +
         `The reason: ${messageOf(first.error)}.`,
     );
   }
@@ -131,16 +131,11 @@ function lossLine(event: LockEventOf<'lost'>): string {
 
 const described = ({ key, method }: Named): string => `The lock "${key}"${method ? ` of ${method}` : ''}`;
 
-function quoted(locks: readonly { readonly key: string }[]): string {
-  const first = locks.slice(0, MOST_NAMED).map(({ key }) => `"${key}"`);
-  const more = locks.length - first.length;
-  return first.join(', ') + (more > 0 ? ` and ${more} more` : '');
-}
+const heldLock = ({ key, method, heldMs }: Named & { readonly heldMs: number }): string =>
+  `"${key}" (${method ? `${method}, ` : ''}held for ${seconds(heldMs)})`;
 
-function named(locks: readonly (Named & { readonly heldMs: number })[]): string {
-  const first = locks
-    .slice(0, MOST_NAMED)
-    .map(({ key, method, heldMs }) => `"${key}" (${method ? `${method}, ` : ''}held for ${seconds(heldMs)})`);
+function listed<Item>(locks: readonly Item[], text: (lock: Item) => string): string {
+  const first = locks.slice(0, MOST_NAMED).map(text);
   const more = locks.length - first.length;
   return first.join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
