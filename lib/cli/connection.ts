@@ -1,4 +1,5 @@
 import { LockEngine } from '../engine/engine.js';
+import { isModuleMissing } from '../lock/client-package.js';
 import { toMilliseconds } from '../lock/duration.js';
 import { LockConfigurationError } from '../lock/errors.js';
 import { type Terminal, UsageError } from './command.js';
@@ -90,12 +91,9 @@ function timeoutOf(values: ConnectionValues): number {
 const textOf = (value: string | boolean | undefined): string | undefined =>
   typeof value === 'string' ? value : undefined;
 
-/** Node's words for a package that is not there differ between `import` and `require`. */
-function isMissingPackage(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND' || isMissingPackage(error.cause);
-}
+/** Whatever an error of ours was made of. */
+const isMissingPackage = (error: unknown): boolean =>
+  error instanceof Error && (isModuleMissing(error) || isMissingPackage(error.cause));
 
 const missing = (name: string, { client = 'a client' }: Server): Error =>
   new Error(

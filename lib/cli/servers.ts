@@ -29,22 +29,14 @@ export const servers: Readonly<Record<string, Server>> = {
     example: 'redis://localhost:6379',
     client: 'ioredis',
     login: { REDISCLI_AUTH: 'the password' },
-    async make(address, { env }) {
-      const { redis } = await import('../backends/redis/index.js');
-      const password = env('REDISCLI_AUTH');
-      return redis({ url: address, ...(password !== undefined && { password }) });
-    },
+    make: (address, given) => redisAt({ url: address }, given),
   },
   'redis-cluster': {
     address: '<host:port,…>',
     example: 'node-1:6379,node-2:6379',
     client: 'ioredis',
     login: { REDISCLI_AUTH: 'the password' },
-    async make(address, { env }) {
-      const { redis } = await import('../backends/redis/index.js');
-      const password = env('REDISCLI_AUTH');
-      return redis({ cluster: hostsAndPorts(address), ...(password !== undefined && { password }) });
-    },
+    make: async (address, given) => redisAt({ cluster: hostsAndPorts(address) }, given),
   },
   etcd: {
     address: '<hosts>',
@@ -122,6 +114,14 @@ export const servers: Readonly<Record<string, Server>> = {
     },
   },
 };
+
+type RedisAddress = { readonly url: string } | { readonly cluster: ReturnType<typeof hostsAndPorts> };
+
+async function redisAt(where: RedisAddress, { env }: Given): Promise<LockBackend> {
+  const { redis } = await import('../backends/redis/index.js');
+  const password = env('REDISCLI_AUTH');
+  return redis({ ...where, ...(password !== undefined && { password }) });
+}
 
 const split = (list: string): string[] => list.split(',').map((each) => each.trim());
 

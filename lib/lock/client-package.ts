@@ -10,12 +10,16 @@ export async function clientPackage<T>(name: string, needed: string, load: () =>
   try {
     return await load();
   } catch (error) {
-    const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
-    const missing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
-    if (!missing || !String(error).includes(`'${name}'`)) throw error;
+    if (!isModuleMissing(error) || !String(error).includes(`'${name}'`)) throw error;
     throw new LockConfigurationError(
       `\`${needed}\` needs the package \`${name}\`, which is not installed. Run \`npm install ${name}\`, or hand in a client that you have.`,
       { cause: error },
     );
   }
+}
+
+/** Whether a module was not there to load. Node's words for that differ between `import` and `require`. */
+export function isModuleMissing(error: unknown): boolean {
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND';
 }
