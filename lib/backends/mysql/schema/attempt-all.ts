@@ -1,6 +1,10 @@
 import type { Names } from './names.js';
 import { CLOCK, invoker, NAME, NEAR_US, next, OWNER, STEP, UNDO } from './state.js';
 
+/** Reads the next key of the list into the variables that are declared for it. */
+const entry = (indent: string): string =>
+  ['k', 'me', 'v_mode', 'v_limit', 'ttl', 'v_whole'].map((into) => indent + next('list', into)).join('\n');
+
 export const attemptAll = (n: Names): readonly string[] => [
   // All or none of several locks, without joining a line. One token for all, above each one's last.
   // A key that was taken in one step before is granted once more. The list: for each key its name, owner, mode, limit, ttl and whole name.
@@ -21,12 +25,7 @@ main: begin
   -- The rows that are missing first, each by itself: whoever makes one while it keeps others locked can be in a circle.
   set p = 1;
   while p <= length(list) do
-    ${next('list', 'k')}
-    ${next('list', 'me')}
-    ${next('list', 'v_mode')}
-    ${next('list', 'v_limit')}
-    ${next('list', 'ttl')}
-    ${next('list', 'v_whole')}
+${entry('    ')}
     if not exists (select 1 from ${n.table('lock')} where name = k) then
       insert ignore into ${n.table('lock')} (name, whole_name) values (k, if(v_whole = '', null, v_whole));
     end if;
@@ -40,12 +39,7 @@ main: begin
     if pass = 2 then set us = ${CLOCK}, highest = us, answer = concat('1 ', us); end if;
     set p = 1;
     while p <= length(list) do
-      ${next('list', 'k')}
-      ${next('list', 'me')}
-      ${next('list', 'v_mode')}
-      ${next('list', 'v_limit')}
-      ${next('list', 'ttl')}
-      ${next('list', 'v_whole')}
+${entry('      ')}
       if pass = 1 then
         set there = 1;
         select 1 into there from ${n.table('lock')} where name = k for update;
