@@ -10,6 +10,7 @@ import type { etcd as etcdBackend } from '../lib/backends/etcd/index.js';
 import type { LockEngine as Engine } from '../lib/engine/engine.js';
 import { startEtcd, startEtcdCluster } from '../test/servers/etcd.js';
 import { buildIfStale, importBuilt } from './built.js';
+import { handOver, pause } from './hand-over.js';
 import { compete, HEAD, row, time } from './paired.js';
 import { markdown } from './report/table.js';
 
@@ -19,9 +20,6 @@ interface EtcdBenchOptions {
 }
 
 const LIMITS = { pair: 1.15, handOver: 1.2 };
-
-/** Everybody's watch stands, and nobody's caches are warmer than the other's. */
-const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 4));
 
 export async function run(options: EtcdBenchOptions = {}): Promise<void> {
   buildIfStale();
@@ -66,7 +64,7 @@ export async function run(options: EtcdBenchOptions = {}): Promise<void> {
       pairs.floor.push(...pair.floor);
       pairs.ours.push(...pair.ours);
 
-      const handOver = await compete(
+      const taken = await compete(
         {
           async floor() {
             const key = `raw:${++count}`;
@@ -80,31 +78,12 @@ export async function run(options: EtcdBenchOptions = {}): Promise<void> {
             await watcher.cancel();
             return taken;
           },
-          async ours() {
-            const key = `ours:${++count}`;
-            const lock = await engine.acquire(key);
-            const waiting = new Promise<void>((resolve) => {
-              const stop = other.listen(({ type }) => {
-                if (type === 'waiting') resolve(stop());
-              });
-            });
-            const next = other.acquire(key);
-            await waiting;
-            await pause();
-            let released: Promise<boolean> | undefined;
-            const taken = await time(async () => {
-              released = lock.release();
-              await next;
-            });
-            await released;
-            await (await next).release();
-            return taken;
-          },
+          ours: () => handOver(engine, other, `ours:${++count}`),
         },
         Math.ceil(bursts / members.length),
       );
-      handOvers.floor.push(...handOver.floor);
-      handOvers.ours.push(...handOver.ours);
+      handOvers.floor.push(...taken.floor);
+      handOvers.ours.push(...taken.ours);
       await engine.close(0);
       await other.close(0);
       raw.close();

@@ -11,6 +11,7 @@ import type { LockEngine as Engine } from '../lib/engine/engine.js';
 import { startMariadb } from '../test/servers/mariadb.js';
 import { startPostgres } from '../test/servers/postgres.js';
 import { buildIfStale, importBuilt } from './built.js';
+import { handOver, pause } from './hand-over.js';
 import { compete, HEAD, row, time } from './paired.js';
 import { median, percentile } from './report/statistics.js';
 import { markdown, round } from './report/table.js';
@@ -113,8 +114,6 @@ const onMariadb: Make = async (LockEngine) => {
   };
 };
 
-const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
 export async function run(backend: 'postgres' | 'mysql', options: SqlBenchOptions = {}): Promise<void> {
   buildIfStale();
   const { LockEngine } = await importBuilt<{ LockEngine: typeof Engine }>('engine/engine.js');
@@ -137,24 +136,7 @@ export async function run(backend: 'postgres' | 'mysql', options: SqlBenchOption
   const handOvers = await compete(
     {
       floor: () => stage.handOver(),
-      async ours() {
-        const key = `handed:${++count % 500}`;
-        const lock = await one.acquire(key);
-        const waiting = new Promise<void>((resolve) => {
-          const stop = other.listen(({ type }) => (type === 'waiting' ? resolve(stop()) : undefined));
-        });
-        const next = other.acquire(key);
-        await waiting;
-        await pause(4);
-        let released: Promise<boolean> | undefined;
-        const taken = await time(async () => {
-          released = lock.release();
-          await next;
-        });
-        await released;
-        await (await next).release();
-        return taken;
-      },
+      ours: () => handOver(one, other, `handed:${++count % 500}`),
     },
     Math.ceil(bursts / 2),
   );
