@@ -47,6 +47,31 @@ it('after a message may have been lost, what was answered before counts no more'
   expect(asked).toHaveLength(1);
 });
 
+it('where nobody has the key any more, the one who finds out asks by itself, which serves the line, and the others soon look', async () => {
+  const asked: (readonly string[])[] = [];
+  let retryAfterMs = -18_000;
+  const line = new Crowd(async (_, owners) => {
+    asked.push(owners);
+    return { at: 2, retryAfterMs, holder: 'h:1', far: owners.map(() => true) };
+  });
+  for (const owner of ['a', 'b', 'c']) line.told('key', owner, busy, true);
+  line.doubt();
+  const [first, ...others] = await Promise.all(['a', 'b', 'c'].map((owner) => line.look('key', owner)));
+  expect(first).toBeUndefined();
+  for (const other of others) {
+    expect(other?.retryAfterMs).toBeGreaterThan(0);
+    expect(other?.retryAfterMs).toBeLessThanOrEqual(1_000);
+  }
+  expect(asked).toHaveLength(1);
+  // It was told by itself that it is still far from the head: the next one that finds out asks as well.
+  line.told('key', 'a', busy, true);
+  line.doubt();
+  expect(await line.look('key', 'b')).toBeUndefined();
+  retryAfterMs = 2_000;
+  line.doubt();
+  expect(await line.look('key', 'a')).toMatchObject({ retryAfterMs: 2_000 });
+});
+
 it('an answer that does not come is no answer, for none of them', async () => {
   let fail = true;
   const line = new Crowd(async (_, owners) => {

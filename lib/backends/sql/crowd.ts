@@ -2,8 +2,9 @@ import type { Busy } from '../backend.js';
 
 /** What the server says of several who wait for one key. */
 export interface Touched {
-  /** When that was, and when it changes by itself, as in `Busy`. */
+  /** When that was, as in `Busy`. */
   readonly at: number;
+  /** When it changes by itself, as in `Busy`. 0 or less: nobody has the key any more, and an attempt has to serve the line. */
   readonly retryAfterMs: number;
   readonly holder: string | undefined;
   /** For each: whether it stands in line with more than three ahead. The others have to ask by themselves. */
@@ -17,6 +18,8 @@ interface Place {
 
 /** How long an answer for all counts for each of them, in milliseconds. Far from the head there is nothing to see but a lost message. */
 const FRESH_MS = 2_000;
+/** How soon the others look while one of them has the line served, in milliseconds. */
+const SERVED_MS = 250;
 /** How many one call asks for. */
 const AT_A_TIME = 500;
 
@@ -26,7 +29,8 @@ const AT_A_TIME = 500;
  */
 export class Crowd {
   readonly #lines = new Map<string, Map<string, Place>>();
-  readonly #asking = new Map<string, Promise<void>>();
+  /** Whether somebody has to have the line served. */
+  readonly #asking = new Map<string, Promise<boolean>>();
 
   /** @param ask asks for the owners in the line of one key, each of which is heard of by that */
   constructor(private readonly ask: (key: string, owners: readonly string[]) => Promise<Touched>) {}
@@ -59,18 +63,22 @@ export class Crowd {
     const { busy, seenAt } = place;
     const left = (busy.retryAfterMs ?? FRESH_MS) - (performance.now() - seenAt);
     if (left > 0 && performance.now() - seenAt < FRESH_MS) return { ...busy, retryAfterMs: left };
-    const asking = this.#asking.get(key) ?? this.#askFor(key).finally(() => this.#asking.delete(key));
+    const others = this.#asking.get(key);
+    const asking = others ?? this.#askFor(key).finally(() => this.#asking.delete(key));
     this.#asking.set(key, asking);
-    await asking;
+    // Those ahead may be gone, so that nobody else would do it.
+    if ((await asking) && !others) this.left(key, owner);
     return this.#lines.get(key)?.get(owner)?.busy;
   }
 
-  async #askFor(key: string): Promise<void> {
+  async #askFor(key: string): Promise<boolean> {
+    let unserved = false;
     const owners = [...(this.#lines.get(key)?.keys() ?? [])];
     for (let i = 0; i < owners.length; i += AT_A_TIME) {
       const some = owners.slice(i, i + AT_A_TIME);
       const seenAt = performance.now();
       const { at, retryAfterMs, holder, far } = await this.ask(key, some);
+      if (retryAfterMs <= 0) unserved = true;
       for (const [index, owner] of some.entries()) {
         const place = this.#lines.get(key)?.get(owner);
         if (!place) continue;
@@ -80,12 +88,13 @@ export class Crowd {
         }
         const { ahead } = place.busy;
         place.busy = {
-          ...{ granted: false, at, retryAfterMs },
+          ...{ granted: false, at, retryAfterMs: retryAfterMs > 0 ? retryAfterMs : SERVED_MS },
           ...(holder !== undefined && { holder }),
           ...(ahead !== undefined && { ahead }),
         };
         place.seenAt = seenAt;
       }
     }
+    return unserved;
   }
 }

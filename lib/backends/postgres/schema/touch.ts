@@ -3,7 +3,8 @@ import { COMMIT_SOON, define, sql, US } from './sql.js';
 
 /**
  * Hears of several of one process who stand in line, all at once. Nobody is served by it: those near the head are told to ask by
- * themselves. Answer: `<look again in ms> <us> <a holder> <bits>`, a `1` for each who is in line with more than three ahead
+ * themselves. Answer: `<look again in ms> <us> <a holder> <bits>`, a `1` for each who is in line with more than three ahead that were heard of
+ * lately. Nothing or less to wait for: nobody has the key any more, and whoever asks by itself has the line served.
  */
 export const touch = (schema: string): string =>
   define(
@@ -21,7 +22,8 @@ declare
 begin
   select * into l from ${schema}.locks where key = k for update;
   us := ${US};
-  select arrival into fourth from ${schema}.waiters where key = k and arrival >= l.head order by arrival offset 3 limit 1;
+  select arrival into fourth from ${schema}.waiters
+  where key = k and arrival >= l.head and deadline > us order by arrival offset 3 limit 1;
   with touched as (
     update ${schema}.waiters set deadline = us + ${WAITER_SILENCE_US}, inbox = box, missed = false
     where key = k and owner = any(owners) and arrival > fourth returning owner
@@ -29,7 +31,11 @@ begin
   select string_agg(case when t.owner is null then '0' else '1' end, '' order by place) into bits
   from unnest(owners) with ordinality u (owner, place) left join touched t on t.owner = u.owner;
   ${COMMIT_SOON}
-  if l.key is not null then select * into look, holder from ${schema}.remaining_v1(l, us); end if;
+  if l.owner is null and l.holders = 0 then
+    look := 0;
+  else
+    select * into look, holder from ${schema}.remaining_v1(l, us);
+  end if;
   return least(look, ${FAR_LOOK_MS}) || ' ' || us || ' ' || coalesce(holder, '-') || ' ' || bits;
 end
 `,
