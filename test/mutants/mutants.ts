@@ -613,6 +613,16 @@ export const mutants: readonly Mutant[] = [
 
   // --- PostgreSQL: what is on disk, and when ---
   {
+    bug: 'those who wait far behind others that are gone wait for ever',
+    file: 'backends/sql/crowd.ts',
+    find: 'if ((await asking) && !others) this.left(key, owner);',
+    replace: 'await asking;',
+    killedBy: {
+      spec: 'test/backends/crowd.spec.ts',
+      test: 'where nobody has the key any more, the one who finds out asks by itself, which serves the line, and the others soon look',
+    },
+  },
+  {
     bug: 'no hand-over waits for the disk',
     file: 'backends/postgres/schema/release.ts',
     find: 'elsif exclusive and not again and l.owner is not null and l.ends <= least(l.firm, us + ${LONGEST_CLAIM_US}) then',
