@@ -170,7 +170,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a release that was not confirmed is not repeated',
     file: 'engine/asking/release-retries.ts',
-    find: '      this.#retry(release, this.clock.now() + forgottenAfterMs);\n',
+    find: '      this.#retry(release, this.clock.now() + forgottenAfterMs, key === undefined ? undefined : { key, error });\n',
     replace: '',
     killedBy: engine(
       'holding',
