@@ -644,6 +644,13 @@ export const mutants: readonly Mutant[] = [
     killedBy: crash('a release that is repeated after it was forgotten does not free the lock of the successor'),
   },
   {
+    bug: 'a lock from before a crash counts as one from after it when the clock went back',
+    file: 'backends/postgres/schema/state.ts',
+    find: 'known := greatest(${US}, (select max(token) + 1 from ${schema}.locks));',
+    replace: 'known := ${US};',
+    killedBy: crash('wherever it was cut, also where the clock of the server went back by a minute'),
+  },
+  {
     bug: 'a grant waits for the disk only if the role says so',
     file: 'backends/postgres/schema/sql.ts',
     find: "if current_setting('synchronous_commit') = 'off' then",

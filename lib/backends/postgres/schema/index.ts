@@ -44,6 +44,7 @@ export function objects(schema: string): string {
     ...verbs.map((verb) => verb(s)),
     sweep(s),
     sql`
+select ${s}.unbroken_v1();
 insert into ${s}.version (version, works_since) values (${SCHEMA_VERSION}, ${WORKS_SINCE}) on conflict do nothing;
 `,
   ].join('');

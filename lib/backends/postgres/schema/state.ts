@@ -4,7 +4,8 @@ import { define, sql, US } from './sql.js';
 /** What the verbs are made of. Each works on a row of `locks` that the caller has locked, and gives it back changed. */
 export const state = (schema: string): string =>
   [
-    // Since when the server has lost nothing. The first who asks after a crash finds the table empty.
+    // Since when the server has lost nothing, as a token. The first who asks after a crash finds the table empty. It is above all
+    // tokens from before, also where the clock has gone back since, as on a standby or after the machine was started anew.
     define(
       schema,
       'unbroken_v1()',
@@ -15,7 +16,7 @@ declare
 begin
   select since into known from ${schema}.boot;
   if found then return known; end if;
-  known := ${US};
+  known := greatest(${US}, (select max(token) + 1 from ${schema}.locks));
   insert into ${schema}.boot (since) values (known) on conflict do nothing;
   return known;
 end

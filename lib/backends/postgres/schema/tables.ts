@@ -1,4 +1,4 @@
-import { sql, US } from './sql.js';
+import { sql } from './sql.js';
 
 /**
  * All times are microseconds of the server's clock. No index has a column that a renewal or a release changes, so that these stay
@@ -7,7 +7,7 @@ import { sql, US } from './sql.js';
  * `locks`: a row for each key. Whoever changes anything of a key locks its row first.
  * `holders`: those who share a lock, or have a permit. `locks.holders` counts them.
  * `waiters`: the line. `locks.line` counts them.
- * `boot`: one row, since when the server has lost nothing. It is unlogged on purpose: a crash or a failover, which forgets the last
+ * `boot`: one row, since when the server has lost nothing (`unbroken_v1`). It is unlogged on purpose: a crash or a failover, which forgets the last
  * asynchronous commits, empties it.
  */
 export const tables = (schema: string): string => sql`
@@ -57,7 +57,6 @@ create unlogged table if not exists ${schema}.boot (
   one boolean primary key default true check (one),
   since bigint not null
 );
-insert into ${schema}.boot (since) values (${US}) on conflict do nothing;
 
 create table if not exists ${schema}.version (
   version integer primary key,
