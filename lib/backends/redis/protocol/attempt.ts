@@ -114,7 +114,7 @@ for i = 1, #KEYS / 3 do
   L.me, L.mode, L.limit, L.ttl = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
   L.held = L.owner == L.me or (L.count > 0 and redis.call('ZSCORE', L.set, L.me))
   if not L.held then
-    prove(L)
+    room(L)
     local other = clash(L, L.mode, L.limit)
     if other then return { -1, other, i } end
     -- Whoever is in line and can be reached comes first.

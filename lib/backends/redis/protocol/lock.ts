@@ -12,6 +12,9 @@ local function instance(owner) return string.match(owner, '^(.*):') end
 -- rest of what has begun, so that a server whose memory is full lets it pass.
 local function prove(L) redis.call('HDEL', L.k, '') end
 
+-- The same for one who has no lock yet: refused also where there is no room for more.
+local function room(L) redis.call('ZADD', L.line, 'XX', 0, '') end
+
 local function forget(L, owner)
   redis.call('HDEL', L.k, 'w:' .. owner)
   return redis.call('ZREM', L.line, owner) == 1
