@@ -177,6 +177,11 @@ export class LockEngine {
     await this.#questions.ping(this.#options.resolve(NONE), timeout);
   }
 
+  /** What an operator should know of the backend although locks work, for the log. */
+  warnings(): Promise<readonly string[]> {
+    return this.#questions.warnings();
+  }
+
   /**
    * Calls the listener for every event, or only for those of some types, which costs the others nothing.
    * @returns how to stop that

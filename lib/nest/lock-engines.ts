@@ -86,10 +86,19 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
     if (!this.backends.checkAtBoot) return;
     const answers = await Promise.allSettled([...this.#engines.values()].map((engine) => engine.ping()));
     const silent = answers.find((answer) => answer.status === 'rejected');
-    if (silent === undefined) return;
+    if (silent === undefined) return this.#tellWarnings();
     // Nest runs no shutdown hooks after a boot that failed, and what we opened would keep trying to connect.
     await this.#close(0);
     throw silent.reason;
+  }
+
+  async #tellWarnings(): Promise<void> {
+    if (!this.backends.log.boot) return;
+    const warnings = [...this.#engines].map(async ([name, engine]) => {
+      const label = this.#engines.size > 1 ? `"${name}": ` : '';
+      for (const warning of await engine.warnings()) this.#logger.warn(label + warning);
+    });
+    await Promise.all(warnings);
   }
 
   reportBoot(locks: ReadonlyMap<string, number>): void {

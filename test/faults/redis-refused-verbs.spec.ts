@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Attempt, Claim, KeyBackend } from '../../lib/backends/backend.js';
 import { redis } from '../../lib/backends/redis/index.js';
+import { wordOf } from '../../lib/backends/redis/refusals.js';
 import { LockEngine } from '../../lib/engine/engine.js';
 import type { Lock } from '../../lib/lock/lock.js';
 import { eventually } from '../servers/eventually.js';
@@ -85,7 +86,9 @@ describe.each(refusals)('A Redis that says $word', ({ word, begin, end, lettingO
     holder = new LockEngine(redis({ url: server.url }));
     waiter = new LockEngine(redis({ url: server.url }));
     const take = (key: string): Promise<Lock> => holder.acquire(key, { ttl: '20s' });
-    [renewed, handedOn, released, downgraded] = await Promise.all(['renewed', 'handed on', 'released', 'less'].map(take));
+    [renewed, handedOn, released, downgraded] = await Promise.all(
+      ['renewed', 'handed on', 'released', 'less'].map(take),
+    );
     turn = waiter.acquire('handed on', { ttl: '20s', wait: '60s' });
     void turn.then(() => (hasTurn = true));
     await inLine(holder, 'handed on', 1);
@@ -99,37 +102,37 @@ describe.each(refusals)('A Redis that says $word', ({ word, begin, end, lettingO
     await server?.stop();
   });
   const isRefused = (error: Error): boolean => error.message.startsWith(word);
+  /** The answer, or what the server's error begins with. */
+  const said = (answer: Promise<unknown> | undefined): Promise<unknown> | undefined => answer?.catch(wordOf);
 
   it('gives no lock, and says why', async () => {
-    await expect(port().attempt(claim('new'))).rejects.toThrow(word);
-    await expect(port().attemptAll?.([claim('new'), claim('newer')])).rejects.toThrow(word);
+    expect(await said(port().attempt(claim('new')))).toBe(word);
+    expect(await said(port().attemptAll?.([claim('new'), claim('newer')]))).toBe(word);
     await expect(holder.tryAcquire('newest')).rejects.toThrow(word);
   });
 
   it('renews no lock without writing that', async () => {
-    const renewals = port().renew([claimOf(renewed!)]);
-    await (lettingOldOnesBe ? expect(renewals).resolves.toEqual([true]) : expect(renewals).rejects.toThrow(word));
+    expect(await said(port().renew([claimOf(renewed!)]))).toEqual(lettingOldOnesBe ? [true] : word);
     expect(renewed!.held).toBe(true);
   });
 
   it('hands no lock on without writing that', async () => {
-    const handOver = port().release(claimOf(handedOn!));
-    await (lettingOldOnesBe ? expect(handOver).resolves.toBe(true) : expect(handOver).rejects.toThrow(word));
+    expect(await said(port().release(claimOf(handedOn!)))).toBe(lettingOldOnesBe ?? word);
     if (lettingOldOnesBe) await turn;
-    else expect(hasTurn).toBe(false);
+    expect(hasTurn).toBe(lettingOldOnesBe ?? false);
   });
 
   it('lets go of no lock without writing that', async () => {
-    const release = port().release(claimOf(released!));
-    await (lettingOldOnesBe ? expect(release).resolves.toBe(true) : expect(release).rejects.toThrow(word));
-    const less = port().downgrade?.(claimOf(downgraded!));
-    // A reader takes more room than the one holder that it was.
-    await (lettingOldOnesBe ? expect(less).resolves.toBe(true) : expect(less).rejects.toThrow(word));
+    expect(await said(port().release(claimOf(released!)))).toBe(lettingOldOnesBe ?? word);
+    expect(await said(port().downgrade?.(claimOf(downgraded!)))).toBe(lettingOldOnesBe ?? word);
   });
 
   it('and stops doing so, has the locks that it had, and gives new ones', async () => {
     await end(admin);
-    const attempt = (key: string) => (): Promise<Attempt | false> => port().attempt(claim(key)).catch(() => false);
+    const attempt = (key: string) => (): Promise<Attempt | false> =>
+      port()
+        .attempt(claim(key))
+        .catch(() => false);
     await eventually('it takes writes again', attempt('new'));
     expect(await port().renew([claimOf(renewed!)])).toEqual([true]);
     for (const lock of [handedOn, released]) await lock!.release();

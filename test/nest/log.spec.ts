@@ -54,6 +54,17 @@ const start = (options: DistributedLockOptions, providers = [Simple] as (typeof 
   applicationWith({ imports: [DistributedLockModule.forRoot(options)], providers });
 
 describe('the log, by itself', () => {
+  it('warns at the start of what should be changed about a backend although locks work', async () => {
+    const evicting: LockBackend = Object.assign(memory(), { warnings: async () => ['It may evict locks.'] });
+    const mute: LockBackend = Object.assign(memory(), { warnings: () => Promise.reject(new Error('no right to ask')) });
+    const one = await start({ backend: evicting });
+    expect(one.logger.texts('warn')).toEqual([expect.stringContaining('It may evict locks.')]);
+    const two = await start({ backends: { default: evicting, other: mute } });
+    expect(two.logger.texts('warn')).toEqual([expect.stringContaining('"default": It may evict locks.')]);
+    const silent = await start({ backend: evicting, log: { boot: false } });
+    expect(silent.logger.texts('warn')).toEqual([]);
+  });
+
   it('says once at the start where the locks are and how many methods have one', async () => {
     const one = await start({ backend: switchable().backend, prefix: 'shop:' });
     expect(one.logger.texts('log').filter((text) => text.includes('Locks on'))).toEqual([

@@ -18,13 +18,13 @@ interface Expected {
   next: Expected | undefined;
 }
 
-/** The channel of an inbox: `up` while it stands, otherwise `rising` settles when it does, or when the server refuses it. */
+/** The channel of an inbox: `up` while it stands, otherwise `rising` settles when it does, or when it is known why it will not. */
 interface Channel {
   up: boolean;
   /** How often it came to stand: what was asked before the last time says nothing of it. */
   ups: number;
   rising: Promise<void>;
-  settle: (refusal?: Error) => void;
+  settle: (reason?: Error) => void;
   listening?: Listening;
 }
 
@@ -120,10 +120,10 @@ export class Inbox {
         channel.settle();
         this.#lookAt(inbox);
       },
-      down: (refusal) => {
+      down: (reason) => {
         if (channel.up) Object.assign(channel, { up: false, ...rising() });
-        // It stays refused until it stands: who comes later need not find that out by waiting.
-        if (refusal) channel.settle(refusal);
+        // That holds until it stands: who comes later need not find it out by waiting.
+        if (reason) channel.settle(reason);
       },
       used: () => this.#waiters.size > 0,
     });
@@ -213,7 +213,7 @@ const PUSHED = /^([glx]) (\S+)(?: (\d{1,19}) (\d{1,16}))?$/;
 function rising(): Pick<Channel, 'rising' | 'settle'> {
   let settle: Channel['settle'] = () => undefined;
   const promise = new Promise<void>((resolve, reject) => {
-    settle = (refusal) => (refusal ? reject(refusal) : resolve());
+    settle = (reason) => (reason ? reject(reason) : resolve());
   });
   // Maybe nobody waits for it.
   promise.catch(() => undefined);

@@ -56,6 +56,10 @@ export const ownConnection = {
   connectTimeout: DIAL_MS,
 };
 
+/** The client drops what the server says before it closes, as beyond `maxclients`, and tells of the write that then fails. */
+export const TURNED_AWAY =
+  'Redis took the connection and closed it at once, as it does beyond its `maxclients` (max number of clients reached)';
+
 /** Dials a duplicate. `standing` makes it useful once it is ready. */
 export function dialed<C extends IoredisConnection, T extends Connection>(
   connection: C,
@@ -64,10 +68,14 @@ export function dialed<C extends IoredisConnection, T extends Connection>(
   use: (connection: C, base: Connection) => T,
 ): T {
   let latest: Error | undefined;
-  let over = false;
+  let [over, taken] = [false, false];
   connection.on('error', (error) => (latest = error));
-  connection.on('connect', () => connection.stream?.unref?.());
+  connection.on('connect', () => {
+    taken = true;
+    connection.stream?.unref?.();
+  });
   connection.on('ready', () => {
+    taken = false;
     // What kept it from this explains nothing any more.
     latest = undefined;
     standing(connection).then(
@@ -79,7 +87,7 @@ export function dialed<C extends IoredisConnection, T extends Connection>(
     );
   });
   connection.on('end', () => {
-    if (!over) told.down(latest);
+    if (!over) told.down(taken && !isRefusal(latest) ? new Error(TURNED_AWAY) : latest);
     over = true;
   });
   const dialing = use(connection, {

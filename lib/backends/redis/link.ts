@@ -13,8 +13,8 @@ export interface Listener {
   message(message: string): void;
   /** The subscription stands (again): whatever was published before that is lost. */
   up(): void;
-  /** It no longer stands, or still does not; with the server's refusal, if there was one. */
-  down(refusal?: Error): void;
+  /** It no longer stands, or still does not; with the reason, if that will hold for a while. */
+  down(reason?: Error): void;
   /** Whether somebody waits for a message. */
   used(): boolean;
 }

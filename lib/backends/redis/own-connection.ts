@@ -25,8 +25,8 @@ export interface OwnConnectionOptions {
   /** How often it is asked for a sign of life while it is not used, in milliseconds. */
   readonly idleMs?: number;
   onUp?(): void;
-  /** It no longer stands, or still does not; with the server's refusal, if there was one. */
-  onDown?(refusal?: Error): void;
+  /** It no longer stands, or still does not; with the reason, if that will hold for a while. */
+  onDown?(reason?: Error): void;
 }
 
 /** How soon to dial again, in milliseconds: that much more each time, and so much at most. */
@@ -161,10 +161,10 @@ export class OwnConnection<C extends Connection> {
       this.#missingSince = performance.now();
     } else return;
     if (error) this.#failure = error;
-    const refusal = isRefusal(error) ? error : undefined;
     if (!this.#current) {
-      if (error && this.#isFinal(error)) this.#settle?.(error);
-      this.options.onDown?.(refusal);
+      const reason = error && this.#isFinal(error) ? error : undefined;
+      if (reason) this.#settle?.(reason);
+      this.options.onDown?.(reason);
     }
     if (this.#closed || this.#next || this.#redial) return;
     // The first time at once: a connection that was cut is there again before anybody misses it.

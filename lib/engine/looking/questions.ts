@@ -68,6 +68,13 @@ export class Questions {
     await this.#ask('take a lock and give it back', {}, () => probe(family, retries, claim), left);
   }
 
+  /** What an operator should know although locks work. A backend that cannot say so now has nothing to say. */
+  async warnings(): Promise<readonly string[]> {
+    const { backend, clock, callTimeout } = this.tools;
+    if (!backend.warnings) return [];
+    return ask(clock, callTimeout, async () => (await backend.warnings?.()) ?? []).catch(() => []);
+  }
+
   async #ask<T>(
     what: string,
     details: LockErrorDetails,
