@@ -11,7 +11,7 @@ import { HeldKeyChanges } from './leases/held-key-changes.js';
 import { KeyFamily } from './leases/key-family.js';
 import type { Lease } from './leases/lease.js';
 import { LettingGo } from './leases/letting-go.js';
-import { canTakeOver, LocalHandOver } from './leases/local-hand-over.js';
+import { LocalHandOver } from './leases/local-hand-over.js';
 import { SessionFamily } from './leases/session-family.js';
 import { Watchdog } from './leases/watchdog.js';
 import { Withdrawals } from './leases/withdrawals.js';
@@ -79,7 +79,12 @@ export function assemble(options: AssemblyOptions): Assembly {
       error,
     }));
   const withdrawals = new Withdrawals({ clock, retries, family, onUnknown });
-  const handOver = new LocalHandOver(instance, canTakeOver(backend), { clock, family, watchdog, onUnknown });
+  const handOver = new LocalHandOver(instance, backend.family === 'key' && backend.handOver !== undefined, {
+    clock,
+    family,
+    watchdog,
+    onUnknown,
+  });
   const lettingGo = new LettingGo(handOver, family, withdrawals);
   const changes = new HeldKeyChanges({ clock, callTimeout, watchdog, family });
   const endings = new Endings();

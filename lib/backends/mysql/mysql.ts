@@ -4,11 +4,11 @@ import type {
   Claim,
   Conflict,
   Grant,
+  HandOver,
   KeyBackend,
   KeyState,
   ListPage,
   ListQuery,
-  TakenOver,
   Traits,
   Waiter,
 } from '../backend.js';
@@ -166,21 +166,26 @@ export class MysqlBackend implements KeyBackend {
     return claims.map((claim) => held.get(claim));
   }
 
-  async release({ key, owner }: Claim, keepMs = 0, from: readonly string[] = []): Promise<boolean> {
-    this.#inbox.forget(owner);
-    const answer = await this.#call('release', nameOf(key).name, owner, Math.ceil(keepMs), list(from));
-    return answer === '1';
+  release(claim: Claim, keepMs = 0): Promise<boolean> {
+    return this.handOver.release(claim, [], keepMs);
   }
 
   async downgrade({ key, owner }: Claim): Promise<boolean> {
     return (await this.#call('downgrade', nameOf(key).name, owner)) === '1';
   }
 
-  async takeOver({ key, owner, ttl }: Claim, from: readonly string[], fencingToken: bigint): Promise<TakenOver> {
-    this.#inbox.forget(owner);
-    const answer = await this.#call('take_over', nameOf(key).name, owner, Math.ceil(ttl), fencingToken, list(from));
-    return answer === '1' ? 'held' : answer === '2' ? 'overtaking' : 'gone';
-  }
+  readonly handOver: HandOver = {
+    takeOver: async ({ key, owner, ttl }, from, fencingToken) => {
+      this.#inbox.forget(owner);
+      const answer = await this.#call('take_over', nameOf(key).name, owner, Math.ceil(ttl), fencingToken, list(from));
+      return answer === '1' ? 'held' : answer === '2' ? 'overtaking' : 'gone';
+    },
+    release: async ({ key, owner }, from, keepMs = 0) => {
+      this.#inbox.forget(owner);
+      const answer = await this.#call('release', nameOf(key).name, owner, Math.ceil(keepMs), list(from));
+      return answer === '1';
+    },
+  };
 
   async forceRelease(key: string): Promise<boolean> {
     const victims = (await this.#call('force', nameOf(key).name)).split(' ').filter(Boolean);

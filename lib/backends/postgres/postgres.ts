@@ -5,11 +5,11 @@ import type {
   Claim,
   Conflict,
   Grant,
+  HandOver,
   KeyBackend,
   KeyState,
   ListPage,
   ListQuery,
-  TakenOver,
   Traits,
   Waiter,
 } from '../backend.js';
@@ -156,18 +156,8 @@ export class PostgresBackend implements KeyBackend {
     return claims.map((_, index) => held[index] === '1');
   }
 
-  async release(claim: Claim, keepMs = 0, from: readonly string[] = []): Promise<boolean> {
-    const { key, owner } = claim;
-    const again = this.#unconfirmed.has(owner);
-    this.#unconfirmed.add(owner);
-    const before = from.length > 0 ? from : null;
-    const values = [stored(key).key, owner, this.#box, micros(keepMs), before, again];
-    const answer = this.#serving(key, owner, 'release_v1', values);
-    this.#inbox.forget(owner);
-    const [held, at, ...mine] = await answer;
-    this.#unconfirmed.delete(owner);
-    this.#deliver(mine, at);
-    return held === '1';
+  release(claim: Claim, keepMs = 0): Promise<boolean> {
+    return this.handOver.release(claim, [], keepMs);
   }
 
   async downgrade({ key, owner }: Claim): Promise<boolean> {
@@ -177,12 +167,27 @@ export class PostgresBackend implements KeyBackend {
     return held === '1';
   }
 
-  async takeOver({ key, owner, ttl }: Claim, from: readonly string[], fencingToken: bigint): Promise<TakenOver> {
-    this.#inbox.forget(owner);
-    const values = [stored(key).key, owner, this.#box, micros(ttl), String(fencingToken), from];
-    const answer = Number(await this.#statements.call('take_over_v1', values));
-    return answer === 1 ? 'held' : answer === 2 ? 'overtaking' : 'gone';
-  }
+  readonly handOver: HandOver = {
+    takeOver: async ({ key, owner, ttl }, from, fencingToken) => {
+      this.#inbox.forget(owner);
+      const values = [stored(key).key, owner, this.#box, micros(ttl), String(fencingToken), from];
+      const answer = Number(await this.#statements.call('take_over_v1', values));
+      return answer === 1 ? 'held' : answer === 2 ? 'overtaking' : 'gone';
+    },
+    release: async (claim, from, keepMs = 0) => {
+      const { key, owner } = claim;
+      const again = this.#unconfirmed.has(owner);
+      this.#unconfirmed.add(owner);
+      const before = from.length > 0 ? from : null;
+      const values = [stored(key).key, owner, this.#box, micros(keepMs), before, again];
+      const answer = this.#serving(key, owner, 'release_v1', values);
+      this.#inbox.forget(owner);
+      const [held, at, ...mine] = await answer;
+      this.#unconfirmed.delete(owner);
+      this.#deliver(mine, at);
+      return held === '1';
+    },
+  };
 
   async forceRelease(key: string): Promise<boolean> {
     const [at, count, ...rest] = await this.#serving(key, undefined, 'force_v1', [stored(key).key, this.#box]);

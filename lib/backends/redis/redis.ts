@@ -4,6 +4,7 @@ import type {
   Claim,
   Conflict,
   Grant,
+  HandOver,
   KeyBackend,
   KeyState,
   ListPage,
@@ -58,7 +59,7 @@ export class RedisBackend implements KeyBackend {
   readonly #releases: Calls;
   readonly #renewals: Renewals;
   /** Not where replicas have to have a lock before it counts: they would have to be waited for here as well. */
-  readonly takeOver?: NonNullable<KeyBackend['takeOver']>;
+  readonly handOver?: HandOver;
   /** Where a key lives, in a cluster: renewals are asked of each node by itself. */
   readonly nodeOf?: (key: string) => string | undefined;
 
@@ -84,7 +85,12 @@ export class RedisBackend implements KeyBackend {
     this.#releases = new Calls(link.run, this.#protocol, apart);
     this.#renewals = new Renewals(link, this.#protocol);
     this.#attempts = replicas ? new Calls(this.#take, this.#protocol, true) : this.#releases;
-    if (!replicas) this.takeOver = (claim, from, token) => this.#takeOver(claim, from, token);
+    if (!replicas) {
+      this.handOver = {
+        takeOver: (claim, from, token) => this.#takeOver(claim, from, token),
+        release: (claim, from, keepMs) => this.#release(claim, from, keepMs),
+      };
+    }
     const { nodeOf } = link;
     if (nodeOf) this.nodeOf = (key) => nodeOf(hashTag(key));
   }
@@ -141,7 +147,11 @@ export class RedisBackend implements KeyBackend {
     return this.#renewals.renew(claims);
   }
 
-  release(claim: Claim, keepMs = 0, from: readonly string[] = []): Promise<boolean> {
+  release(claim: Claim, keepMs = 0): Promise<boolean> {
+    return this.#release(claim, [], keepMs);
+  }
+
+  #release(claim: Claim, from: readonly string[], keepMs = 0): Promise<boolean> {
     const { key, owner } = claim;
     const args = [owner];
     if (keepMs > 0 || from.length > 0 || this.link.slotOf) args.push(whole(keepMs));

@@ -43,7 +43,7 @@ function stored(
     for (const seat of lacking) {
       const { node, number } = seat;
       const store = async (): Promise<void> => {
-        const answer = await node.ask(async () => node.backend.takeOver?.(contender.claimAt(seat), [], token));
+        const answer = await node.ask(async () => node.backend.handOver?.takeOver(contender.claimAt(seat), [], token));
         if (number !== seat.number || answer === undefined || answer === 'gone') throw new Error('its vote was lost');
         seat.fencingToken = token;
       };

@@ -55,7 +55,7 @@ export async function heal(
   if (!asked.ok || !seat || seat.until === -Infinity || !contender.held || fencingToken === undefined) return;
   const { backend } = seat.node;
   const answer = await seat.node
-    .ask(async () => backend.takeOver?.(contender.claimAt(seat), [], fencingToken))
+    .ask(async () => backend.handOver?.takeOver(contender.claimAt(seat), [], fencingToken))
     .catch(() => undefined);
   if (answer !== undefined && answer !== 'gone') seat.fencingToken = fencingToken;
 }

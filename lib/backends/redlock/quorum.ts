@@ -105,7 +105,7 @@ function memberOf(backend: LockBackend, index: number, all: readonly LockBackend
   }
   if (!backend.traits.fifo)
     throw new LockConfigurationError(`${which} keeps no line of waiters, which a quorum waits in. Take another one.`);
-  if (fencing && !(backend.traits.fencing && backend.takeOver)) {
+  if (fencing && !(backend.traits.fencing && backend.handOver)) {
     throw new LockConfigurationError(
       `${which} cannot store a fencing token. Leave \`fencing\` out, or take another backend.`,
     );

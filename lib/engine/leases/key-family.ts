@@ -22,9 +22,10 @@ export class KeyFamily implements Family {
   }
 
   release(claim: Claim, keepMs: number, before: readonly Claim[]): Promise<boolean> {
-    return before.length === 0
-      ? this.backend.release(claim, keepMs)
-      : this.backend.release(claim, keepMs, ownersOf(before));
+    const { handOver } = this.backend;
+    return before.length > 0 && handOver
+      ? handOver.release(claim, ownersOf(before), keepMs)
+      : this.backend.release(claim, keepMs);
   }
 
   attach(claim: Claim, since: number, ttl: number, renewed: boolean): Lease | undefined {
@@ -58,7 +59,7 @@ export class KeyFamily implements Family {
     if (!claim) return undefined;
     const token = succession.unconfirmedToken;
     if (token === undefined) return (await this.backend.renew([claim]))[0];
-    const answer = await this.backend.takeOver?.(claim, ownersOf(succession.unconfirmed()), token);
+    const answer = await this.backend.handOver?.takeOver(claim, ownersOf(succession.unconfirmed()), token);
     if (answer === 'gone') return false;
     succession.confirm(answer === 'overtaking');
     return true;

@@ -1,4 +1,4 @@
-import { type Claim, type KeyBackend, type LockBackend, MOST_UNCONFIRMED } from '../../backends/backend.js';
+import { type Claim, MOST_UNCONFIRMED } from '../../backends/backend.js';
 import type { Released } from '../asking/release-retries.js';
 import type { Clock } from '../time/clock.js';
 import type { Family } from './family.js';
@@ -143,9 +143,4 @@ export class LocalHandOver {
       return 'unknown';
     }
   }
-}
-
-/** Whether a key can go from one owner to another inside of a process. */
-export function canTakeOver(backend: LockBackend): backend is KeyBackend & Required<Pick<KeyBackend, 'takeOver'>> {
-  return 'takeOver' in backend && backend.takeOver !== undefined;
 }

@@ -53,28 +53,31 @@ export class Wire {
       waiters.set(waiter, wired);
       return wired;
     };
-    return new Proxy(backend, {
-      get: (target, name) => {
-        const member: unknown = Reflect.get(target, name, target);
-        if (typeof member !== 'function') return member;
-        const call = (args: unknown[]): unknown => Reflect.apply(member, target, args);
-        // The backend that an application gets has this wire in between as well.
-        if (name === 'forApplication') return (...args: unknown[]) => this.to(call(args) as B);
-        if (name === 'watch') {
-          return (key: string, wake: () => void) => call([key, () => this.push(wake)]);
-        }
-        if (name === 'onLost') {
-          return (listener: (owner: string) => void) => call([(owner: string) => this.push(() => listener(owner))]);
-        }
-        if (!isQuestion(name)) return (...args: unknown[]) => call(args);
-        return async (...args: unknown[]) => {
-          const wired = args.map((arg) => (isWaiter(arg) ? behindWire(arg) : arg));
-          const answer = await this.ask(name, async () => call(wired));
-          if (name === 'open') this.tap(answer as Session); // what `open` resolves to, unless the wire made something up
-          return answer;
-        };
-      },
-    });
+    const wired = <T extends object>(asked: T): T =>
+      new Proxy(asked, {
+        get: (target, name) => {
+          const member: unknown = Reflect.get(target, name, target);
+          if (name === 'handOver' && member !== undefined) return wired(Object(member) as object);
+          if (typeof member !== 'function') return member;
+          const call = (args: unknown[]): unknown => Reflect.apply(member, target, args);
+          // The backend that an application gets has this wire in between as well.
+          if (name === 'forApplication') return (...args: unknown[]) => this.to(call(args) as B);
+          if (name === 'watch') {
+            return (key: string, wake: () => void) => call([key, () => this.push(wake)]);
+          }
+          if (name === 'onLost') {
+            return (listener: (owner: string) => void) => call([(owner: string) => this.push(() => listener(owner))]);
+          }
+          if (!isQuestion(name)) return (...args: unknown[]) => call(args);
+          return async (...args: unknown[]) => {
+            const passed = args.map((arg) => (isWaiter(arg) ? behindWire(arg) : arg));
+            const answer = await this.ask(name, async () => call(passed));
+            if (name === 'open') this.tap(answer as Session); // what `open` resolves to, unless the wire made something up
+            return answer;
+          };
+        },
+      });
+    return wired(backend);
   }
 
   /** A session stays the object that its backend made, for backends know their sessions by identity. */

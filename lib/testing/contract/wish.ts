@@ -4,12 +4,12 @@ import type {
   Claim,
   Conflict,
   Grant,
+  HandOver,
   LockBackend,
   Session,
   TakenOver,
   Waiter,
 } from '../../backends/backend.js';
-import { canTakeOver } from '../../engine/leases/local-hand-over.js';
 import { deferred, sleep } from './patience.js';
 
 /** One process at the port itself, with no engine above it. */
@@ -122,15 +122,20 @@ export class Wish {
 
   /** @param from who had the key before, in the same process */
   release(keepMs?: number, from: readonly Wish[] = []): Promise<boolean> {
-    return this.backend.family === 'session'
-      ? this.backend.release(this.claim, over(this.session), keepMs)
-      : this.backend.release(this.claim, keepMs, ownersOf(from));
+    if (this.backend.family === 'session') return this.backend.release(this.claim, over(this.session), keepMs);
+    return from.length === 0
+      ? this.backend.release(this.claim, keepMs)
+      : this.#handOver().release(this.claim, ownersOf(from), keepMs);
   }
 
   /** Tells the server that it has the key from these, who are of the same process. */
   async takeOver(from: readonly Wish[], fencingToken: bigint): Promise<TakenOver> {
-    if (!canTakeOver(this.backend)) throw new Error('This backend has no takeOver.');
-    return this.backend.takeOver(this.claim, ownersOf(from), fencingToken);
+    return this.#handOver().takeOver(this.claim, ownersOf(from), fencingToken);
+  }
+
+  #handOver(): HandOver {
+    if (this.backend.family === 'session' || !this.backend.handOver) throw new Error('This backend has no handOver.');
+    return this.backend.handOver;
   }
 
   async downgrade(): Promise<boolean> {

@@ -40,6 +40,11 @@ export class QuorumServer {
 
   /** The view of one process. */
   backend(): KeyBackend {
+    const release = async (claim: Claim, from: readonly string[], keepMs?: number): Promise<boolean> => {
+      const held = this.#table.release(claim, keepMs, from);
+      this.#note('release', claim, held ? 'held' : 'gone');
+      return held;
+    };
     return {
       family: 'key',
       kind: 'model',
@@ -58,13 +63,12 @@ export class QuorumServer {
         for (const [index, claim] of claims.entries()) this.#note('renew', claim, answers[index] ? 'held' : 'gone');
         return answers;
       },
-      release: async (claim, keepMs, from) => {
-        const held = this.#table.release(claim, keepMs, from);
-        this.#note('release', claim, held ? 'held' : 'gone');
-        return held;
-      },
+      release: (claim, keepMs) => release(claim, [], keepMs),
       downgrade: async (claim) => this.#table.downgrade(claim),
-      takeOver: async (claim, from, token) => this.#table.takeOver(claim, from, token),
+      handOver: {
+        takeOver: async (claim, from, token) => this.#table.takeOver(claim, from, token),
+        release,
+      },
       inspect: async (key) => this.#table.inspect(key),
       forceRelease: async (key) => this.#table.forceRelease(key).length > 0,
       close: async () => {},
