@@ -6,7 +6,7 @@ import { LockConfigurationError } from '../lock/errors.js';
 import { LockLog } from './log/lock-log.js';
 import type { AcquireOptions } from '../lock/lock.js';
 import { watchForSigterm } from './sigterm.js';
-import { locksAreBypassed } from './service/bypass.js';
+import { lockThoughBypassed, locksAreBypassed } from './service/bypass.js';
 import type { DistributedLockOptions } from './distributed-lock.options.js';
 import type { LockBackends } from './lock-backends.js';
 import { Elections } from './service/elections.js';
@@ -59,7 +59,9 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
       const elections = new Elections(engine);
       this.#engines.set(name, engine);
       this.#elections.push(elections);
-      this.#services.set(name, new LockService(engine, elections, underTest?.overrides));
+      const service = new LockService(engine, elections, underTest?.overrides);
+      if (underTest !== undefined) lockThoughBypassed(service);
+      this.#services.set(name, service);
     }
   }
 

@@ -1,75 +1,46 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
+/** The TypeScript of a page: a file of somebody's application, as it would be pasted. */
 export interface CodeBlock {
   /** Where it stands, such as `README.md:42`. */
   readonly where: string;
-  /** What follows the language: nothing for a module of its own, `members` of a class, `body` of an async function. */
-  readonly kind: string;
+  /** What its first line says, such as `src/orders.service.ts`; other blocks of the page may import that. */
+  readonly file: string | undefined;
   readonly code: string;
 }
 
 /** The TypeScript on a page. */
 export function codeBlocks(page: string): readonly CodeBlock[] {
   const text = readFileSync(ROOT + page, 'utf8');
-  return [...text.matchAll(/^```ts ?(\w*)\n(.*?)^```$/gms)].map((match) => ({
-    where: `${page}:${text.slice(0, match.index).split('\n').length}`,
-    kind: match[1] ?? '',
-    code: match[2] ?? '',
-  }));
+  return [...text.matchAll(/^```(?:ts|js|typescript|javascript)\b[^\n]*\n(.*?)^```$/gms)].map(
+    ({ index, 1: code = '' }) => ({
+      where: `${page}:${text.slice(0, index).split('\n').length}`,
+      file: /^\/\/ ((?:src|test)\/[\w.-]+\.ts)\n/.exec(code)?.[1],
+      code,
+    }),
+  );
 }
 
-/** What a fragment may use without an import. */
-const SURROUNDINGS = `
-import { Body, Controller, Get, Injectable, Module, Param, Post, type Provider, StreamableFile, UseInterceptors } from '@nestjs/common';
-import { APP_FILTER } from '@nestjs/core';
-import { Cron, Interval } from '@nestjs/schedule';
-import { Test } from '@nestjs/testing';
-import * as rxjs from 'rxjs';
-import { expect } from 'vitest';
-import {
-  currentLock, DistributedLockModule, InjectLockService, Leader, LeaderElection, type Leadership, type Lock, Locked, LockExceptionFilter,
-  LockInterceptor, LockParam, LockService, memory,
-} from 'nestjs-distributed-lock';
-import { etcd } from 'nestjs-distributed-lock/etcd';
-import { redis } from 'nestjs-distributed-lock/redis';
-import { LockTestingModule } from 'nestjs-distributed-lock/testing';
-
-interface Order { readonly id: string; readonly customer: { readonly id: string } }
-declare class ConfigModule {}
-declare class ConfigService { getOrThrow(name: string): string }
-declare class OrdersService { place(id: string): Promise<string> }
-declare class AppModule {}
-declare const locks: LockService;
-declare const db: {
-  charge(id: string, token: bigint | undefined): Promise<void>;
-  export(id: string): Uint8Array;
-  importPage(page: number): Promise<void>;
-  publishBatch(token: bigint | undefined, signal: AbortSignal): Promise<void>;
-};
-declare const metrics: { observe(name: string, value: number, labels: object): void; count(name: string, labels: object): void };
-`;
-
-function moduleOf({ kind, code }: CodeBlock): string {
-  if (kind === 'members') return `${SURROUNDINGS}\n@Injectable()\nexport class Fragment {\n${code}\n}\n`;
-  if (kind === 'body') return `${SURROUNDINGS}\nexport async function fragment(): Promise<void> {\n${code}\n}\n`;
-  return `${code}\nexport {};\n`;
+/** Where a block would be in an application that has the whole page; one without a name gets one. */
+export function pathOf({ where, file }: CodeBlock): string {
+  const [page = '', line = ''] = where.split(':');
+  return join(page.replaceAll(/[^a-z]+/gi, '-'), file ?? `src/line-${line}.ts`);
 }
 
-/** A block whose first line is its file's name is a file of that name, which other blocks of the page may import. */
-function pathOf({ where, code }: CodeBlock, index: number): string {
-  const [, name] = /^\/\/ ([\w.]+\.ts)\n/.exec(code) ?? [];
-  return name === undefined ? `block-${index}.ts` : `${where.replace(/[^a-z]/gi, '-').replace(/-+$/, '')}/${name}`;
-}
+/** As the applications that the Nest CLI makes: with the globals of the test runner. */
+const GLOBALS = 'vitest/globals';
 
-/** What the compiler says of them, each as a file of its own beside this one, with the compiler options of the repository. */
+/** What the compiler says of them, in one program, with the compiler options of the repository. */
 export function typeErrors(blocks: readonly CodeBlock[]): readonly string[] {
   const config = ts.readConfigFile(`${ROOT}tsconfig.json`, (path) => ts.sys.readFile(path));
-  const { options } = ts.parseJsonConfigFileContent(config.config, { ...ts.sys, readDirectory: () => [] }, ROOT);
-  const files = new Map(blocks.map((block, index) => [`${ROOT}test/docs/${pathOf(block, index)}`, block]));
+  const parsed = ts.parseJsonConfigFileContent(config.config, { ...ts.sys, readDirectory: () => [] }, ROOT);
+  const options: ts.CompilerOptions = { ...parsed.options, types: [...(parsed.options.types ?? []), GLOBALS] };
+  const files = new Map(blocks.map((block) => [`${ROOT}test/docs/${pathOf(block)}`, block]));
   const host = ts.createCompilerHost(options);
   const { fileExists, readFile, getSourceFile } = host;
   host.fileExists = (path) => files.has(path) || fileExists(path);
@@ -80,7 +51,7 @@ export function typeErrors(blocks: readonly CodeBlock[]): readonly string[] {
   host.getSourceFile = (path, languageVersion, ...rest) => {
     const block = files.get(path);
     return block
-      ? ts.createSourceFile(path, moduleOf(block), languageVersion)
+      ? ts.createSourceFile(path, `${block.code}\nexport {};\n`, languageVersion)
       : getSourceFile(path, languageVersion, ...rest);
   };
   const program = ts.createProgram([...files.keys()], options, host);

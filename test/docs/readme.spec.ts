@@ -4,13 +4,15 @@ import { describe, expect, it } from 'vitest';
 import { DEFAULTS } from '../../lib/engine/options/options.js';
 import { toMilliseconds, type Duration } from '../../lib/lock/duration.js';
 import * as lockErrors from '../../lib/lock/errors.js';
-import { codeBlocks, ROOT, typeErrors } from './code-blocks.js';
+import { type CodeBlock, codeBlocks, ROOT, typeErrors } from './code-blocks.js';
 
 const read = (path: string) => readFileSync(ROOT + path, 'utf8');
 const README = read('README.md');
 const PAGES = [
   'README.md',
-  'docs/shutdown.md',
+  ...readdirSync(`${ROOT}docs`)
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
   ...['sample', 'lib/backends', 'test'].flatMap((folder) =>
     readdirSync(ROOT + folder, { recursive: true, encoding: 'utf8' })
       .filter((path) => path.endsWith('README.md') && !path.includes('node_modules'))
@@ -56,14 +58,22 @@ const MISTAKES: readonly (readonly [code: string, text: string])[] = [
   ["@Locked('a', { mode: 'shared', limit: 3 })\nasync kind() {}", "'3' is not assignable to type '1'"],
 ];
 
+/** A mistake as the only method of a class. */
+const mistaken = ([code]: (typeof MISTAKES)[number], at: number): CodeBlock => ({
+  where: `mistake ${at}:`,
+  file: `src/mistake-${at}.ts`,
+  code: `import { Locked } from 'nestjs-distributed-lock';\nexport class Mistake {\n${code}\n}`,
+});
+
 const plain = (cell = '') => cell.replace(/^`'?|'?`$/g, '');
 
 describe('the README', () => {
   it('has code that compiles, as all our pages do', { timeout: 60_000 }, () => {
     const blocks = PAGES.flatMap(codeBlocks);
     expect(blocks.length).toBeGreaterThan(10);
-    const mistakes = MISTAKES.map(([code], at) => ({ where: `mistake ${at}:`, kind: 'members', code }));
-    const errors = typeErrors([...blocks, ...mistakes]);
+    // Each can be pasted as a file, under the name in its first line; only the first, which shows what it is about, has none.
+    expect(blocks.filter(({ file }) => file === undefined).map(({ where }) => where)).toEqual([blocks[0]?.where]);
+    const errors = typeErrors([...blocks, ...MISTAKES.map(mistaken)]);
     // One error for each, which says in its words what is wrong.
     expect(errors).toEqual(MISTAKES.map(([, text], at) => expect.stringMatching(`^mistake ${at}:[^]*${text}`)));
   });

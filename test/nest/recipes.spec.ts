@@ -272,6 +272,14 @@ describe('bypassLocks', () => {
     await busy.release();
   });
 
+  test('does not keep a test with LockTestingModule from its locks', async () => {
+    bypass();
+    const { get } = await applicationWith({ imports: [LockTestingModule.forRoot({ wait: 0 })], providers: [Orders] });
+    await get(LockService).acquire('order:7');
+    await expect(get(Orders).place('7')).rejects.toMatchObject({ code: 'LOCK_TIMEOUT' });
+    expect(await new Orders().place('7')).toMatchObject({ held: true });
+  });
+
   test('holds for LockInterceptor too', async () => {
     bypass();
     @Controller()

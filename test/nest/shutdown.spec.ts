@@ -1,4 +1,4 @@
-import { Controller, Get, Injectable, Logger } from '@nestjs/common';
+import { Controller, Get, Global, Injectable, Logger, Module } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import {
   currentLock,
@@ -241,6 +241,44 @@ test('the boot warns when nobody listens for SIGTERM', () => {
   vi.advanceTimersByTime(60_000);
   process.off('SIGTERM', hook);
   expect(warn).toHaveBeenCalledOnce();
+});
+
+test('a client of a global module that is imported before the locks closes after them', async () => {
+  const order: string[] = [];
+  @Injectable()
+  class Client {
+    readonly backend = memory();
+    onApplicationShutdown() {
+      order.push('client');
+    }
+  }
+  @Global()
+  @Module({ providers: [Client], exports: [Client] })
+  class ClientModule {}
+  @Injectable()
+  class Others {
+    letGo: () => unknown = () => undefined;
+    onApplicationShutdown() {
+      // Not awaited: the lock ends while the hooks run.
+      setTimeout(this.letGo, 20);
+    }
+  }
+
+  const { close, get } = await applicationWith({
+    imports: [
+      ClientModule,
+      DistributedLockModule.forRootAsync({
+        inject: [Client],
+        useFactory: ({ backend }: Client) => ({ backend, shutdownGrace: '1m' }),
+      }),
+    ],
+    providers: [Others],
+  });
+  const lock = await get(LockService).acquire('k');
+  void nextEvent({ get }, 'released').then(() => order.push('lock'));
+  get(Others).letGo = () => lock.release();
+  await close();
+  expect(order).toEqual(['lock', 'client']);
 });
 
 test('a client that was closed before the locks is told in one line, with the keys that stay behind', async () => {

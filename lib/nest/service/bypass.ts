@@ -3,18 +3,22 @@ import { LockTable } from '../../backends/memory/lock-table.js';
 import type { Clock } from '../../engine/time/clock.js';
 import { LockEngine, type WithLockOptions } from '../../engine/engine.js';
 import type { Lock } from '../../lock/lock.js';
-import { type Application, lockServiceOf } from './application.js';
+import { type Application, lockServiceOf, lockServicesOf } from './application.js';
 import type { LockService } from './lock.service.js';
-import { applicationOf } from './wiring.js';
+import { applicationOf, knownApplicationOf } from './wiring.js';
 import { processWide } from './process-wide.js';
 
 /** How many calls of `bypassLocks` are in force. */
 const state = processWide('bypass', () => ({ inForce: 0 }));
 
+/** The services of `LockTestingModule`. */
+const underTest = processWide('under-test', () => new WeakSet<object>());
+
 /**
  * For the set-up file of unit tests: `@Locked` methods and `LockInterceptor` run without an application, a lock module or a lock server.
  * Each call gets a lock of its own, so nothing waits and nothing is ever busy, and `currentLock()` works as always. An application that
- * starts meanwhile keeps the locks of its `LockService` and its elections in memory.
+ * starts meanwhile keeps the locks of its `LockService` and its elections in memory. One with `LockTestingModule` locks all the same, so that
+ * unit tests and integration tests can share a set-up file.
  *
  * Fake timers do not matter to it: these locks know no time and are never lost.
  *
@@ -29,6 +33,11 @@ export function bypassLocks(): () => void {
   };
 }
 
+/** Has the locks of this service win over `bypassLocks`: the test that made it wants them. */
+export function lockThoughBypassed(service: LockService): void {
+  underTest.add(service);
+}
+
 /** Whether a test asked for no locks. */
 export function locksAreBypassed(): boolean {
   return state.inForce > 0;
@@ -41,12 +50,16 @@ export function locksAreBypassed(): boolean {
  * @throws LockConfigurationError when there is none: nothing ever runs without its lock
  */
 export function serviceFor(self: unknown, backend: string, where: string): Pick<LockService, 'withLock'> {
-  return locksAreBypassed() ? bypassed : lockServiceOf(applicationOf(self, where), backend, where);
+  if (!locksAreBypassed()) return lockServiceOf(applicationOf(self, where), backend, where);
+  const application = knownApplicationOf(self);
+  return application === undefined ? bypassed : serviceIn(application, backend, where);
 }
 
 /** As `serviceFor`, where the application is known. */
 export function serviceIn(application: Application, backend: string, where: string): Pick<LockService, 'withLock'> {
-  return locksAreBypassed() ? bypassed : lockServiceOf(application, backend, where);
+  if (!locksAreBypassed()) return lockServiceOf(application, backend, where);
+  const isUnderTest = [...lockServicesOf(application).values()].some((service) => underTest.has(service));
+  return isUnderTest ? lockServiceOf(application, backend, where) : bypassed;
 }
 
 /** Time stands still, so no lease ends whatever a test does to its clock. */

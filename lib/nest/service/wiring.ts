@@ -45,6 +45,11 @@ export function isWired(instance: object): boolean {
   return read(instance) !== undefined;
 }
 
+/** The application that the instance belongs to, where Nest made it. */
+export function knownApplicationOf(instance: unknown): Application | undefined {
+  return typeof instance === 'object' && instance !== null ? read(instance) : undefined;
+}
+
 /** @throws LockConfigurationError when Nest did not make the instance, or has not finished it */
 export function applicationOf(instance: unknown, where: string): Application {
   if (typeof instance !== 'object' || instance === null) {
