@@ -29,7 +29,7 @@ export default defineConfig({
           exclude: [
             'test/{contract,faults,servers,compat}/**',
             'bench/**',
-            'sample/{02,03,04}-*/**',
+            'sample/{02,03,04,05}-*/**',
             '**/{node_modules,dist}/**',
           ],
           setupFiles: ['reflect-metadata'],
@@ -45,7 +45,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'servers',
-          include: ['test/{contract,faults,servers}/**/*.spec.ts', 'sample/{02,03,04}-*/**/*.spec.ts'],
+          include: ['test/{contract,faults,servers}/**/*.spec.ts', 'sample/{02,03,04,05}-*/**/*.spec.ts'],
           setupFiles: ['reflect-metadata'],
           globalSetup: 'test/servers/install.ts',
           // A process for each file, so that the servers it started die with it, however it ends.

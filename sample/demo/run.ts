@@ -1,19 +1,20 @@
 /**
- * The shop of sample/01-orders, several times over one stock, in a rush of customers: first without a lock, then with `@Locked`.
+ * The shop of sample/05-any-backend, several times over one stock, in a rush of customers: first without a lock, then with `@Locked`.
  *
  *     npm run demo                                        several applications in this process, locks in memory
  *     npm run demo -- --backend redis --processes 4       four processes, locks on a real Redis, which it starts (and installs if need be)
+ *     npm run demo -- --backend zookeeper                 the same on ZooKeeper; or redlock, etcd, consul, postgres, mysql
  */
 import 'reflect-metadata';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { install } from '../../test/servers/install.js';
-import { startRedis } from '../../test/servers/redis.js';
+import { type BackendName, backendNames } from '../05-any-backend/src/backend.js';
 import { complaints, progressBar, table } from './report.js';
 import { type Result, type Rush, rush } from './rush.js';
-import { openHere, openProcess } from './shop.js';
+import { startServers } from './servers.js';
+import { openHere, openProcess, type Shop } from './shop.js';
 
 type Closer = () => Promise<unknown>;
 
@@ -21,18 +22,26 @@ async function demo({ backend, processes, ...counts }: Settings, closers: Closer
   const warehouse = mkdtempSync(join(tmpdir(), 'lock-demo-'));
   process.on('exit', () => rmSync(warehouse, { recursive: true, force: true }));
   process.env['WAREHOUSE'] = warehouse;
-  const where = backend === 'redis' ? await onRedis(closers) : inMemory();
+  const { addresses, where, inOrder } = await startServers(backend, closers);
+  // What the shop reads.
+  Object.assign(process.env, { LOCK_BACKEND: backend, LOCK_SERVERS: addresses });
 
-  const shops = await Promise.all(Array.from({ length: processes }, backend === 'redis' ? openProcess : openHere));
-  closers.push(() => Promise.all(shops.map((shop) => shop.close())));
+  const open = async (): Promise<Shop> => {
+    const shop = await (backend === 'memory' ? openHere() : openProcess());
+    closers.push(() => shop.close());
+    return shop;
+  };
+  // One after another: a process that has to wait for a processor while it starts takes its server for silent.
+  const shops: Shop[] = [];
+  for (let number = 0; number < processes; number++) shops.push(await open());
   const { orders, stock, customers } = counts;
-  const pods = backend === 'redis' ? `${processes} processes` : `${processes} Nest applications in this process`;
+  const pods = backend === 'memory' ? `${processes} Nest applications in this process` : `${processes} processes`;
   say(
     `\n  A shop with ${stock} chairs, in ${pods}. ${customers} customers at a time, ${orders} orders. Locks ${where}.\n`,
   );
 
   const round = (path: Rush['path'], title: string): Promise<Result> =>
-    rush(shops, { path, ...counts }, progressBar(title, orders));
+    rush(shops, { path, inOrder, ...counts }, progressBar(title, orders));
   const without = await round('orders-without-lock', 'Without a lock');
   const locked = await round('orders', 'With @Locked');
   say(`\n${table(without, locked)}\n`);
@@ -42,26 +51,13 @@ async function demo({ backend, processes, ...counts }: Settings, closers: Closer
   if (wrong.length > 10) say(`  WRONG: and ${wrong.length - 10} more of the kind.`);
   if (wrong.length === 0)
     say(
-      '  Right: with the lock nobody overlapped, nothing was sold twice, the line was kept, and every token was higher than the last.\n',
+      `  Right: with the lock nobody overlapped, nothing was sold twice, ${inOrder ? 'the line was kept, ' : ''}and every token was higher than the last.\n`,
     );
   return wrong.length === 0;
 }
 
-function inMemory(): string {
-  delete process.env['REDIS_URL'];
-  return 'in memory';
-}
-
-async function onRedis(closers: Closer[]): Promise<string> {
-  install(['redis-server']);
-  const redis = await startRedis();
-  closers.push(() => redis.stop());
-  process.env['REDIS_URL'] = redis.url;
-  return `on Redis at ${redis.host}:${redis.port}`;
-}
-
 interface Settings {
-  readonly backend: 'memory' | 'redis';
+  readonly backend: BackendName;
   readonly processes: number;
   readonly orders: number;
   readonly stock: number;
@@ -85,8 +81,8 @@ function settings(): Settings {
       throw new Error(`--${name} is ${values[name]}; it is a whole number from 1 up.`);
     return number;
   };
-  const { backend } = values;
-  if (backend !== 'memory' && backend !== 'redis') throw new Error(`--backend is ${backend}; it is memory or redis.`);
+  const backend = backendNames.find((name) => name === values.backend);
+  if (!backend) throw new Error(`--backend is ${values.backend}; it is one of ${backendNames.join(', ')}.`);
   return {
     backend,
     processes: count('processes'),
@@ -101,13 +97,24 @@ function say(text: string): void {
 }
 
 // So that what is to be done at the end is done.
-process.once('SIGINT', () => process.exit(130));
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+] as const)
+  process.once(signal, () => process.exit(128 + number));
+
 const closers: Closer[] = [];
 try {
   process.exitCode = (await demo(settings(), closers)) ? 0 : 1;
 } catch (error) {
-  process.exitCode = 1;
-  say(`  The demo could not be run: ${error instanceof Error ? error.message : String(error)}`);
+  fail('The demo could not be run', error);
 } finally {
-  for (const close of closers.toReversed()) await close();
+  for (const close of closers.toReversed()) {
+    await close().catch((error: unknown) => fail('The demo could not be ended well', error));
+  }
+}
+
+function fail(what: string, error: unknown): void {
+  process.exitCode = 1;
+  say(`  ${what}: ${error instanceof Error ? error.message : String(error)}`);
 }

@@ -8,6 +8,8 @@ export interface Rush {
   readonly stock: number;
   readonly orders: number;
   readonly customers: number;
+  /** Whether who stood in line first must have been served first. */
+  readonly inOrder: boolean;
 }
 
 export interface Result {
@@ -31,7 +33,7 @@ export interface Result {
 /** Sends the orders of many customers to all shops at once, and puts together what came of it. */
 export async function rush(
   shops: readonly Shop[],
-  { path, stock, orders, customers }: Rush,
+  { path, stock, orders, customers, inOrder }: Rush,
   progress: (done: number) => void,
 ): Promise<Result> {
   const at = (shop: number) => `${shops[shop % shops.length]?.url}/products/${PRODUCT}`;
@@ -73,6 +75,6 @@ export async function rush(
     waits: waits.map(({ milliseconds }) => milliseconds).toSorted((a, b) => a - b),
     handOvers: waits.filter(({ handedOver }) => handedOver).length,
     tokens: new Set(visits.flatMap(({ fencingToken }) => fencingToken ?? [])).size,
-    violations: violations(visits, { fifo: true, fencing: true }),
+    violations: violations(visits, { fifo: inOrder, fencing: true }),
   };
 }

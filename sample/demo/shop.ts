@@ -14,7 +14,7 @@ export async function openHere(): Promise<Shop> {
   // Only now, because the shop reads its environment when it is loaded.
   const [{ NestFactory }, { AppModule }, { Witness }] = await Promise.all([
     import('@nestjs/core'),
-    import('../01-orders/src/app.module.js'),
+    import('../05-any-backend/src/app.module.js'),
     import('./witness.js'),
   ]);
   const app = await NestFactory.create(AppModule, { logger: ['error', 'fatal'] });
@@ -28,7 +28,10 @@ export async function openProcess(): Promise<Shop> {
     execArgv: ['--import', '@oxc-node/core/register'],
     serialization: 'advanced',
   });
-  const url = await answer<string>(child);
+  const url = await answer<string>(child).catch((error: unknown) => {
+    child.kill('SIGKILL');
+    throw error;
+  });
   return {
     url,
     report: async () => {
@@ -36,16 +39,26 @@ export async function openProcess(): Promise<Shop> {
       return answer<Testimony>(child);
     },
     close: async () => {
+      if (hasEnded(child)) return;
       const ended = once(child, 'exit');
+      const impatience = setTimeout(() => child.kill('SIGKILL'), MOST_FOR_CLOSE_MS);
       child.send('close');
       await ended;
+      clearTimeout(impatience);
+      if (child.signalCode) throw new Error('A process of the shop did not end by itself when it was told to.');
     },
   };
 }
 
+/** Work and locks are given back within milliseconds; a process that cannot do so is told of as an error. */
+const MOST_FOR_CLOSE_MS = 15_000;
+
+const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null;
+
 async function answer<T>(child: ChildProcess): Promise<T> {
   const ended = new AbortController();
   const early = () => ended.abort(new Error(`A process of the shop ended with ${child.exitCode ?? child.signalCode}.`));
+  if (hasEnded(child)) early();
   child.once('exit', early);
   try {
     const [message] = await once(child, 'message', { signal: ended.signal });

@@ -1,6 +1,8 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { INestApplication } from '@nestjs/common';
 import { currentLock, LockService } from 'nestjs-distributed-lock';
 import type { Hold } from '../../lib/testing/contract/history.js';
+import { OrdersService } from '../01-orders/src/orders.service.js';
 import { Warehouse } from '../01-orders/src/warehouse.js';
 
 /** What one shop saw, of one round. */
@@ -13,21 +15,27 @@ export interface Testimony {
 /** Milliseconds of the machine's monotonic clock: the same in every process, so that times of several can be compared. */
 const now = (): number => Number(process.hrtime.bigint()) / 1e6;
 
-/** Looks on from outside: it notes when somebody goes to the shelf and leaves it, and changes nothing. */
+/**
+ * Looks on from outside: it notes when somebody asks for the lock, goes to the shelf and leaves it, and changes nothing. A time is
+ * noted before what it is the beginning of and after what it is the end of, however long this process stood still in between: so
+ * an order of two of them that looks wrong is wrong.
+ */
 export class Witness {
   #visits: Hold[] = [];
   #waits: { milliseconds: number; handedOver: boolean }[] = [];
-  readonly #asked = new Map<string, number>();
   readonly #queued = new Map<string, number>();
+  readonly #asked = new AsyncLocalStorage<number>();
   #strangers = 0;
 
   constructor(app: INestApplication) {
     app.get(LockService).events$.subscribe((event) => {
       if (event.type === 'waiting') this.#queued.set(event.owner, now());
       if (event.type !== 'acquired') return;
-      this.#asked.set(event.owner, now() - event.waitedMs);
       this.#waits.push({ milliseconds: event.waitedMs, handedOver: event.contended });
     });
+    const orders = app.get(OrdersService);
+    const place = orders.place.bind(orders);
+    orders.place = (product) => this.#asked.run(now(), place, product);
     const warehouse = app.get(Warehouse);
     const takeOne = warehouse.takeOne.bind(warehouse);
     warehouse.takeOne = async (product) => {
@@ -54,7 +62,7 @@ export class Witness {
     owner = `${process.pid}:nobody:${++this.#strangers}`,
     fencingToken?: bigint,
   ): void {
-    const [asked = from, queued] = [this.#asked.get(owner), this.#queued.get(owner)];
+    const [asked = from, queued] = [this.#asked.getStore(), this.#queued.get(owner)];
     this.#visits.push({ key, owner, mode: 'exclusive', limit: 1, fencingToken, asked, queued, from, to });
   }
 }
