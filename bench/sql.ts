@@ -29,8 +29,10 @@ interface Stage {
   engine(): Engine;
   /** One durable insert and one delete. */
   pair(key: string): Promise<unknown>;
-  /** Milliseconds until somebody else knows. */
+  /** Milliseconds until somebody else knows. It comes out of the same pause as a hand-over. */
   handOver(): Promise<number>;
+  /** The same with one commit that waits for the disk, where the hand-over above has none. */
+  durableHandOver?(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -41,6 +43,7 @@ const onPostgres: Make = async (LockEngine) => {
   const server = await startPostgres({ own: true, durable: true, onDisk: true });
   const pool = new Pool({ connectionString: server.url, max: 16 });
   await pool.query('create table raw (key text primary key, owner text)');
+  await pool.query(`insert into raw values ('handed', 'nobody')`);
   const heard = new Map<string, () => void>();
   const [here, there] = await Promise.all(
     ['here', 'there'].map(async (channel) => {
@@ -60,12 +63,24 @@ const onPostgres: Make = async (LockEngine) => {
       await pool.query('insert into raw values ($1, $2)', [key, 'owner']);
       await pool.query('delete from raw where key = $1', [key]);
     },
-    handOver: () =>
-      time(async () => {
+    async handOver() {
+      await pause();
+      return time(async () => {
         const back = new Promise<void>((resolve) => heard.set('here', resolve));
         await pool.query(`select pg_notify('there', '')`);
         await back;
-      }),
+      });
+    },
+    async durableHandOver() {
+      await pause();
+      return time(async () => {
+        const told = new Promise<void>((resolve) => heard.set('here', resolve));
+        await pool.query(
+          `with handed as (update raw set owner = owner || '' where key = 'handed' returning owner) select pg_notify('here', owner) from handed`,
+        );
+        await told;
+      });
+    },
     async stop() {
       await Promise.all([here?.end(), there?.end(), pool.end()]);
       await server.stop();
@@ -141,6 +156,15 @@ export async function run(backend: 'postgres' | 'mysql', options: SqlBenchOption
     Math.ceil(bursts / 2),
   );
   rows.push(row(`hand-over between two processes, beside ${stage.against}`, handOvers, stage.limits.handOver));
+
+  const { durableHandOver } = stage;
+  if (durableHandOver) {
+    const durable = await compete(
+      { floor: () => durableHandOver(), ours: () => handOver(one, other, `handed:${++count % 500}`) },
+      Math.ceil(bursts / 2),
+    );
+    rows.push(row('hand-over between two processes, beside a durable update that is told by NOTIFY', durable, 1));
+  }
 
   console.log(
     `Node ${process.version}, load ${loadavg()

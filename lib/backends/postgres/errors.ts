@@ -10,6 +10,9 @@ export const isMissing = (error: unknown): boolean => ['3F000', '42P01', '42883'
 /** Rolled back for the sake of another transaction at the same time; the same again may succeed. */
 export const isSerialization = (error: unknown): boolean => ['40001', '40P01'].includes(codeOf(error) ?? '');
 
+/** A connection does not know the statement that was prepared on it, or knows one that was not: the call was not made. */
+export const isNotPrepared = (error: unknown): boolean => ['26000', '42P05'].includes(codeOf(error) ?? '');
+
 /** What to do about it, for what a user meets first. */
 function adviceOn(error: unknown, schema: string): string | undefined {
   const code = codeOf(error);

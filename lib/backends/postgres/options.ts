@@ -45,8 +45,8 @@ interface Behaviour {
   readonly listen?: string;
   /**
    * Whether the server prepares each statement once for each connection. It saves a quarter of the time of a lock, and does not go through
-   * every pooler.
-   * @default false
+   * every pooler. Left out, it is done once a message to itself has shown that no such pooler is in between; with `listen` it is not.
+   * @default undefined
    */
   readonly prepared?: boolean;
   /**
@@ -103,7 +103,7 @@ const CONNECT_MS = 5_000;
 export function postgres(options: PostgresOptions = {}): LockBackend {
   checkOptionNames('postgres()', options, NAMES);
   checkAddress(options);
-  const { schema = DEFAULT_SCHEMA, install = true, prepared = false, counterTtl = '10m', listen } = options;
+  const { schema = DEFAULT_SCHEMA, install = true, prepared, counterTtl = '10m', listen } = options;
   checkSchema(schema);
   const forget = Math.ceil(toMilliseconds('counterTtl', counterTtl));
   const make = (): PostgresBackend => {
@@ -112,6 +112,7 @@ export function postgres(options: PostgresOptions = {}): LockBackend {
     return new PostgresBackend({
       statements: new Statements(pool, installation, schema, most, prepared),
       connect: listen === undefined ? connect : () => connectionTo(ownConnection(listen)),
+      sameWay: listen === undefined,
       counterTtl: forget,
       end,
       address: addressOf(pool.options),

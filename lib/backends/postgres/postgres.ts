@@ -40,6 +40,8 @@ export interface PostgresParts {
   readonly statements: Statements;
   /** Makes a connection to listen on, which is ours. */
   readonly connect: () => Promise<ListeningClient>;
+  /** Whether that goes the way of the statements, so that what hears itself has no pooler in between. */
+  readonly sameWay: boolean;
   /** How long a key that nobody uses is remembered, in milliseconds. */
   readonly counterTtl: number;
   /** Ends what was made for this backend. */
@@ -68,7 +70,7 @@ export class PostgresBackend implements KeyBackend {
   /** Whose release was sent and not answered. */
   readonly #unconfirmed = new Set<string>();
 
-  constructor({ statements, connect, counterTtl, end, address, forApplication }: PostgresParts) {
+  constructor({ statements, connect, sameWay, counterTtl, end, address, forApplication }: PostgresParts) {
     this.forApplication = forApplication;
     this.#statements = statements;
     this.#end = end;
@@ -76,7 +78,10 @@ export class PostgresBackend implements KeyBackend {
     const tell = (channel: string, text: string): Promise<void> => statements.notify(channel, text);
     this.#listener = new Listener(`lock_${this.#box}`, connect, tell, {
       message: (text) => this.#inbox.receive(text),
-      up: () => this.#inbox.lookAll(),
+      up: () => {
+        if (sameWay) statements.direct();
+        this.#inbox.lookAll();
+      },
     });
     this.#sweeper = new Sweeper(async (after, most) => {
       const [next, seen] = (await statements.call('sweep_v1', [micros(counterTtl), after, most])) as [string, number];

@@ -1,4 +1,5 @@
-import { explained, isMissing, isSerialization } from './errors.js';
+import { createHash } from 'node:crypto';
+import { explained, isMissing, isNotPrepared, isSerialization } from './errors.js';
 import type { Installation } from './installation.js';
 import type { PostgresPool, Statement } from './pool.js';
 import { identifier } from './schema/index.js';
@@ -14,21 +15,29 @@ const COLUMNS: Readonly<Record<string, string>> = { list_v1: 'keys, next', sweep
  * pooler behind it, has it.
  */
 export class Statements {
-  readonly #texts = new Map<string, string>();
+  readonly #calls = new Map<string, Call>();
   readonly #waiting: (() => void)[] = [];
   #running = 0;
+  #prepared: boolean;
 
   /**
    * @param most how many may be under way at a time; the others of a pool are for the application
-   * @param prepared whether the server prepares each once for each connection
+   * @param prepared whether the server prepares each once for each connection; `undefined`: once it is known that no pooler is in between
    */
   constructor(
     private readonly pool: PostgresPool,
     private readonly installation: Installation,
     private readonly schema: string,
     private readonly most: number,
-    private readonly prepared: boolean,
-  ) {}
+    private readonly prepared: boolean | undefined,
+  ) {
+    this.#prepared = prepared ?? false;
+  }
+
+  /** No pooler is in between that could give a statement to a connection which has not prepared it. */
+  direct(): void {
+    this.#prepared = this.prepared ?? true;
+  }
 
   /** Whether nothing is under way. */
   get idle(): boolean {
@@ -37,10 +46,9 @@ export class Statements {
 
   /** The one value that the function answers with, or its columns where `COLUMNS` names them. */
   async call(verb: string, values: readonly unknown[]): Promise<unknown> {
-    const text = this.#textOf(verb, values.length);
+    const { text, name } = this.#callOf(verb, values.length);
     const statement: Statement = { text, values: [...values], rowMode: 'array' };
-    const rows = await this.#run(this.prepared ? { ...statement, name: `lock_${verb}` } : statement);
-    const [row] = rows;
+    const [row] = await this.#run(statement, name);
     if (!Array.isArray(row)) throw new TypeError(`PostgreSQL answered ${verb} with no row; is a proxy in between?`);
     return verb in COLUMNS ? row : row[0];
   }
@@ -59,10 +67,10 @@ export class Statements {
     }
   }
 
-  async #run(statement: Statement): Promise<readonly unknown[]> {
+  async #run(statement: Statement, name: string): Promise<readonly unknown[]> {
     try {
       if (!this.installation.done) await this.installation.ensure();
-      return await this.#repeated(statement);
+      return await this.#repeated(statement, name);
     } catch (error) {
       // Gone since, as on a server that lost its data: they are made anew, once.
       if (!isMissing(error)) throw explained(error, this.schema);
@@ -70,19 +78,23 @@ export class Statements {
     try {
       this.installation.forget();
       await this.installation.ensure();
-      return await this.#repeated(statement);
+      return await this.#repeated(statement, name);
     } catch (error) {
       throw explained(error, this.schema);
     }
   }
 
   /** Where transactions are serializable or repeatable reads, those at one key refuse each other; what was refused was not done. */
-  async #repeated(statement: Statement): Promise<readonly unknown[]> {
+  async #repeated(statement: Statement, name: string): Promise<readonly unknown[]> {
     for (let repeats = 0; ; repeats++) {
+      const prepared = this.#prepared;
       try {
-        return await this.#sent(statement);
+        return await this.#sent(prepared ? { ...statement, name } : statement);
       } catch (error) {
-        if (repeats >= MOST_REPEATS || !isSerialization(error)) throw error;
+        // Somebody discards what connections of the pool have prepared, or a pooler came in between.
+        const unnamed = prepared && isNotPrepared(error);
+        if (unnamed) this.#prepared = false;
+        else if (repeats >= MOST_REPEATS || !isSerialization(error)) throw error;
       }
     }
   }
@@ -100,14 +112,23 @@ export class Statements {
     }
   }
 
-  #textOf(verb: string, count: number): string {
-    let text = this.#texts.get(verb);
-    if (text === undefined) {
-      const call = `${identifier(this.schema)}.${verb}(${Array.from({ length: count }, (_, i) => `$${i + 1}`).join(', ')})`;
+  #callOf(verb: string, count: number): Call {
+    let call = this.#calls.get(verb);
+    if (call === undefined) {
+      const place = Array.from({ length: count }, (_, i) => `$${i + 1}`).join(', ');
+      const asked = `${identifier(this.schema)}.${verb}(${place})`;
       const columns = COLUMNS[verb];
-      text = columns === undefined ? `select ${call}` : `select ${columns} from ${call}`;
-      this.#texts.set(verb, text);
+      const text = columns === undefined ? `select ${asked}` : `select ${columns} from ${asked}`;
+      // Of the whole text: several schemas may be over one pool.
+      call = { text, name: `lock_${createHash('sha256').update(text).digest('base64url').slice(0, 22)}` };
+      this.#calls.set(verb, call);
     }
-    return text;
+    return call;
   }
+}
+
+/** How a function is called, and the name that the server prepares this under. */
+interface Call {
+  readonly text: string;
+  readonly name: string;
 }

@@ -1,5 +1,5 @@
-import { FIRM_EXTRA_US, LONGEST_CLAIM_US } from './limits.js';
-import { COMMIT_DURABLY, COMMIT_SOON, define, sql, US } from './sql.js';
+import { FIRM_EXTRA_US, LONGEST_CLAIM_US, TOKEN_STEP } from './limits.js';
+import { COMMIT_DURABLY, COMMIT_SOON, define, isDead, sql, US } from './sql.js';
 
 /**
  * The owner neither holds nor waits from here on, and the line is served in the same step.
@@ -38,6 +38,31 @@ begin
     if found then
       ${COMMIT_SOON}
       return '1';
+    end if;
+    -- The hand-over that most are: the first in line is there. The same as what follows comes to, in few statements.
+    select * into l from ${schema}.locks where key = k and owner = me for update;
+    if found then
+      us := ${US};
+      delete from ${schema}.waiters
+      where key = k and arrival = (select arrival from ${schema}.waiters where key = k and arrival >= l.head order by arrival limit 1)
+        and mode = 'x' and deadline > us
+        and (inbox = box or not ${isDead('inbox')})
+      returning * into w;
+      if found then
+        l.token := greatest(l.token + ${TOKEN_STEP}, us);
+        if us + w.claim <= least(l.firm, us + ${LONGEST_CLAIM_US}) then
+          ${COMMIT_SOON}
+        else
+          ${COMMIT_DURABLY}
+          l.firm := us + w.claim + ${FIRM_EXTRA_US};
+        end if;
+        update ${schema}.locks set token = l.token, owner = w.owner, inbox = w.inbox, since = us, ends = us + w.claim, firm = l.firm,
+          n = null, line = line - 1, head = w.arrival + 1
+        where key = k;
+        if w.inbox = box then return '1 ' || us || ' ' || w.owner || ' ' || l.token; end if;
+        perform pg_notify('lock_' || w.inbox, 'g ' || w.owner || ' ' || l.token || ' ' || us);
+        return '1 ' || us;
+      end if;
     end if;
   end if;
   ${COMMIT_DURABLY}

@@ -16,6 +16,13 @@ export const COMMIT_SOON = sql`perform set_config('synchronous_commit', 'off', t
 export const COMMIT_DURABLY = sql`
     if current_setting('synchronous_commit') = 'off' then perform set_config('synchronous_commit', 'on', true); end if;`;
 
+/**
+ * Whether the process behind an inbox is gone: the connection that it listens on holds this lock as long as it stands. A shared probe,
+ * for two exclusive ones at a time would each take the other for the living process.
+ */
+export const isDead = (inbox: string): string =>
+  `pg_try_advisory_xact_lock_shared(hashtextextended('lock_' || ${inbox}, 0))`;
+
 /** A function of ours: with the rights of whoever calls it, and under a name that belongs to this version of its body. */
 export const define = (schema: string, signature: string, returns: string, body: string): string => sql`
 create or replace function ${schema}.${signature} returns ${returns} language plpgsql as $lock$${body}$lock$;

@@ -1,5 +1,5 @@
 import { MOST_PASSED_OVER, STAND_BACK_US, TOKEN_STEP } from './limits.js';
-import { define, sql, US } from './sql.js';
+import { define, isDead, sql, US } from './sql.js';
 
 /** What the verbs are made of. Each works on a row of `locks` that the caller has locked, and gives it back changed. */
 export const state = (schema: string): string =>
@@ -217,15 +217,13 @@ begin
 end
 `,
     ),
-    // Whether the process behind an inbox is gone: the connection that it listens on holds this lock as long as it stands. A shared
-    // probe, for two exclusive ones at a time would each take the other for the living process.
     define(
       schema,
       'dead_v1(box text)',
       'boolean',
       sql`
 begin
-  return pg_try_advisory_xact_lock_shared(hashtextextended('lock_' || box, 0));
+  return ${isDead('box')};
 end
 `,
     ),
