@@ -20,6 +20,9 @@ export const both = { 'reflect-metadata': '0.2.2', rxjs: '7.8.2', '@types/node':
 
 /** Besides TypeScript 6 and Vitest, which this repository has itself. */
 export const tools = {
+  // For Nest 12; for Nest 11 this repository has one.
+  '@nestjs/cli': '12.0.8',
+  pnpm: '12.4.2',
   ts59: 'npm:typescript@5.9.3',
   ts7: 'npm:typescript@7.0.2',
   '@swc/core': '1.16.22',
@@ -41,4 +44,28 @@ export const nest11ForOurTests = {
   '@nestjs/schedule': '6.1.3',
   '@nestjs/terminus': '11.1.1',
   '@nestjs/websockets': '11.2.6',
+} as const;
+
+/** For what `nest new` makes. The README names these packages where it needs them. */
+export const newApplications = {
+  11: {
+    cli: 'nest11/bin/nest.js',
+    asTheReadmeSays: { ioredis: '5.11.1', etcd3: '1.1.2', '@nestjs/config': '4.0.2', '@nestjs/schedule': '6.1.3' },
+    forTests: {
+      '@golevelup/ts-jest': '3.0.0',
+      '@suites/unit': '3.1.1',
+      '@suites/di.nestjs': '3.1.0',
+      '@suites/doubles.jest': '3.1.0',
+    },
+  },
+  12: {
+    cli: '@nestjs/cli/bin/nest.js',
+    asTheReadmeSays: { ioredis: '6.0.0', etcd3: '1.1.2', '@nestjs/config': '12.0.1', '@nestjs/schedule': '12.0.2' },
+    forTests: {
+      '@golevelup/ts-vitest': '4.0.0',
+      '@suites/unit': '3.1.1',
+      '@suites/di.nestjs': '3.1.0',
+      '@suites/doubles.vitest': '3.1.0',
+    },
+  },
 } as const;

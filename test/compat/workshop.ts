@@ -28,13 +28,24 @@ const appSources = fileURLToPath(new URL('./app', import.meta.url));
 export class Workshop {
   readonly dir = mkdtempSync(join(tmpdir(), 'lock-compat-'));
 
-  /** Packs what is built, and installs it next to each Nest as a user would. */
+  #tarball: Promise<string> | undefined;
+
+  /** Packs what is built and installs the tools, once. @returns the package, for a package.json */
+  prepare(): Promise<string> {
+    return (this.#tarball ??= (async () => {
+      const [packed] = await Promise.all([
+        this.npm(repository, 'pack', '--json', '--pack-destination', this.dir),
+        this.install('tools', tools),
+      ]);
+      const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
+      return `file:${join(this.dir, filename)}`;
+    })());
+  }
+
+  /** Installs the package to be tested next to each Nest as a user would. */
   async furnish(): Promise<readonly Consumer[]> {
-    const packed = await this.npm(repository, 'pack', '--json', '--pack-destination', this.dir);
-    const [{ filename }] = JSON.parse(packed) as [{ filename: string }];
-    const tarball = `file:${join(this.dir, filename)}`;
+    const tarball = await this.prepare();
     await Promise.all([
-      this.install('tools', tools),
       ...([11, 12] as const).map((major) =>
         this.install(`nest${major}`, {
           ...nest[major],
@@ -67,6 +78,7 @@ export class Workshop {
 
   /** The file of a tool: of the repository, or of those installed for the matrix only. */
   tool(path: string): string {
+    if (path.startsWith('nest11/')) return join(repository, 'node_modules/@nestjs/cli', path.slice('nest11/'.length));
     return join(
       path.startsWith('typescript/') || path.startsWith('vitest/') ? repository : join(this.dir, 'tools'),
       'node_modules',
@@ -121,6 +133,14 @@ export class Workshop {
       '--ignore-scripts',
       '--loglevel=error',
     );
+  }
+
+  /** Installs what the package.json of that folder says; pnpm gives each package only what it asks for itself. */
+  async installAs(packages: 'npm' | 'pnpm', folder: string): Promise<void> {
+    const dir = join(this.dir, folder);
+    const flags = ['install', '--prefer-offline', '--ignore-scripts', '--loglevel=error'];
+    if (packages === 'npm') await this.npm(dir, ...flags, '--no-package-lock', '--no-audit', '--no-fund');
+    else await this.node(dir, this.tool('pnpm/bin/pnpm.mjs'), ...flags, '--no-lockfile');
   }
 
   private npm(cwd: string, ...args: readonly string[]): Promise<string> {
