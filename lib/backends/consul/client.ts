@@ -1,3 +1,4 @@
+import { written } from './json.js';
 import { ConnectionError, Connections, type ConsulTls, type HttpAnswer } from './http.js';
 
 /** A token, or a function that gives the present one. It is called for each request, so tokens may rotate. */
@@ -138,7 +139,7 @@ export class ConsulClient {
       method,
       path: `${url.pathname.replace(/\/$/, '')}/v1${path}${search && `?${search}`}`,
       token: typeof token === 'function' ? await token() : token,
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined ? undefined : written(body),
       patience,
       signal,
     });

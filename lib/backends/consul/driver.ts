@@ -4,6 +4,9 @@ import type { ConsulClient } from './client.js';
 import { type ConsulPlace, type Entry, inUrl, Layout, valueOf } from './layout.js';
 import { ConsulSession, type Server } from './session.js';
 import { type Operation, Transactions } from './transactions.js';
+import { lines } from './lines.js';
+import { OfficialLock } from './official-lock.js';
+import { read } from './json.js';
 import { Watches } from './watches.js';
 
 /** How often a join may meet a guard that was just written again. Each time another join of the session was given up. */
@@ -14,6 +17,8 @@ export class ConsulDriver implements LineDriver<ConsulPlace, ConsulSession> {
   readonly kind = 'consul';
   readonly #server: Server;
   readonly #watches: Watches;
+  /** Where `consul lock` stands beside us. */
+  readonly #official: OfficialLock | undefined;
   #nonce = 0;
 
   constructor(
@@ -21,15 +26,17 @@ export class ConsulDriver implements LineDriver<ConsulPlace, ConsulSession> {
     root: string,
     readonly traits: Traits,
     readonly address: string,
+    beside = false,
   ) {
     this.#server = {
       client,
-      layout: new Layout(root),
+      layout: new Layout(root, beside),
       writes: new Transactions(client, false),
       reads: new Transactions(client, true),
       nonce: () => ++this.#nonce,
     };
     this.#watches = new Watches(client, this.#server.layout);
+    this.#official = beside ? new OfficialLock(this.#server) : undefined;
   }
 
   /** Does what a lock does, so that a token without the rights is told at boot. */
@@ -52,6 +59,7 @@ export class ConsulDriver implements LineDriver<ConsulPlace, ConsulSession> {
     const { key } = claim;
     const path = layout.path(claim);
     let taken: ConsulPlace | undefined;
+    let official = this.#official;
     session.expect(claim);
     for (let round = 0; round < ROUNDS && wanted(); round++) {
       const { guard } = session;
@@ -61,6 +69,7 @@ export class ConsulDriver implements LineDriver<ConsulPlace, ConsulSession> {
         ...(again || resent ? [session.writeGuard()] : []),
         ...(taken ? adopt(taken) : []),
         { Verb: 'lock', Key: path, Value: valueOf(claim, this.#server.nonce()), Session: session.id },
+        ...(official?.takeNew(claim, session) ?? []),
         { Verb: 'get-tree', Key: layout.folder(key) },
       ];
       const outcome = session.learn(await writes.run({ key, build, wanted }));
@@ -68,10 +77,18 @@ export class ConsulDriver implements LineDriver<ConsulPlace, ConsulSession> {
         const line = layout.line(key, outcome.entries);
         const mine = line.findIndex(({ owner }) => owner === claim.owner);
         const own = line[mine];
-        if (own) return { at: own.modified, own, ahead: line.slice(0, mine) };
+        if (own) {
+          const at = own.modified;
+          return { at, ...(await this.#passed(claim, session, { own, ahead: line.slice(0, mine) }, outcome.entries)) };
+        }
         throw new Error('Consul did not show the place that it gave');
       }
       const failed = [...outcome.failed.keys()];
+      if (official && failed.every((operation) => official?.isAbout(key, operation))) {
+        // Somebody has it, or had it: what that means is judged once the place is taken.
+        official = undefined;
+        continue;
+      }
       if (failed.some(({ Verb, Key }) => Verb === 'check-index' && Key !== path)) {
         if (session.guard === guard) await session.refresh();
       } else {
@@ -90,7 +107,8 @@ export class ConsulDriver implements LineDriver<ConsulPlace, ConsulSession> {
   ): Promise<View<ConsulPlace> | Unchanged> {
     // A consistent read shows at least what any answer before it showed.
     const { seen } = session;
-    if (obstacle) {
+    // A gate that nobody has opens by itself, and nothing tells when.
+    if (obstacle?.session !== undefined) {
       const { path, modified } = obstacle;
       const build = (): readonly Operation[] => [
         session.checkPlace(place.path),
@@ -98,13 +116,14 @@ export class ConsulDriver implements LineDriver<ConsulPlace, ConsulSession> {
       ];
       if ((await this.#server.reads.run({ key: place.path, build })).done) return { at: seen, unchanged: true };
     }
-    const { line, index } = await this.#read(claim.key);
+    const { line, index, entries } = await this.#read(claim.key);
     const at = Math.max(index, seen);
     session.saw(at);
     const mine = line.findIndex(({ owner }) => owner === claim.owner);
     const own = line[mine];
-    if (own?.session === session.id && own.created === place.created) return { at, own, ahead: line.slice(0, mine) };
-    return { at, own: undefined, ahead: line };
+    const still = own?.session === session.id && own.created === place.created;
+    const view = still ? { own, ahead: line.slice(0, mine) } : { own: undefined, ahead: line };
+    return { at, ...(await this.#passed(claim, session, view, entries)) };
   }
 
   async leave(claim: Claim, place: ConsulPlace | undefined, session: ConsulSession): Promise<boolean> {
@@ -112,18 +131,26 @@ export class ConsulDriver implements LineDriver<ConsulPlace, ConsulSession> {
     const path = layout.path(claim);
     const remove: Operation = { Verb: 'delete', Key: path };
     const first = place ? session.checkPlace(path) : session.writeGuard();
-    const outcome = session.learn(await writes.run({ key: claim.key, build: () => [first, remove] }));
+    const gate = place?.gated ? (this.#official?.giveBack(claim.key, session) ?? []) : [];
+    let outcome = session.learn(await writes.run({ key: claim.key, build: () => [first, remove, ...gate] }));
+    const whole = outcome.done;
+    // Somebody removed one of the two by hand, or nobody knows whether the gate was taken.
+    if (!outcome.done && gate.length > 0) {
+      outcome = session.learn(await writes.run({ key: claim.key, build: () => [first, remove] }));
+    }
+    if (!whole || !place) await this.#removeGate(claim.key, [claim.owner]);
     if (!outcome.done && outcome.again) {
       throw new Error('an agent did not answer, and the next one knew of no such place: the first may have removed it');
     }
     session.forget(claim);
-    return outcome.done && place !== undefined;
+    return outcome.done && whole && place !== undefined;
   }
 
   async confirm(claim: Claim, place: ConsulPlace, session: ConsulSession, stir: boolean): Promise<boolean> {
     const { reads } = this.#server;
     if (stir) return this.#rewrite(claim, session);
-    return (await reads.run({ key: place.path, build: () => [session.checkPlace(place.path)] })).done;
+    const gate = place.gated ? [session.checkPlace(this.#server.layout.gate(claim.key))] : [];
+    return (await reads.run({ key: place.path, build: () => [session.checkPlace(place.path), ...gate] })).done;
   }
 
   watch(
@@ -132,11 +159,14 @@ export class ConsulDriver implements LineDriver<ConsulPlace, ConsulSession> {
     session: ConsulSession,
     listener: ObstacleListener<ConsulPlace>,
   ): () => void {
-    return this.#watches.watch(key, obstacles, session.ttl, listener);
+    // Being foremost is not enough beside `consul lock`, so whoever waits looks again, and takes the gate then.
+    const told = this.#official ? { changed: () => listener.missed(), missed: () => listener.missed() } : listener;
+    return this.#watches.watch(key, obstacles, session.ttl, told);
   }
 
   async everybody(key: string): Promise<readonly ConsulPlace[]> {
-    return (await this.#read(key)).line;
+    const { line, entries } = await this.#read(key);
+    return this.#official?.inFront(key, line, entries) ?? line;
   }
 
   /** Consul does not tell how much of a session is left. */
@@ -144,37 +174,19 @@ export class ConsulDriver implements LineDriver<ConsulPlace, ConsulSession> {
     return places.map(({ ttl }) => ttl);
   }
 
-  async evict(_key: string, places: readonly ConsulPlace[]): Promise<void> {
+  async evict(key: string, places: readonly ConsulPlace[]): Promise<void> {
     const { writes } = this.#server;
     await Promise.all(
       places.map(({ path }) => writes.run({ key: path, build: () => [{ Verb: 'delete', Key: path }] })),
     );
+    await this.#removeGate(
+      key,
+      places.map(({ owner }) => owner),
+    );
   }
 
-  /** Consul lists names without a limit, so a page bounds the lines that are read, and not the names. */
-  async lines({ prefix, limit, cursor = '' }: ListQuery): Promise<LinePage<ConsulPlace>> {
-    const { layout, reads } = this.#server;
-    const { status, text } = await this.client.ask(
-      () => ({
-        method: 'GET',
-        path: `/kv/${inUrl(layout.prefix(prefix))}`,
-        query: { keys: '', separator: '/', consistent: '' },
-      }),
-      [200, 404],
-    );
-    const folders = (status === 200 ? (JSON.parse(text) as readonly string[]) : [])
-      .filter((folder) => folder > cursor && folder.endsWith('/') && layout.keyOf(folder) !== undefined)
-      .sort();
-    const page = folders.slice(0, limit);
-    const lines = await Promise.all(
-      page.map(async (folder) => {
-        const key = layout.keyOf(folder) ?? '';
-        const outcome = await reads.run({ key, build: () => [{ Verb: 'get-tree', Key: folder }] });
-        return { key, line: outcome.done ? layout.line(key, outcome.entries) : [] };
-      }),
-    );
-    const last = page.at(-1);
-    return { lines, ...(last !== undefined && folders.length > limit && { cursor: last }) };
+  lines(query: ListQuery): Promise<LinePage<ConsulPlace>> {
+    return lines(this.#server, query, (key, line, entries) => this.#official?.inFront(key, line, entries) ?? line);
   }
 
   downgrade(claim: Claim, _place: ConsulPlace | undefined, session: ConsulSession): Promise<boolean> {
@@ -191,13 +203,33 @@ export class ConsulDriver implements LineDriver<ConsulPlace, ConsulSession> {
     return session.learn(await this.#server.writes.run({ key: claim.key, build })).done;
   }
 
-  async #read(key: string): Promise<{ readonly line: readonly ConsulPlace[]; readonly index: number }> {
+  async #passed(
+    claim: Claim,
+    session: ConsulSession,
+    view: Pick<View<ConsulPlace>, 'own' | 'ahead'>,
+    entries: readonly Entry[],
+  ): Promise<Pick<View<ConsulPlace>, 'own' | 'ahead'>> {
+    const readAgain = async (): Promise<readonly Entry[]> => (await this.#read(claim.key)).entries;
+    return this.#official?.pass(claim, session, view, entries, readAgain) ?? view;
+  }
+
+  /** The gate that one of these owners has, and nobody else's. */
+  async #removeGate(key: string, owners: readonly string[]): Promise<void> {
+    const { entries } = this.#official ? await this.#read(key) : { entries: [] };
+    const removal = this.#official?.removal(key, owners, entries) ?? [];
+    if (removal.length > 0) await this.#server.writes.run({ key, build: () => removal });
+  }
+
+  async #read(
+    key: string,
+  ): Promise<{ readonly line: readonly ConsulPlace[]; readonly index: number; readonly entries: readonly Entry[] }> {
     const { layout } = this.#server;
     const { status, index, text } = await this.client.ask(
       () => ({ method: 'GET', path: `/kv/${inUrl(layout.folder(key))}`, query: { recurse: '', consistent: '' } }),
       [200, 404],
     );
-    return { line: status === 200 ? layout.line(key, JSON.parse(text) as readonly Entry[]) : [], index };
+    const entries = status === 200 ? (read(text) as readonly Entry[]) : [];
+    return { line: layout.line(key, entries), index, entries };
   }
 }
 

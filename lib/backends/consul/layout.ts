@@ -15,6 +15,8 @@ export interface ConsulPlace extends Place {
   readonly modified: number;
   /** The lease that its holder asked for, in milliseconds. */
   readonly ttl: number;
+  /** It also has what `consul lock` knows of the lock: see official-lock.ts. */
+  readonly gated?: boolean;
 }
 
 /** An entry as the API shows it. */
@@ -23,12 +25,18 @@ export interface Entry {
   /** In base64; `null` for an empty one, and in the answer to a write. */
   readonly Value: string | null;
   readonly Session?: string;
+  /** All digits of it. */
+  readonly Flags?: string;
   readonly CreateIndex: number;
   readonly ModifyIndex: number;
 }
 
 export class Layout {
-  constructor(readonly root: string) {}
+  /** @param beside whether `consul lock` stands beside these locks: its entry is no place in our line then */
+  constructor(
+    readonly root: string,
+    readonly beside = false,
+  ) {}
 
   /** Where the entries of a lock are, with a slash at the end. */
   folder(key: string): string {
@@ -42,6 +50,11 @@ export class Layout {
 
   path({ key, owner }: Pick<Claim, 'key' | 'owner'>): string {
     return this.folder(key) + owner;
+  }
+
+  /** Where `consul lock` has the lock. */
+  gate(key: string): string {
+    return `${this.folder(key)}.lock`;
   }
 
   guard(session: string): string {
@@ -59,7 +72,10 @@ export class Layout {
     const folder = this.folder(key);
     const places = new Map<string, ConsulPlace>();
     // Of an entry that was written and then read the reading comes last, and only that has the value.
-    for (const entry of entries) if (isIn(folder, entry)) places.set(entry.Key, placeOf(folder, entry));
+    for (const entry of entries) {
+      if (!isIn(folder, entry) || (this.beside && entry.Key === this.gate(key))) continue;
+      places.set(entry.Key, placeOf(folder, entry));
+    }
     return [...places.values()].sort((one, other) => one.created - other.created);
   }
 }

@@ -24,6 +24,12 @@ export interface ConsulOptions {
   readonly tls?: ConsulTls;
   /** The folder of all locks in the key-value store. Locks exclude each other only in the same folder. @default 'nestjs-distributed-lock' */
   readonly root?: string;
+  /**
+   * Whose clients exclude these locks and are excluded by them: `'consul-lock'` for `consul lock`, on the name `<root>/<prefix><key>`, and Go's
+   * `api.Lock`. Such locks are exclusive: no shared ones and no semaphores. Without it a lock excludes only those of this package.
+   * @default 'own'
+   */
+  readonly layout?: 'own' | 'consul-lock';
   /** What `session_ttl_min` says in the configuration of your servers. It is the shortest `ttl` of a lock. @default '10s' */
   readonly sessionTtlMin?: Duration;
   /** How long one agent may be silent before the next is asked. @default '700ms', or '2s' where there is only one */
@@ -42,6 +48,7 @@ const NAMES: ReadonlySet<string> = new Set<keyof ConsulOptions>([
   'datacenter',
   'tls',
   'root',
+  'layout',
   'sessionTtlMin',
   'agentTimeout',
   'maxWatches',
@@ -68,7 +75,7 @@ export const consulTraits = {
  */
 export function consul(options: ConsulOptions): LockBackend {
   checkOptionNames('consul()', options, NAMES);
-  const { token, datacenter, tls, root = 'nestjs-distributed-lock', maxWatches = 96 } = options;
+  const { token, datacenter, tls, root = 'nestjs-distributed-lock', layout = 'own', maxWatches = 96 } = options;
   const urls = urlsOf(options.url);
   const minTtl = toMilliseconds('sessionTtlMin', options.sessionTtlMin ?? '10s');
   const patience = toMilliseconds('agentTimeout', options.agentTimeout ?? (urls.length > 1 ? '700ms' : '2s'));
@@ -80,12 +87,22 @@ export function consul(options: ConsulOptions): LockBackend {
   if (!Number.isSafeInteger(maxWatches) || maxWatches < 1) {
     throw new LockConfigurationError('`consul({ maxWatches })` is a whole number from 1 up.');
   }
-  const traits = { ...consulTraits, minTtl };
+  if (layout !== 'own' && layout !== 'consul-lock') {
+    throw new LockConfigurationError(
+      `\`consul({ layout })\` must be 'own' or 'consul-lock', and is ${JSON.stringify(layout)}.`,
+    );
+  }
+  const beside = layout === 'consul-lock';
+  const traits: Traits = {
+    ...consulTraits,
+    ...(beside && { modes: ['exclusive'] as const, semaphores: false }),
+    minTtl,
+  };
   const address = urls.map(({ origin }) => origin).join(', ');
   // Connections, sessions and watches are of one application.
   const make = (): LockBackend => {
     const settings = { urls, token, datacenter, tls, patience, connections: CONNECTIONS, watches: maxWatches };
-    const driver = new ConsulDriver(new ConsulClient(settings), root, traits, address);
+    const driver = new ConsulDriver(new ConsulClient(settings), root, traits, address, beside);
     return Object.assign(new LineBackend(driver), {
       address,
       forApplication: make,

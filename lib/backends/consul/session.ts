@@ -30,6 +30,8 @@ export class ConsulSession implements Session {
   #seen = 0;
   /** What the server may have of this session. */
   readonly #places = new Map<string, Pick<Claim, 'key' | 'owner'>>();
+  /** The owners whose lock `consul lock` knows of. */
+  readonly #gated = new Set<string>();
 
   private constructor(
     private readonly server: Server,
@@ -85,7 +87,8 @@ export class ConsulSession implements Session {
     const there = await Promise.all(
       places.map(async (claim) => {
         const path = this.server.layout.path(claim);
-        return (await this.server.reads.run({ key: path, build: () => [this.checkPlace(path)] })).done;
+        const gate = this.#gated.has(claim.owner) ? [this.checkPlace(this.server.layout.gate(claim.key))] : [];
+        return (await this.server.reads.run({ key: path, build: () => [this.checkPlace(path), ...gate] })).done;
       }),
     );
     return places.filter((_, index) => there[index]);
@@ -103,6 +106,12 @@ export class ConsulSession implements Session {
   /** The owner's place is gone. */
   forget({ owner }: Claim): void {
     this.#places.delete(owner);
+    this.#gated.delete(owner);
+  }
+
+  /** The owner has the lock in the eyes of `consul lock` too. */
+  hasGate({ owner }: Claim): void {
+    this.#gated.add(owner);
   }
 
   get guard(): number {

@@ -1,5 +1,6 @@
 import type { ConsulClient } from './client.js';
 import { ConsulError } from './client.js';
+import { read } from './json.js';
 import type { Entry } from './layout.js';
 
 /** One operation on one key. All of a transaction are done, or none. */
@@ -17,6 +18,8 @@ export interface Operation {
   readonly Value?: string;
   readonly Session?: string;
   readonly Index?: number;
+  /** All digits of it. */
+  readonly Flags?: string;
 }
 
 /** What one claim wants of a transaction, which it may share with others. */
@@ -93,7 +96,7 @@ export class Transactions {
         },
         [200, 409],
       );
-      const { Results, Errors } = JSON.parse(text) as Answer;
+      const { Results, Errors } = read(text) as Answer;
       if (status === 200) {
         const entries = (Results ?? []).map(({ KV }) => KV);
         for (const { resolve } of batch) resolve({ done: true, entries });
