@@ -2,29 +2,30 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { zookeeper } from '../../lib/backends/zookeeper/index.js';
+import { type LayoutName, zookeeper } from '../../lib/backends/zookeeper/index.js';
 import * as requests from '../../lib/backends/zookeeper/client/requests.js';
 import { LockEngine } from '../../lib/engine/engine.js';
 import { LockConfigurationError } from '../../lib/lock/errors.js';
 import { withClient } from '../contract/zookeeper-fixture.js';
 import { eventually } from '../servers/eventually.js';
 import { dyingWithUs } from '../servers/process.js';
-import { startZooKeeper, type ZooKeeperServer } from '../servers/zookeeper.js';
+import { JARS, startZooKeeper, type ZooKeeperServer } from '../servers/zookeeper.js';
 import { inLine } from './support/in-pod.js';
 
 /** The path that a lock with this key has for other clients. */
 const pathOf = (key: string): string => `/shared/lock:${key}`;
 const ttl = 10_000;
 
-/** A real program with kazoo's locks. */
-class Kazoo {
+const support = (file: string): string => fileURLToPath(new URL(`./support/${file}`, import.meta.url));
+
+/** A real program with another client's locks. */
+class Peer {
   readonly #child: ChildProcess;
   readonly #lines: Interface;
   readonly #answers: AsyncIterator<string>;
 
-  constructor(hosts: string) {
-    const program = fileURLToPath(new URL('./support/kazoo-peer.py', import.meta.url));
-    this.#child = spawn(...dyingWithUs('/usr/bin/python3', [program, hosts]), { stdio: ['pipe', 'pipe', 'inherit'] });
+  constructor(command: string, args: readonly string[]) {
+    this.#child = spawn(...dyingWithUs(command, args), { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#lines = createInterface({ input: this.#child.stdout! });
     this.#answers = this.#lines[Symbol.asyncIterator]();
   }
@@ -33,7 +34,12 @@ class Kazoo {
     return String((await this.#answers.next()).value);
   }
 
-  ask(order: 'acquire' | 'try' | 'release', kind: 'Lock' | 'ReadLock' | 'WriteLock', key: string): Promise<string> {
+  /** @throws when it did not start */
+  async ready(): Promise<void> {
+    if ((await this.answer()) !== 'ready') throw new Error('the other client did not start');
+  }
+
+  ask(order: 'acquire' | 'try' | 'release', kind: string, key: string): Promise<string> {
     this.#child.stdin?.write(`${order} ${kind} ${pathOf(key)}\n`);
     return this.answer();
   }
@@ -44,15 +50,30 @@ class Kazoo {
   }
 }
 
+const kazooAt = (hosts: string): Peer => new Peer('/usr/bin/python3', [support('kazoo-peer.py'), hosts]);
+
+const CURATOR = ['curator-recipes', 'curator-framework', 'curator-client', 'guava', 'slf4j-api', 'slf4j-nop'];
+
+/** Java compiles the one file by itself. */
+const curatorAt = (hosts: string): Peer =>
+  new Peer('java', [
+    ...['-XX:TieredStopAtLevel=1', '-Xshare:auto', '-cp'],
+    [...CURATOR, ...JARS.filter((jar) => !jar.startsWith('slf4j'))]
+      .map((jar) => `/usr/share/java/${jar}.jar`)
+      .join(':'),
+    support('CuratorPeer.java'),
+    hosts,
+  ]);
+
 describe('Beside the real kazoo, on one name', () => {
   let server: ZooKeeperServer;
-  let kazoo: Kazoo;
+  let kazoo: Peer;
   let engine: LockEngine;
 
   beforeAll(async () => {
     server = await startZooKeeper({ own: true });
-    kazoo = new Kazoo(server.host);
-    if ((await kazoo.answer()) !== 'ready') throw new Error('kazoo did not start');
+    kazoo = kazooAt(server.host);
+    await kazoo.ready();
     engine = new LockEngine(zookeeper({ connect: `${server.host}/shared`, layout: 'kazoo' }));
   });
   afterAll(async () => {
@@ -101,8 +122,77 @@ describe('Beside the real kazoo, on one name', () => {
       await client.ask(requests.create(path, 'container', 'everybody'));
       await client.ask(requests.create(`${path}/leases`, 'persistent', 'everybody'));
     });
-    await expect(engine.acquire('strange', { ttl, wait: 0 })).rejects.toThrow(LockConfigurationError);
+    const asked = engine.acquire('strange', { ttl, wait: 0 });
+    await expect(asked).rejects.toThrow(LockConfigurationError);
+    await expect(asked).rejects.toThrow(/in use as something else/);
     await withClient(server.host, (client) => client.ask(requests.remove(`${path}/leases`)));
     await eventually('it is free', async () => (await engine.tryAcquire('strange', { ttl }))?.release());
+  });
+});
+
+describe('Beside the real Curator, on one name', () => {
+  let server: ZooKeeperServer;
+  let curator: Peer;
+  let mutex: LockEngine;
+  let readWrite: LockEngine;
+
+  beforeAll(async () => {
+    server = await startZooKeeper({ own: true });
+    curator = curatorAt(server.host);
+    await curator.ready();
+    const engineFor = (layout: LayoutName) => new LockEngine(zookeeper({ connect: `${server.host}/shared`, layout }));
+    [mutex, readWrite] = [engineFor('curator'), engineFor('curator-rw')];
+  });
+  afterAll(async () => {
+    curator?.stop();
+    await Promise.all([mutex?.close(0), readWrite?.close(0)]);
+    await server?.stop();
+  });
+
+  it.each([
+    ['Mutex', () => mutex],
+    ['WriteLock', () => readWrite],
+  ] as const)('our lock and its %s exclude each other, in one line', async (kind, engineOf) => {
+    const engine = engineOf();
+    const key = `exclusive-${kind}`;
+    const ours = await engine.acquire(key, { ttl });
+    expect(await curator.ask('try', kind, key)).toBe('false');
+    const theirs = curator.ask('acquire', kind, key);
+    await inLine(engine, key, 1);
+    const behind = engine.acquire(key, { ttl, wait: '20s' });
+    await inLine(engine, key, 2);
+    await ours.release();
+    expect(await theirs).toBe('true');
+    expect(await engine.tryAcquire(key, { ttl })).toBe(null);
+    expect((await engine.inspect(key)).waiting).toBe(1);
+    expect(await curator.ask('release', kind, key)).toBe('true');
+    const next = await behind;
+    expect(next.fencingToken).toBeGreaterThan(ours.fencingToken!);
+    await next.release();
+    expect(await curator.ask('try', kind, key)).toBe('true');
+    await curator.ask('release', kind, key);
+  });
+
+  it('readers of both share, and a writer of either waits for them', async () => {
+    const ours = await readWrite.acquire('read', { ttl, mode: 'shared' });
+    expect(await curator.ask('try', 'ReadLock', 'read')).toBe('true');
+    expect(await readWrite.tryAcquire('read', { ttl })).toBe(null);
+    await ours.release();
+    const writer = readWrite.acquire('read', { ttl, wait: '20s' });
+    await inLine(readWrite, 'read', 1);
+    expect(await curator.ask('release', 'ReadLock', 'read')).toBe('true');
+    const held = await writer;
+    expect(await curator.ask('try', 'ReadLock', 'read')).toBe('false');
+    expect(await curator.ask('try', 'WriteLock', 'read')).toBe('false');
+    await held.release();
+  });
+
+  it('says what the name is used as where a client of another kind has it', async () => {
+    expect(await curator.ask('try', 'Mutex', 'mixed')).toBe('true');
+    await expect(readWrite.acquire('mixed', { ttl, wait: '5s' })).rejects.toThrow(/in use as something else/);
+    await curator.ask('release', 'Mutex', 'mixed');
+    expect(await curator.ask('try', 'SemaphoreMutex', 'permits')).toBe('true');
+    await expect(mutex.acquire('permits', { ttl, wait: '5s' })).rejects.toThrow(/in use as something else/);
+    expect(await curator.ask('release', 'SemaphoreMutex', 'permits')).toBe('true');
   });
 });

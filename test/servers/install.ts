@@ -29,6 +29,12 @@ const programs: readonly Program[] = [
   { command: 'openssl', debian: 'openssl' },
   { command: 'java', debian: 'default-jre-headless', elsewhere: 'ZOOKEEPER_HOSTS' },
   { command: '/usr/share/java/zookeeper.jar', debian: 'libzookeeper-java', elsewhere: 'ZOOKEEPER_HOSTS' },
+  // It compiles the one file of a program that has Curator's locks.
+  { command: 'javac', debian: 'default-jdk-headless' },
+  { command: '/usr/share/java/curator-recipes.jar', debian: 'libcurator-recipes-java' },
+  { command: '/usr/share/java/curator-framework.jar', debian: 'libcurator-framework-java' },
+  { command: '/usr/share/java/curator-client.jar', debian: 'libcurator-client-java' },
+  { command: '/usr/share/java/guava.jar', debian: 'libguava-java' },
   { command: '/usr/bin/python3', debian: 'python3' },
   { command: '/usr/lib/python3/dist-packages/kazoo/client.py', debian: 'python3-kazoo' },
   { command: 'prometheus', debian: 'prometheus' },

@@ -34,7 +34,13 @@ interface Options {
 export const TICK_MS = 500;
 
 /** Where Debian puts the jars; the first one names the others it needs, apart from these. */
-const JARS = ['zookeeper', 'slf4j-simple', 'netty-codec', 'netty-resolver', 'netty-transport-native-unix-common'];
+export const JARS = [
+  'zookeeper',
+  'slf4j-simple',
+  'netty-codec',
+  'netty-resolver',
+  'netty-transport-native-unix-common',
+];
 
 /** One ZooKeeper: of our own, or the first that `ZOOKEEPER_HOSTS` names (comma separated). `own`: one that the test may freeze and kill. */
 export async function startZooKeeper({

@@ -41,10 +41,15 @@ function timeout(holder: string | undefined, call: Failed): LockTimeoutError {
 }
 
 function conflict(limitInForce: number, call: Failed): LockConfigurationError {
-  const sort = (limit: number): string => (limit > 1 ? `a semaphore of ${limit}` : 'a lock for one holder (limit 1)');
+  const sort = (limit: number): string =>
+    limit > 1
+      ? `a semaphore of ${limit}`
+      : limit === 1
+        ? 'a lock for one holder (limit 1)'
+        : 'something else: what is kept there is no lock of this package, nor of a client that it stands in line with';
   return new LockConfigurationError(
     `${where(call)} was asked for as ${sort(call.limit)}, but is in use as ${sort(limitInForce)}. ` +
-      'All who use a key must name the same `limit`; give one of them another key.',
+      (limitInForce > 0 ? 'All who use a key must name the same `limit`; give one of them another key.' : GIVE_ANOTHER),
     { key: call.key, backend: call.backendName },
   );
 }
@@ -56,5 +61,7 @@ function noAnswer(cause: unknown, call: Failed): LockBackendError {
     { key: call.key, backend: call.backendName, cause },
   );
 }
+
+const GIVE_ANOTHER = 'Give this lock another key, or name the `layout` of the backend that the others use.';
 
 const where = ({ key, backendName, kind }: Failed): string => `'${key}' on '${backendName}' (${kind})`;
