@@ -81,7 +81,7 @@ describe('Beside the real consul lock, on one name', () => {
     await server?.stop();
   });
 
-  it('it waits for a lock of ours, and enters when that is released', async () => {
+  it('waits for a lock of ours, and enters when that is released', async () => {
     const ours = await engine.acquire('first', { ttl });
     const peer = theirs('first');
     const impatient = theirs('first', '-timeout', '1s');

@@ -1,6 +1,6 @@
 import type { Claim } from '../backend.js';
 import type { View } from '../line/driver.js';
-import type { ConsulPlace, Entry, Layout } from './layout.js';
+import type { ConsulPlace, Entry } from './layout.js';
 import type { ConsulSession, Server } from './session.js';
 import type { Operation } from './transactions.js';
 
