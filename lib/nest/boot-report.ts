@@ -7,7 +7,6 @@ import { methodsOf, prototypesOf } from './method/class-methods.js';
 import { type LockedMethod, lockedMethodsOf } from './locked/locked-methods.js';
 import { acquireOptions } from './locked/locked.options.js';
 import { lockLifecyclesOf } from './service/lock-lifecycles.js';
-import { isWired } from './service/wiring.js';
 import { routeLocksOn } from './route/noted-route-locks.js';
 import { type RunsInterceptors, runsInterceptors } from './route/runs-interceptors.js';
 
@@ -38,8 +37,7 @@ export class BootReport implements OnApplicationBootstrap {
     for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers(), ...enhancers]) {
       const prototype = prototypeOf(wrapper);
       if (prototype === undefined) continue;
-      if (wrapper.isNotMetatype) this.#warnUnwired(wrapper, prototype);
-      else this.#warnShadowed(wrapper.instance, prototype);
+      if (!wrapper.isNotMetatype) this.#warnShadowed(wrapper.instance, prototype);
       if (seen.has(prototype)) continue;
       seen.add(prototype);
       for (const lock of this.#methodLocks(prototype)) locks.add(lock);
@@ -67,16 +65,6 @@ export class BootReport implements OnApplicationBootstrap {
     this.#logger.warn(
       'GraphQL shows clients the messages of errors, and those of locks name keys and hosts. ' +
         'Provide { provide: APP_FILTER, useClass: LockExceptionFilter } to tell them no more than that the resource is in use.',
-    );
-  }
-
-  /** A class that is made by hand has locked methods that will refuse to run. */
-  #warnUnwired(wrapper: Wrapper, prototype: object): void {
-    const [first] = prototypesOf(prototype).flatMap((each) => [...lockedMethodsOf(each).values()].flat());
-    if (first === undefined || isWired(wrapper.instance as object)) return;
-    this.#logger.warn(
-      `${first.where} is @Locked, but its object comes from \`useFactory\` or \`useValue\`, where Nest injects nothing: it will throw ` +
-        'LockConfigurationError when it is called. Provide the class itself, or use LockService.withLock() in it.',
     );
   }
 

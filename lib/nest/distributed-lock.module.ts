@@ -125,7 +125,12 @@ export function assemble({
           ...final: LockBackend[]
         ) => {
           const replaced = new Map(served.map((name, at) => [name, final[at]]));
-          const engines = new LockEngines(withReplacements(backends, replaced), given, underTest ?? undefined);
+          const engines = new LockEngines(
+            withReplacements(backends, replaced),
+            given,
+            underTest ?? undefined,
+            application,
+          );
           lockLifecyclesOf(application).add(engines);
           return engines;
         },

@@ -12,6 +12,8 @@ import type { LockBackends } from './lock-backends.js';
 import { Elections } from './service/elections.js';
 import type { LockLifecycle } from './service/lock-lifecycles.js';
 import { LockService } from './service/lock.service.js';
+import type { Application } from './service/application.js';
+import { wireValues } from './locked/wire-values.js';
 import { DEFAULT_BACKEND } from './service/lock.tokens.js';
 
 /** What a test says over everything that is said elsewhere. */
@@ -42,6 +44,7 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
     private readonly backends: LockBackends,
     { prefix = 'lock:', defaults, profiles, onShutdown }: DistributedLockOptions,
     underTest: LocksUnderTest | undefined,
+    private readonly application: Application,
   ) {
     this.#prefix = prefix;
     this.#graceMs = underTest?.shutdownGraceMs ?? backends.shutdownGraceMs;
@@ -79,6 +82,7 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
   }
 
   async onModuleInit(): Promise<void> {
+    this.#stops.push(wireValues(this.application));
     for (const instrumentation of this.backends.instrumentations) {
       for (const service of this.#services.values()) {
         const stop = instrumentation.onBackend?.(service);

@@ -220,13 +220,13 @@ describe('at boot a warning tells of', () => {
     expect(logger.texts('warn')).toEqual([]);
   });
 
-  test.each([
-    ['useFactory', { provide: Orders, useFactory: () => new Orders() }],
-    ['useValue', { provide: Orders, useValue: new Orders() }],
-  ])('objects from %s, whose locks cannot work', async (_how, provider) => {
-    const { logger } = await applicationWith({ providers: [provider] });
-    expect(logger.texts('warn')).toEqual([
-      expect.stringContaining('Orders.place is @Locked, but its object comes from `useFactory` or `useValue`'),
+  test('one object in two applications, which locks in the first', async () => {
+    const provider = { provide: Orders, useValue: new Orders() };
+    const first = await applicationWith({ providers: [provider] });
+    const second = await applicationWith({ providers: [provider] });
+    expect(first.logger.texts('warn')).toEqual([]);
+    expect(second.logger.texts('warn')).toEqual([
+      expect.stringContaining('Orders.place is @Locked, and two applications of this process provide the same object'),
     ]);
   });
 

@@ -1,4 +1,4 @@
-import { Controller, forwardRef, Get, Inject, Injectable, Module, Scope } from '@nestjs/common';
+import { Controller, forwardRef, Get, Inject, Injectable, Module, type Provider, Scope } from '@nestjs/common';
 import { LazyModuleLoader, ModuleRef } from '@nestjs/core';
 import {
   currentLock,
@@ -129,6 +129,33 @@ describe('@Locked works on', () => {
     expect(await get<Orders>('ORDERS').place('7')).toBe('Orders order:7 7');
   });
 
+  test.each<[string, { useFactory: () => unknown } | { useValue: object }]>([
+    ['useFactory', { useFactory: () => new Base() }],
+    ['an async useFactory', { useFactory: async () => new Base() }],
+    ['useValue', { useValue: new Base() }],
+    ['useValue, frozen', { useValue: Object.freeze(new Base()) }],
+  ])('objects from %s, from the first hook on, in one application after the other', async (_how, source) => {
+    const provider = { provide: 'ORDERS', ...source } as Provider;
+    @Injectable()
+    class Early {
+      first = '';
+      constructor(@Inject('ORDERS') private readonly orders: Base) {}
+      async onModuleInit() {
+        this.first = await this.orders.place('7');
+      }
+    }
+    for (const id of ['7', '8']) {
+      const { get, close, logger } = await applicationWith({ providers: [Early, provider] });
+      expect(get(Early).first).toBe('Base order:7 7');
+      const orders = get<Base>('ORDERS');
+      expect(await orders.place(id)).toBe(`Base order:${id} ${id}`);
+      expect(JSON.stringify(orders)).toBe(JSON.stringify({ workshop: orders.workshop }));
+      expect(logger.texts('warn')).toEqual([]);
+      await close();
+      await expect(orders.place(id)).rejects.toThrow(LockConfigurationError);
+    }
+  });
+
   test('objects that moduleRef.create makes, and providers of modules that are loaded later', async () => {
     @Injectable()
     class Orders extends Base {}
@@ -213,13 +240,13 @@ describe('@Locked fails closed, and says what to do,', () => {
   test.each<[string, () => Promise<Orders>]>([
     ['made with new', async () => new Orders()],
     [
-      'made by a factory',
-      async () =>
-        (await applicationWith({ providers: [{ provide: Orders, useFactory: () => new Orders() }] })).get(Orders),
-    ],
-    [
-      'given as a value',
-      async () => (await applicationWith({ providers: [{ provide: Orders, useValue: new Orders() }] })).get(Orders),
+      'made by a factory for each request',
+      async () => {
+        const { module } = await applicationWith({
+          providers: [{ provide: Orders, useFactory: () => new Orders(), scope: Scope.REQUEST }],
+        });
+        return module.resolve(Orders);
+      },
     ],
   ])('on an object %s', async (_how, make) => {
     const orders = await make();

@@ -40,12 +40,14 @@ export function onWired(application: Application, listener: (instance: object) =
   listeners.set(application, listener);
 }
 
-/** Whether Nest made the instance, so that its locked methods can work. */
-export function isWired(instance: object): boolean {
-  return read(instance) !== undefined;
+/** For an object of a wired class that Nest did not make. `undefined`: it belongs to none any more. */
+export function wireInstance(instance: object, application: Application | undefined): void {
+  if (application === undefined) frozen.delete(instance);
+  // Taken by the accessor of `wire`; by the property that it made, the second time.
+  Reflect.set(instance, APPLICATION, application);
 }
 
-/** The application that the instance belongs to, where Nest made it. */
+/** The application that the instance belongs to, if any. */
 export function knownApplicationOf(instance: unknown): Application | undefined {
   return typeof instance === 'object' && instance !== null ? read(instance) : undefined;
 }
@@ -61,7 +63,7 @@ export function applicationOf(instance: unknown, where: string): Application {
   const application = read(instance);
   if (application !== undefined) return application;
   throw new LockConfigurationError(
-    `${where} cannot find its lock and did not run: this object was not made by Nest (\`new\`, \`useFactory\` or \`useValue\`), ` +
+    `${where} cannot find its lock and did not run: this object was not made by Nest (\`new\`, or a \`useFactory\` for each request), ` +
       'or its constructor is not through yet. List the class under `providers` or `controllers`, or call LockService.withLock() instead of @Locked.',
   );
 }
