@@ -1,4 +1,5 @@
 import { written } from './json.js';
+import { Servers } from '../line/servers.js';
 import { ConnectionError, Connections, type ConsulTls, type HttpAnswer } from './http.js';
 
 /** A token, or a function that gives the present one. It is called for each request, so tokens may rotate. */
@@ -45,8 +46,7 @@ export class ConsulClient {
   readonly #requests: Connections;
   readonly #waiting: Connections;
   readonly #urgent: Connections;
-  #current: number;
-  #closed = false;
+  readonly #agents: Servers;
 
   constructor(private readonly options: ClientOptions) {
     this.#requests = new Connections(options.connections, options.tls);
@@ -54,8 +54,7 @@ export class ConsulClient {
     this.#waiting = new Connections(options.watches + 1, options.tls);
     // Nor may a renewal wait behind thousands of other requests.
     this.#urgent = new Connections(1, options.tls);
-    // Anywhere, so that many processes spread over the agents.
-    this.#current = Math.floor(Math.random() * options.urls.length);
+    this.#agents = new Servers(options.urls.length);
   }
 
   /** How long one agent may be silent, in milliseconds. */
@@ -76,46 +75,41 @@ export class ConsulClient {
    * @throws ConsulError for any other status
    * @throws ConnectionError when no agent answered
    */
-  async ask(build: (again: boolean) => Question, statuses: readonly number[] = [200]): Promise<HttpAnswer> {
-    const { urls } = this.options;
-    let again = false;
+  ask(build: (again: boolean) => Question, statuses: readonly number[] = [200]): Promise<HttpAnswer> {
+    const once = (agent: number, again: boolean): Promise<HttpAnswer> => {
+      const question = build(again);
+      return this.#send(question.urgent ? this.#urgent : this.#requests, agent, question, statuses);
+    };
     let resent = false;
-    for (let asked = 1; ; asked++) {
-      const used = this.#current;
+    const send = async (agent: number, again: boolean): Promise<HttpAnswer> => {
       try {
-        const question = build(again);
-        return await this.#send(question.urgent ? this.#urgent : this.#requests, used, question, statuses);
+        return await once(agent, again || resent);
       } catch (error) {
-        if (!isTrouble(error) || this.#closed) throw error;
-        again = true;
-        // An agent closed a connection that nobody used: that says nothing of the agent.
-        if (error instanceof ConnectionError && error.closed && !resent) {
-          resent = true;
-          asked--;
-          continue;
-        }
-        this.#leave(used);
-        if (asked >= urls.length) throw error;
+        // The agent closed a connection that nobody used. That says nothing of the agent, so it is asked once more.
+        if (resent || this.#agents.closed || !(error instanceof ConnectionError && error.closed)) throw error;
+        resent = true;
+        return once(agent, true);
       }
-    }
+    };
+    return this.#agents.ask(send, { isTrouble });
   }
 
   /** Asks a blocking query of the agent in use, once. It has connections of its own. */
   async wait(question: WaitingQuestion): Promise<HttpAnswer> {
-    const used = this.#current;
+    const used = this.#agents.current;
     const { waitMs, signal } = question;
     const query = { ...question.query, wait: `${waitMs}ms` };
     const patience = Math.ceil(waitMs + lateness(waitMs));
     try {
       return await this.#send(this.#waiting, used, { ...question, query, patience }, [200, 404], signal);
     } catch (error) {
-      if (isTrouble(error) && !signal.aborted) this.#leave(used);
+      if (isTrouble(error) && !signal.aborted) this.#agents.leave(used);
       throw error;
     }
   }
 
   close(): void {
-    this.#closed = true;
+    this.#agents.close();
     this.#requests.close();
     this.#waiting.close();
     this.#urgent.close();
@@ -146,11 +140,6 @@ export class ConsulClient {
     if (!statuses.includes(answer.status)) throw new ConsulError(answer.status, answer.text, url.host);
     return answer;
   }
-
-  /** That agent failed: what comes next asks the next one. */
-  #leave(number: number): void {
-    if (number === this.#current) this.#current = (number + 1) % this.options.urls.length;
-  }
 }
 
 /** The agent answered, but not with what was asked for. */
@@ -171,6 +160,6 @@ export class ConsulError extends Error {
 }
 
 /** The agent, or the server behind it, could not do it. Anything else is the cluster's answer. */
-function isTrouble(error: unknown): boolean {
+function isTrouble(error: unknown): error is Error {
   return error instanceof ConnectionError || (error instanceof ConsulError && error.status >= 500);
 }

@@ -1,4 +1,5 @@
 import { type Claim, type Session, SessionEndedError } from '../backend.js';
+import { renewalPatience } from '../line/servers.js';
 import type { ConsulClient } from './client.js';
 import { inUrl, type Entry, type Layout } from './layout.js';
 import type { Operation, Outcome, Transactions } from './transactions.js';
@@ -71,9 +72,8 @@ export class ConsulSession implements Session {
     return session;
   }
 
-  /** An agent that does not answer must leave time to ask the others, and to ask again. */
   async renew(): Promise<boolean> {
-    const patience = Math.min(this.server.client.patience, Math.ceil(Math.max(this.ttl / 6, 100)));
+    const patience = Math.ceil(renewalPatience(this.server.client.patience, this.ttl));
     const { status } = await this.server.client.ask(
       () => ({ method: 'PUT', path: `/session/renew/${this.id}`, patience, urgent: true }),
       [200, 404],

@@ -1,3 +1,2 @@
-export { etcd, type EtcdOptions, type EtcdServers } from './options.js';
+export { etcd, type EtcdClient, type EtcdOptions, type EtcdServers } from './options.js';
 export { isOwner, type OwnershipComparison } from './ownership.js';
-export type { EtcdClient } from './client.js';

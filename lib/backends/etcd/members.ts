@@ -1,5 +1,11 @@
 import { Gate } from '../line/gate.js';
-import type { CallOptions, Etcd } from './client.js';
+import { Servers } from '../line/servers.js';
+import type { Etcd } from './client.js';
+
+interface CallOptions {
+  /** By the wall clock, for gRPC. */
+  readonly deadline: number;
+}
 
 type Ask<T> = (member: Etcd, options: CallOptions, again: boolean) => Promise<T>;
 
@@ -8,32 +14,27 @@ interface CallBehaviour {
   readonly patience?: number;
   /** Whether the answer still matters. A request that was given up is not sent, or not to another member. */
   readonly wanted?: () => boolean;
-  /** Goes ahead of the others: what all locks of the process depend on. */
+  /** Goes ahead of the others: all locks of the process depend on it. */
   readonly urgent?: boolean;
-  /** Nothing depends on the answer: the member in use is not left for it. */
+  /** Nothing depends on the answer, so a failure does not change the member in use. */
   readonly optional?: boolean;
 }
 
-/** How many requests are on their way to the cluster at once. A member answers as many in milliseconds, and thousands too late. */
+/** How many requests are on their way to the cluster at once. A member answers that many in milliseconds, and thousands too late. */
 export const AT_ONCE = 64;
 
-/** Makes a client of one member that leaves all decisions to us: no retries, no circuit breaker. */
+/** Makes a client of one member that neither retries nor breaks a circuit: `Members` decides what follows from a failure. */
 export type Connect = (host: string) => Promise<Etcd>;
 
 /** gRPC's numbers for "this member could not do it"; anything else is the cluster's answer. */
 const TROUBLE =
   /^(?!8 RESOURCE_EXHAUSTED: Received message larger)(?:1 CANCELLED|2 UNKNOWN|4 DEADLINE_EXCEEDED|8 RESOURCE_EXHAUSTED|10 ABORTED|13 INTERNAL|14 UNAVAILABLE)\b|^Channel /;
 
-/**
- * The members of a cluster, one of which is in use until it fails. A call that it does not answer goes to the next within the
- * same call: a transaction of ours may be sent twice, so each is written to be harmless the second time.
- */
+/** The members of a cluster, and a bounded number of requests to the one in use. */
 export class Members {
-  readonly #clients = new Map<string, Promise<Etcd>>();
-  readonly #listeners = new Set<() => void>();
+  readonly servers: Servers;
+  readonly #clients = new Map<number, Promise<Etcd>>();
   readonly #gate = new Gate(AT_ONCE);
-  #current: number;
-  #closed = false;
 
   /** @param patience how long one member is waited for, in milliseconds */
   constructor(
@@ -41,8 +42,7 @@ export class Members {
     private readonly connect: Connect,
     readonly patience: number,
   ) {
-    // Anywhere, so that many processes spread over the members.
-    this.#current = Math.floor(Math.random() * hosts.length);
+    this.servers = new Servers(hosts.length);
   }
 
   /**
@@ -54,65 +54,32 @@ export class Members {
     return urgent ? this.#call(ask, options) : this.#gate.run(() => this.#call(ask, options), wanted);
   }
 
-  async #call<T>(ask: Ask<T>, { patience = this.patience, wanted, optional = false }: CallBehaviour): Promise<T> {
-    for (let asked = 1; ; asked++) {
-      const used = this.#current;
-      try {
-        const member = await this.#client(used);
-        return await ask(member, { deadline: Date.now() + patience }, asked > 1);
-      } catch (error) {
-        if (!isTrouble(error) || optional) throw error;
-        this.leave(used);
-        if (asked >= this.hosts.length || this.#closed) {
-          // What waits here would get no other answer, only later.
-          this.#gate.refuseAll(new Error(`no member answers: ${error.message}`, { cause: error }));
-          throw error;
-        }
-        if (wanted?.() === false) throw error;
-      }
-    }
+  #call<T>(ask: Ask<T>, { patience = this.patience, wanted, optional = false }: CallBehaviour): Promise<T> {
+    return this.servers.ask(
+      async (server, again) => ask(await this.client(server), { deadline: Date.now() + patience }, again),
+      {
+        isTrouble: (error): error is Error => !optional && isTrouble(error),
+        wanted,
+        // Requests that wait in the gate would get no other answer, only later.
+        onNobody: (error) => this.#gate.refuseAll(new Error(`no member answers: ${error.message}`, { cause: error })),
+      },
+    );
   }
 
-  /** The member in use and its number, for a stream. */
-  async use(): Promise<{ member: Etcd; number: number }> {
-    const number = this.#current;
-    return { member: await this.#client(number), number };
-  }
-
-  /** That member failed: whatever uses it goes to the next. */
-  leave(number: number): void {
-    if (number !== this.#current) return;
-    this.#current = (number + 1) % this.hosts.length;
-    if (this.hosts.length > 1) for (const tell of this.#listeners) tell();
-  }
-
-  /** Whether that member is in use. */
-  uses(number: number): boolean {
-    return number === this.#current;
-  }
-
-  /** Tells when another member is in use. */
-  onMove(listener: () => void): void {
-    this.#listeners.add(listener);
+  /** The client of one member. */
+  client(server: number): Promise<Etcd> {
+    const client = this.#clients.get(server) ?? this.connect(this.hosts[server] ?? '');
+    this.#clients.set(server, client);
+    return client;
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.servers.close();
     for (const client of await Promise.allSettled(this.#clients.values()))
       if (client.status === 'fulfilled') client.value.close();
   }
-
-  #client(number: number): Promise<Etcd> {
-    const host = this.hosts[number] ?? '';
-    let client = this.#clients.get(host);
-    if (!client) {
-      client = this.connect(host);
-      this.#clients.set(host, client);
-    }
-    return client;
-  }
 }
 
-export function isTrouble(error: unknown): error is Error {
+function isTrouble(error: unknown): boolean {
   return error instanceof Error && TROUBLE.test(error.message);
 }

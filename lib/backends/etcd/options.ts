@@ -5,7 +5,6 @@ import { shownAddress } from '../../lock/shown-address.js';
 import { checkOptionNames } from '../../lock/option-names.js';
 import type { LockBackend } from '../backend.js';
 import { LineBackend } from '../line/line-backend.js';
-import type { Etcd, EtcdClient } from './client.js';
 import { EtcdDriver } from './driver.js';
 import { type Connect, Members } from './members.js';
 
@@ -26,6 +25,14 @@ export interface EtcdServers {
 interface Behaviour {
   /** How long one member is waited for before the next is asked. @default '700ms', or '2s' where there is only one */
   readonly memberTimeout?: Duration;
+}
+
+/** An `Etcd3` fits. Its shape stands here, so that these types need no `etcd3`. */
+export interface EtcdClient {
+  readonly kv: object;
+  readonly leaseClient: object;
+  readonly watchClient: object;
+  close(): void;
 }
 
 /** Options of `etcd()`: a `client` of yours, or the addresses of the members. */
@@ -129,8 +136,8 @@ function connection(settings: Settings, patience: number): Connect {
         'grpc.keepalive_time_ms': keepalive,
       },
     };
-    // Of a policy only `execute` is ever called; of the client only what `Etcd` names is used, and etcd3 has all of it.
-    return new Etcd3(options as unknown as ConstructorParameters<typeof Etcd3>[0]) as unknown as Etcd;
+    // Of a policy etcd3 only ever calls `execute`.
+    return new Etcd3(options as unknown as ConstructorParameters<typeof Etcd3>[0]);
   };
 }
 

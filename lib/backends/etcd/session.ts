@@ -1,5 +1,6 @@
 import type { Claim, Session } from '../backend.js';
 import { claimOf } from './places.js';
+import { renewalPatience } from '../line/servers.js';
 import type { Members } from './members.js';
 
 /** How long the list of a lease's keys may take, in milliseconds: there can be 100,000 of them. */
@@ -28,7 +29,6 @@ export class EtcdSession implements Session {
     return new EtcdSession(members, ID, Number(TTL) * 1000);
   }
 
-  /** A member that does not answer must leave time to ask the others, and to ask again. */
   renew(): Promise<boolean> {
     return this.members.call(
       async (etcd, options) => {
@@ -42,7 +42,7 @@ export class EtcdSession implements Session {
           stream.end();
         });
       },
-      { urgent: true, patience: Math.min(this.members.patience, Math.max(this.ttl / 6, 100)) },
+      { urgent: true, patience: renewalPatience(this.members.patience, this.ttl) },
     );
   }
 

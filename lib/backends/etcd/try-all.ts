@@ -1,5 +1,5 @@
 import type { Busy, Claim, Conflict } from '../backend.js';
-import { busy, clashOf, obstacleOf } from '../line/judge.js';
+import { busy, refusalOf } from '../line/judge.js';
 import type { Operation, TransactionResponse } from './client.js';
 import { createdAt, type EtcdPlace, keyOf, placesIn, taken } from './places.js';
 import { all, ends, found, isAbsent, isEmpty, isExclusive, own, put, remove } from './requests.js';
@@ -64,9 +64,8 @@ function judge(
     const line = placesIn(claim.key, found(answer, next, (next += reads[index]?.length ?? 0)));
     const mine = line.find(({ owner, kv }) => owner === claim.owner && kv.lease === session.lease);
     const ahead = mine ? line.filter((place) => createdAt(place) < createdAt(mine)) : line;
-    const clash = clashOf(claim, ahead);
-    if (clash) return clash;
-    if (obstacleOf(claim, ahead)) return busy(ahead[0], Number(answer.header.revision));
+    const refusal = refusalOf(claim, ahead, Number(answer.header.revision));
+    if (refusal) return refusal;
     if (mine) places.push(mine);
   }
   return places;

@@ -1,4 +1,4 @@
-import type { Stream, WatchEvent, WatchRequest, WatchResponse } from './client.js';
+import type { WatchEvent, WatchResponse, WatchStream } from './client.js';
 import type { Members } from './members.js';
 
 /** After a break, in milliseconds; constant, because whoever waits behind it waits for a lock. */
@@ -25,7 +25,7 @@ interface Watch {
  */
 export class Watches {
   readonly #watches = new Map<string, Watch>();
-  #stream: Stream<WatchRequest, WatchResponse> | undefined;
+  #stream: WatchStream | undefined;
   #opening = false;
   #count = 0;
   #linger: NodeJS.Timeout | undefined;
@@ -33,7 +33,7 @@ export class Watches {
   #closed = false;
 
   constructor(private readonly members: Members) {
-    members.onMove(() => this.#drop());
+    members.servers.onMove(() => this.#drop());
   }
 
   /** Watches a key, or all from `key` up to `end`; returns how to stop. */
@@ -63,15 +63,14 @@ export class Watches {
   async #open(): Promise<void> {
     if (this.#opening || this.#closed) return;
     this.#opening = true;
-    let number: number | undefined;
+    const { servers } = this.members;
+    const server = servers.current;
     try {
-      const used = await this.members.use();
-      number = used.number;
-      const stream = await used.member.watchClient.watch();
-      const over = (): void => this.#broken(stream, used.number);
+      const stream = await (await this.members.client(server)).watchClient.watch();
+      const over = (): void => this.#broken(stream, server);
       stream.on('error', over);
       stream.on('end', over);
-      if (this.#closed || this.#watches.size === 0 || !this.members.uses(used.number)) {
+      if (this.#closed || this.#watches.size === 0 || server !== servers.current) {
         hangUp(stream);
         return this.#retry();
       }
@@ -79,14 +78,14 @@ export class Watches {
       stream.on('data', (response) => this.#receive(response));
       for (const watch of this.#watches.values()) this.#create(stream, watch);
     } catch {
-      if (number !== undefined) this.members.leave(number);
+      servers.leave(server);
       this.#retry();
     } finally {
       this.#opening = false;
     }
   }
 
-  #create(stream: Stream<WatchRequest, WatchResponse>, { id, key, end }: Watch): void {
+  #create(stream: WatchStream, { id, key, end }: Watch): void {
     stream.write({ create_request: { key, ...(end && { range_end: end }), watch_id: id } });
   }
 
@@ -99,10 +98,10 @@ export class Watches {
     for (const event of events) watch.listener.happened(event);
   }
 
-  #broken(stream: Stream<WatchRequest, WatchResponse>, number: number): void {
+  #broken(stream: WatchStream, server: number): void {
     if (stream !== this.#stream) return;
     this.#stream = undefined;
-    this.members.leave(number);
+    this.members.servers.leave(server);
     this.#retry();
   }
 
@@ -125,7 +124,7 @@ export class Watches {
   }
 }
 
-function hangUp(stream: Stream<WatchRequest, WatchResponse>): void {
+function hangUp(stream: WatchStream): void {
   // Ended first: etcd3 takes the cancellation of a writable stream for a failure, and hangs up on everybody else.
   stream.end();
   stream.cancel();

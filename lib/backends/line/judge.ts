@@ -51,6 +51,11 @@ export function clashOf({ limit }: Claim, [first]: readonly Place[]): Conflict |
   return first && first.limit !== limit ? { granted: false, limit: first.limit } : undefined;
 }
 
+/** Why a claim cannot enter now, given the places ahead of it; `undefined` when it can. */
+export function refusalOf(claim: Claim, ahead: readonly Place[], at: Point): Busy | Conflict | undefined {
+  return clashOf(claim, ahead) ?? (obstacleOf(claim, ahead) && busy(ahead[0], at));
+}
+
 export function busy(first: Place | undefined, at: Point): Busy {
   const answer = { granted: false, retryAfterMs: LOOK_MS, at } as const;
   return first ? { ...answer, holder: first.owner } : answer;

@@ -1,5 +1,5 @@
 import type { Busy, Claim, Conflict } from '../backend.js';
-import { busy, clashOf, obstacleOf } from '../line/judge.js';
+import { refusalOf } from '../line/judge.js';
 import { is } from './client/index.js';
 import * as requests from './client/requests.js';
 import type { ZooKeeperPlace } from './layout.js';
@@ -76,8 +76,4 @@ async function take(
   throw new Error(
     `the nodes of ${wanted.map(({ key }) => `'${key}'`).join(', ')} were removed ${ROUNDS} times meanwhile`,
   );
-}
-
-function refusalOf(claim: Claim, ahead: readonly ZooKeeperPlace[], at: number): Refusal | undefined {
-  return clashOf(claim, ahead) ?? (obstacleOf(claim, ahead) && busy(ahead[0], at));
 }
