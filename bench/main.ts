@@ -7,6 +7,7 @@ import { benchRedis } from './redis.js';
 
 const usage = `npm run bench -- [options]
   --backend redis|etcd|postgres|mysql   what to measure (redis)
+  --observed             what metrics and tracing cost, in memory and on Redis
   --quick                a look: few contenders, one round, three minutes at most
   --long                 also what takes long: 100,000 held locks
   --only a,b             these scenarios alone
@@ -21,6 +22,7 @@ const usage = `npm run bench -- [options]
 const { values } = parseArgs({
   options: {
     backend: { type: 'string', default: 'redis' },
+    observed: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     long: { type: 'boolean', default: false },
     only: { type: 'string' },
@@ -49,6 +51,7 @@ const options = {
 } as const;
 
 if (values.help) console.log(usage);
+else if (values.observed) await (await import('./observed.js')).run(options);
 else if (values.backend === 'redis') await benchRedis(options);
 else if (values.backend === 'etcd') await (await import('./etcd.js')).run(options);
 else if (values.backend === 'postgres' || values.backend === 'mysql')

@@ -1,5 +1,4 @@
 import { metrics, trace } from '@opentelemetry/api';
-import type { LockEvent } from '../lock/events.js';
 import type { LockInstrumentation, LockObserver } from '../lock/instrumentation.js';
 import { checkOptionNames } from '../lock/option-names.js';
 import { LockMeters } from './meters.js';
@@ -36,17 +35,7 @@ export function otel(options: OtelOptions = {}): LockInstrumentation {
       return meters.watch(backend);
     },
     onCall(call): LockObserver | undefined {
-      const spans = tracer && CallSpans.start(tracer, call, keys);
-      if (spans === undefined) return meters;
-      if (meters === undefined) return spans;
-      const counted = meters;
-      return {
-        onEvent(event: LockEvent) {
-          counted.onEvent(event);
-          spans.onEvent(event);
-        },
-        around: (work) => spans.around(work),
-      };
+      return (tracer && CallSpans.start(tracer, call, keys, meters)) ?? meters;
     },
   };
 }

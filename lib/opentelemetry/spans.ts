@@ -7,9 +7,10 @@ import {
   trace,
   type Tracer,
 } from '@opentelemetry/api';
-import type { LockEvent } from '../lock/events.js';
+import type { LockEvent, LockEventOf } from '../lock/events.js';
 import type { LockCall, LockObserver } from '../lock/instrumentation.js';
 import { messageOf } from '../lock/messages.js';
+import type { Outcome } from '../metrics/tally.js';
 
 /** The spans of one call for a lock: its wait, then its hold, both children of the caller's. */
 export class CallSpans implements LockObserver {
@@ -21,36 +22,46 @@ export class CallSpans implements LockObserver {
     private readonly tellsAll: boolean,
     private readonly caller: Context,
     private readonly wait: Span,
-    private readonly attributes: Attributes,
+    private readonly counted: LockObserver | undefined,
   ) {}
 
-  /** `undefined` when nobody would see them: there is no SDK, or the trace is not sampled. */
-  static start(tracer: Tracer, call: LockCall, tellsAll: boolean): CallSpans | undefined {
+  /**
+   * `undefined` when nobody would see them: there is no SDK, or the trace is not sampled.
+   *
+   * @param tellsAll whether they tell keys and the messages of errors
+   * @param counted who hears of each event as well
+   */
+  static start(
+    tracer: Tracer,
+    call: LockCall,
+    tellsAll: boolean,
+    counted: LockObserver | undefined,
+  ): CallSpans | undefined {
     const caller = context.active();
-    const attributes = attributesOf(call, tellsAll);
-    const wait = tracer.startSpan(titled('acquire', call), { attributes }, caller);
-    return wait.isRecording() ? new CallSpans(tracer, call, tellsAll, caller, wait, attributes) : undefined;
+    const wait = tracer.startSpan(titled('acquire', call), { attributes: attributesOf(call, tellsAll) }, caller);
+    return wait.isRecording() ? new CallSpans(tracer, call, tellsAll, caller, wait, counted) : undefined;
   }
 
   onEvent(event: LockEvent): void {
+    this.counted?.onEvent(event);
     switch (event.type) {
       case 'waiting':
         this.wait.addEvent('waiting');
         break;
       case 'acquired':
-        this.#ended('acquired', event.contended);
-        this.#hold = this.tracer.startSpan(titled('hold', this.call), { attributes: this.attributes }, this.caller);
+        this.#ended(event);
+        this.#hold = this.#startHold();
         break;
       case 'skipped':
-        this.#ended('skipped', event.contended);
+        this.#ended(event);
         break;
       case 'timeout':
-        this.#failed(this.wait, 'timeout', 'the key stayed busy');
-        this.#ended('timeout', event.contended);
+        failed(this.wait, event.type, 'the key stayed busy');
+        this.#ended(event);
         break;
       case 'failed':
-        this.#failed(this.wait, event.reasonCode, this.tellsAll ? messageOf(event.error) : undefined);
-        this.#ended('failed', event.contended);
+        failed(this.wait, event.reasonCode, this.tellsAll ? messageOf(event.error) : undefined);
+        this.#ended(event);
         break;
       case 'renewal-failed':
         this.#hold?.addEvent('renewal failed', { 'lock.remaining_ms': Math.round(event.remainingMs) });
@@ -59,7 +70,7 @@ export class CallSpans implements LockObserver {
         this.#hold?.addEvent('release unconfirmed');
         break;
       case 'lost':
-        if (this.#hold) this.#failed(this.#hold, event.reasonCode, `the lock was lost: ${event.reason}`);
+        if (this.#hold) failed(this.#hold, event.reasonCode, `the lock was lost: ${event.reason}`);
         this.#hold?.end();
         break;
       case 'released':
@@ -74,28 +85,31 @@ export class CallSpans implements LockObserver {
     else work();
   }
 
-  #ended(outcome: string, contended: boolean): void {
-    this.wait.setAttribute('lock.outcome', outcome);
+  #ended({ type, contended }: LockEventOf<Outcome>): void {
+    this.wait.setAttribute('lock.outcome', type);
     this.wait.setAttribute('lock.contended', contended);
     this.wait.end();
   }
 
-  #failed(span: Span, type: string, message: string | undefined): void {
-    span.setAttribute('error.type', type);
-    span.setStatus({ code: SpanStatusCode.ERROR, ...(message !== undefined && { message }) });
+  #startHold(): Span {
+    const { call, tracer, tellsAll, caller } = this;
+    return tracer.startSpan(titled('hold', call), { attributes: attributesOf(call, tellsAll) }, caller);
   }
 }
 
 /** Few different ones: a span is named for what it does, and not for the order that it does it to. */
 const titled = (verb: string, { name }: LockCall): string => `${verb} ${name ?? 'lock'}`;
 
+/** Each lock has two of them, so they are filled in field by field. */
 function attributesOf({ keys, backend, kind, mode, name, method }: LockCall, tellsAll: boolean): Attributes {
-  return {
-    'lock.backend': backend,
-    'lock.system': kind,
-    'lock.mode': mode,
-    ...(name !== undefined && { 'lock.name': name }),
-    ...(method !== undefined && { 'code.function.name': method }),
-    ...(tellsAll && { 'lock.keys': [...keys] }),
-  };
+  const attributes: Attributes = { 'lock.backend': backend, 'lock.system': kind, 'lock.mode': mode };
+  if (name !== undefined) attributes['lock.name'] = name;
+  if (method !== undefined) attributes['code.function.name'] = method;
+  if (tellsAll) attributes['lock.keys'] = [...keys];
+  return attributes;
+}
+
+function failed(span: Span, type: string, message: string | undefined): void {
+  span.setAttribute('error.type', type);
+  span.setStatus({ code: SpanStatusCode.ERROR, ...(message !== undefined && { message }) });
 }

@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import type { LockEvent, LockEventListener, LockEventOf, LockEventType } from '../../lock/events.js';
 import type { LockObserver } from '../../lock/instrumentation.js';
-import { orWarn } from './or-warn.js';
+import { warnOf } from './or-warn.js';
 
 /** Tells of an event; it is only made when somebody listens. @param observer who follows this call for a lock */
 export type Emit = <Type extends LockEventType>(
@@ -44,9 +44,23 @@ export class EventListeners {
   readonly emit: Emit = (type, make, observer) => {
     if (observer === undefined && !this.hears(type)) return;
     const event: LockEvent = make();
-    if (observer) orWarn('LockInstrumentation', () => observer.onEvent(event));
-    for (const listener of this.#listeners.get(type) ?? NOBODY) orWarn('LockEventListener', () => listener(event));
-    for (const listener of this.#listeners.get('all') ?? NOBODY) orWarn('LockEventListener', () => listener(event));
+    if (observer) {
+      try {
+        observer.onEvent(event);
+      } catch (error) {
+        warnOf('LockInstrumentation', error);
+      }
+    }
+    for (const listener of this.#listeners.get(type) ?? NOBODY) tell(listener, event);
+    for (const listener of this.#listeners.get('all') ?? NOBODY) tell(listener, event);
     if (published.hasSubscribers) published.publish(event);
   };
+}
+
+function tell(listener: LockEventListener, event: LockEvent): void {
+  try {
+    listener(event);
+  } catch (error) {
+    warnOf('LockEventListener', error);
+  }
 }

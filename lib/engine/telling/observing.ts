@@ -1,5 +1,5 @@
 import type { LockCall, LockInstrumentation, LockObserver } from '../../lock/instrumentation.js';
-import { orWarn } from './or-warn.js';
+import { orWarn, warnOf } from './or-warn.js';
 
 /** Finds out who follows a call; `undefined` where nobody ever does. */
 export type Observe = ((call: LockCall) => LockObserver | undefined) | undefined;
@@ -16,9 +16,12 @@ export function observing(instrumentations: readonly LockInstrumentation[]): Obs
 }
 
 function observerOf(instrumentation: LockInstrumentation, call: LockCall): LockObserver | undefined {
-  let observer: LockObserver | undefined;
-  orWarn('LockInstrumentation', () => (observer = instrumentation.onCall(call)));
-  return observer;
+  try {
+    return instrumentation.onCall(call);
+  } catch (error) {
+    warnOf('LockInstrumentation', error);
+    return undefined;
+  }
 }
 
 function together(observers: readonly LockObserver[]): LockObserver {

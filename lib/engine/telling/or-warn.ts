@@ -8,6 +8,11 @@ export function orWarn(type: string, run: () => void): void {
   try {
     run();
   } catch (error) {
-    process.emitWarning(error instanceof Error ? error : String(error), type);
+    warnOf(type, error);
   }
+}
+
+/** As `orWarn`, for where a function for each call would cost too much. */
+export function warnOf(type: string, error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error), type);
 }

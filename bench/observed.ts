@@ -1,0 +1,148 @@
+/**
+ * What it costs to be watched: acquire + release without, with metrics, and with metrics and a span for each wait and hold, in turns within
+ * one run, in memory and on one Redis. `npm run bench -- --observed`.
+ *
+ * The spans are all sampled and go through the SDK's own `BatchSpanProcessor` to an exporter that drops them.
+ */
+import { loadavg } from 'node:os';
+import { Module, type DynamicModule } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { context } from '@opentelemetry/api';
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
+import {
+  AlwaysOffSampler,
+  BasicTracerProvider,
+  BatchSpanProcessor,
+  type ReadableSpan,
+  type Sampler,
+  type SpanExporter,
+} from '@opentelemetry/sdk-trace-base';
+import { Registry } from 'prom-client';
+import type { LockBackend } from '../lib/backends/backend.js';
+import { startRedis } from '../test/servers/redis.js';
+import { buildIfStale, importBuilt } from './built.js';
+import { median, percentile } from './report/statistics.js';
+import { markdown, round } from './report/table.js';
+
+/** Pairs measured of one kind before it is the turn of the next, and how many of these are for the processor's caches. */
+const BURST = 60;
+const COLD = 10;
+const WARM_UP = 150;
+
+interface Options {
+  readonly rounds?: number | undefined;
+}
+
+@Module({})
+class Application {}
+
+class Dropped implements SpanExporter {
+  export(_spans: ReadableSpan[], done: (result: { code: number }) => void): void {
+    done({ code: 0 });
+  }
+  shutdown(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+interface Kind {
+  readonly name: string;
+  readonly pair: (key: string) => Promise<unknown>;
+  readonly close: () => Promise<void>;
+}
+
+export async function run({ rounds = 400 }: Options = {}): Promise<void> {
+  buildIfStale();
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  const { memory } = await importBuilt<typeof import('nestjs-distributed-lock')>('index.js');
+  const { redis } = await importBuilt<typeof import('nestjs-distributed-lock/redis')>('backends/redis/index.js');
+  await using server = await startRedis({ own: true, args: ['--appendonly', 'no'] });
+  const rows: string[][] = [];
+  for (const [title, backend] of [
+    ['memory', memory],
+    ['Redis', () => redis({ url: server.url })],
+  ] as const) {
+    rows.push(...(await compare(title, backend, rounds)));
+  }
+  console.log(
+    `Node ${process.version}, load ${loadavg()
+      .map((load) => load.toFixed(1))
+      .join(' ')}\n`,
+  );
+  console.log(markdown(['acquire + release', 'n', 'p50 µs', 'ratio', 'mean µs', 'ratio', 'p99 µs'], rows));
+}
+
+async function compare(title: string, backend: () => LockBackend, rounds: number): Promise<string[][]> {
+  const kinds = [
+    await open('without', backend, {}),
+    await open('metrics', backend, { metrics: true }),
+    await open('metrics, tracing, no span sampled', backend, { metrics: true, sampler: new AlwaysOffSampler() }),
+    await open('metrics, tracing, all spans', backend, { metrics: true, sampler: undefined }),
+  ];
+  const taken = kinds.map(() => [] as number[]);
+  for (let turn = -WARM_UP; turn < rounds; turn++) {
+    for (let i = 0; i < kinds.length; i++) {
+      const at = (i + Math.abs(turn)) % kinds.length;
+      const { pair } = kinds[at]!;
+      for (let n = 0; n < BURST; n++) {
+        const start = performance.now();
+        await pair(`order:${n}`);
+        const microseconds = (performance.now() - start) * 1_000;
+        if (turn >= 0 && n >= COLD) taken[at]!.push(microseconds);
+      }
+    }
+  }
+  for (const { close } of kinds) await close();
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [without] = taken;
+  return kinds.map(({ name }, at) => {
+    const values = taken[at]!;
+    return [
+      `${title}, ${name}`,
+      `${values.length}`,
+      round(median(values), 2),
+      `×${round(median(values) / median(without!), 2)}`,
+      round(mean(values), 2),
+      `×${round(mean(values) / mean(without!), 2)}`,
+      round(percentile(values, 0.99), 1),
+    ];
+  });
+}
+
+async function open(
+  name: string,
+  backend: () => LockBackend,
+  { metrics, ...tracing }: { readonly metrics?: boolean; readonly sampler?: Sampler | undefined },
+): Promise<Kind> {
+  const { DistributedLockModule, LockService } =
+    await importBuilt<typeof import('nestjs-distributed-lock')>('index.js');
+  const { LockMetricsModule } =
+    await importBuilt<typeof import('nestjs-distributed-lock/prometheus')>('prometheus/index.js');
+  const { otel } = await importBuilt<typeof import('nestjs-distributed-lock/opentelemetry')>('opentelemetry/index.js');
+  const tracerProvider =
+    'sampler' in tracing
+      ? new BasicTracerProvider({
+          ...(tracing.sampler && { sampler: tracing.sampler }),
+          spanProcessors: [new BatchSpanProcessor(new Dropped(), { maxQueueSize: 100_000 })],
+        })
+      : undefined;
+  const imports: DynamicModule[] = [
+    DistributedLockModule.forRoot({
+      backend: backend(),
+      shutdownGrace: 0,
+      ...(tracerProvider && { instrumentation: otel({ tracerProvider, meterProvider: false }) }),
+    }),
+    ...(metrics ? [LockMetricsModule.forRoot({ registry: new Registry() })] : []),
+  ];
+  const app = await NestFactory.createApplicationContext({ module: Application, imports }, { logger: false });
+  const locks = app.get(LockService);
+  const options = { name: 'order:<id>' };
+  return {
+    name,
+    pair: async (key) => (await locks.acquire(key, options)).release(),
+    async close() {
+      await app.close();
+      await tracerProvider?.shutdown();
+    },
+  };
+}
