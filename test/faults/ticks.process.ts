@@ -14,7 +14,7 @@ const say = (word: string): void => void process.send?.(word);
 @Injectable()
 class Jobs {
   @Locked('tick', { onBusy: 'skip' })
-  async tick(): Promise<string> {
+  async tick(): Promise<string | undefined> {
     say('running');
     // Until every other process has found it busy.
     await once(process, 'message');
