@@ -17,14 +17,14 @@ export interface Place extends Ending {
 
 /** Those who wait for one key, by arrival. Every step but a walk takes O(log n) at most. */
 export class Line {
-  readonly #byOwner = new Map<string, Place>();
-  readonly #silent = new EndingFirst<Place>();
+  /** Made for the first who waits: most keys that are locked have nobody in line. */
+  #index: { readonly byOwner: Map<string, Place>; readonly silent: EndingFirst<Place> } | undefined;
   #arrivals = 0;
   #first: Place | undefined;
   #last: Place | undefined;
 
   get size(): number {
-    return this.#byOwner.size;
+    return this.#index?.byOwner.size ?? 0;
   }
 
   get first(): Place | undefined {
@@ -33,39 +33,46 @@ export class Line {
 
   /** The claim joins, or keeps its place. */
   join(claim: Claim, waiter: Waiter, since: number): Place {
-    const there = this.#byOwner.get(claim.owner);
+    const { byOwner, silent } = (this.#index ??= { byOwner: new Map(), silent: new EndingFirst() });
+    const there = byOwner.get(claim.owner);
     if (there) {
       there.waiter = waiter;
       return there;
     }
-    const place = {
-      ...{ claim, waiter, since, ends: Infinity, number: ++this.#arrivals, rank: 0 },
-      ...{ before: this.#last, after: undefined },
+    const place: Place = {
+      claim,
+      waiter,
+      since,
+      ends: Infinity,
+      number: ++this.#arrivals,
+      rank: 0,
+      before: this.#last,
+      after: undefined,
     };
     if (this.#last) this.#last.after = place;
     else this.#first = place;
     this.#last = place;
-    this.#byOwner.set(claim.owner, place);
-    this.#silent.add(place);
+    byOwner.set(claim.owner, place);
+    silent.add(place);
     return place;
   }
 
   /** The waiter was heard of, and has a place until then. */
   believe(place: Place, ends: number): void {
     place.ends = ends;
-    this.#silent.moved(place);
+    this.#index?.silent.moved(place);
   }
 
   leave(owner: string): void {
-    const place = this.#byOwner.get(owner);
-    if (!place) return;
+    const place = this.#index?.byOwner.get(owner);
+    if (!this.#index || !place) return;
     const { before, after } = place;
     if (before) before.after = after;
     else this.#first = after;
     if (after) after.before = before;
     else this.#last = before;
-    this.#byOwner.delete(owner);
-    this.#silent.remove(place);
+    this.#index.byOwner.delete(owner);
+    this.#index.silent.remove(place);
   }
 
   /** The first so many, by arrival. */
@@ -77,7 +84,7 @@ export class Line {
 
   /** Takes those out of the line who were not heard of in time. */
   forgetSilent(now: number): void {
-    for (let place = this.#silent.first; place && place.ends <= now; place = this.#silent.first)
-      this.leave(place.claim.owner);
+    const silent = this.#index?.silent;
+    for (let place = silent?.first; place && place.ends <= now; place = silent?.first) this.leave(place.claim.owner);
   }
 }

@@ -11,10 +11,10 @@ import {
   type TakenOver,
   type Waiter,
 } from '../backend.js';
-import { EndingFirst, type Ending } from './ending-first.js';
+import { type Holder, Holders } from './holders.js';
 import { Line, type Place } from './line.js';
 
-interface Hold extends Ending {
+interface Hold extends Holder {
   claim: Claim;
   readonly token: bigint;
   readonly since: number;
@@ -24,8 +24,7 @@ interface Hold extends Ending {
 }
 
 interface Entry {
-  readonly holds: Map<string, Hold>;
-  readonly ends: EndingFirst<Hold>;
+  readonly holds: Holders<Hold>;
   readonly line: Line;
 }
 
@@ -83,7 +82,7 @@ export class LockTable {
   attemptAll(claims: readonly Claim[]): readonly Grant[] | Busy | Conflict {
     for (const claim of claims) {
       const entry = this.#entry(claim.key);
-      if (entry.holds.has(claim.owner)) continue;
+      if (entry.holds.get(claim.owner)) continue;
       const clash = limitInForce(entry, claim);
       if (clash !== undefined) return { granted: false, limit: clash };
       if (entry.line.size > 0 || !isOpen(entry, claim)) return this.#tidied(claim.key, this.#busy(entry));
@@ -117,11 +116,11 @@ export class LockTable {
     if (held && keepMs > 0) {
       hold.closed = true;
       hold.ends = this.now() + keepMs;
-      entry.ends.moved(hold);
+      entry.holds.moved(hold);
       // Its end moved: whoever is first looks anew.
       entry.line.first?.waiter.look();
     } else if (held) {
-      remove(hold, entry);
+      entry.holds.remove(hold);
     }
     for (const owner of [...from, claim.owner]) entry.line.leave(owner);
     this.#serve(entry);
@@ -149,10 +148,10 @@ export class LockTable {
     }
     const token = before.token > fencingToken ? before.token : fencingToken;
     if (token > this.#lastToken) this.#lastToken = token;
-    remove(before, entry);
+    entry.holds.remove(before);
     const now = this.now();
     const ends = Math.max(before.ends, now + claim.ttl);
-    add({ claim, token, since: now, ends, closed: false, rank: 0 }, entry);
+    entry.holds.add({ claim, token, since: now, ends, closed: false, rank: 0 });
     const inTurn = before.claim.owner === claim.owner || first === undefined || theirs.includes(first);
     return inTurn ? 'held' : 'overtaking';
   }
@@ -165,8 +164,9 @@ export class LockTable {
   /** The owners that lost the key. */
   forceRelease(key: string): readonly string[] {
     const entry = this.#entry(key);
-    const victims = [...entry.holds.keys()];
-    for (const hold of [...entry.holds.values()]) remove(hold, entry);
+    const holds = [...entry.holds];
+    for (const hold of holds) entry.holds.remove(hold);
+    const victims = holds.map(({ claim: { owner } }) => owner);
     for (const owner of victims) for (const tell of this.victims) tell(owner);
     this.#serve(entry);
     return this.#tidied(key, victims);
@@ -175,7 +175,7 @@ export class LockTable {
   inspect(key: string): KeyState {
     const entry = this.#entry(key);
     const now = this.now();
-    const holds = [...entry.holds.values()];
+    const holds = [...entry.holds];
     const { mode = 'exclusive', limit = 1 } = holds[0]?.claim ?? {};
     const holders = holds.map(({ claim: { owner }, token, since, ends }) => ({
       owner,
@@ -207,10 +207,10 @@ export class LockTable {
   /** The key's entry, without the leases and places that have ended. */
   #entry(key: string): Entry {
     let entry = this.#entries.get(key);
-    if (!entry) this.#entries.set(key, (entry = { holds: new Map(), ends: new EndingFirst(), line: new Line() }));
+    if (!entry) this.#entries.set(key, (entry = { holds: new Holders(), line: new Line() }));
     const now = this.now();
-    const { ends, line } = entry;
-    for (let hold = ends.first; hold && hold.ends <= now; hold = ends.first) remove(hold, entry);
+    const { holds, line } = entry;
+    for (let hold = holds.first; hold && hold.ends <= now; hold = holds.first) holds.remove(hold);
     line.forgetSilent(now);
     return entry;
   }
@@ -231,7 +231,7 @@ export class LockTable {
     this.#lastToken += TOKEN_STEP;
     const now = this.now();
     const hold: Hold = { claim, token: this.#lastToken, since: now, ends: now + ttl, closed: false, rank: 0 };
-    add(hold, entry);
+    entry.holds.add(hold);
     return this.#granted(hold);
   }
 
@@ -240,15 +240,15 @@ export class LockTable {
   }
 
   /** Never to less than it had. */
-  #extend({ ends }: Entry, hold: Hold, ttl: number): void {
+  #extend({ holds }: Entry, hold: Hold, ttl: number): void {
     hold.ends = Math.max(hold.ends, this.now() + ttl);
-    ends.moved(hold);
+    holds.moved(hold);
   }
 
   /** @param place where the caller stands in line, if it does */
   #busy(entry: Entry, place?: Place): Busy {
     const now = this.now();
-    const { first } = entry.ends;
+    const { first } = entry.holds;
     const look = place ? lookOf(place, entry) : LOOK_MS;
     const retryAfterMs = first && look < LOOK_MS + FOREMOST * LOOK_STEP_MS ? Math.min(first.ends - now, look) : look;
     return first
@@ -264,21 +264,11 @@ export class LockTable {
   }
 }
 
-function add(hold: Hold, { holds, ends }: Entry): void {
-  holds.set(hold.claim.owner, hold);
-  ends.add(hold);
-}
-
-function remove(hold: Hold, { holds, ends }: Entry): void {
-  holds.delete(hold.claim.owner);
-  ends.remove(hold);
-}
-
 /** Whether one more claim fits beside the present holds: exclusive alone, shared beside shared, a permit while some are left. */
-function isOpen({ holds, ends: { first } }: Entry, claim: Claim): boolean {
+function isOpen({ holds }: Entry, claim: Claim): boolean {
   if (claim.limit > 1) return holds.size < claim.limit;
   // An exclusive hold is the only one.
-  return claim.mode === 'exclusive' ? holds.size === 0 : first?.claim.mode !== 'exclusive';
+  return claim.mode === 'exclusive' ? holds.size === 0 : holds.first?.claim.mode !== 'exclusive';
 }
 
 /** How soon the waiter is to look again. Those who have left from between count as ahead, so it may be later than need be. */
@@ -288,13 +278,13 @@ function lookOf({ number }: Place, { line }: Entry): number {
 }
 
 /** Who stands directly ahead in line, or holds the key. */
-function aheadOf({ before }: Place, { ends: { first } }: Entry): Pick<Busy, 'ahead'> {
+function aheadOf({ before }: Place, { holds: { first } }: Entry): Pick<Busy, 'ahead'> {
   const ahead = before?.claim.owner ?? first?.claim.owner;
   return ahead === undefined ? {} : { ahead };
 }
 
 /** The limit that the key is used with, if it is another than the claim's. */
-function limitInForce({ ends: { first }, line }: Entry, claim: Claim): number | undefined {
+function limitInForce({ holds: { first }, line }: Entry, claim: Claim): number | undefined {
   const limit = (first ?? line.first)?.claim.limit;
   return limit === claim.limit ? undefined : limit;
 }
