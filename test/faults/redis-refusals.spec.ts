@@ -21,6 +21,19 @@ const refusals: Readonly<Record<string, readonly [begin: readonly string[], end:
   ],
 };
 
+/** How long the waiter waits for its turn once the lock is let go, in milliseconds. */
+async function handOverBetween(holder: LockEngine, waiter: LockEngine): Promise<number> {
+  const held = await holder.acquire('silent', { wait: '60s' });
+  const turn = waiter.acquire('silent', { wait: '60s' });
+  await inLine(holder, 'silent', 1);
+  const before = performance.now();
+  await held.release();
+  const lock = await turn;
+  const took = performance.now() - before;
+  await lock.release();
+  return took;
+}
+
 describe('A Redis that refuses writes', () => {
   let server: RedisServer;
   let admin: Redis;
@@ -89,17 +102,7 @@ describe('A Redis that refuses writes', () => {
     async (which) => {
       const proxy = await startSilentProxy(server.port);
       const [other, behind] = [open(), open({ host: '127.0.0.1', port: proxy.port })];
-      const handOver = async (): Promise<number> => {
-        const held = await other.acquire('silent', { wait: '60s' });
-        const turn = behind.acquire('silent', { wait: '60s' });
-        await inLine(other, 'silent', 1);
-        const before = performance.now();
-        await held.release();
-        const lock = await turn;
-        const took = performance.now() - before;
-        await lock.release();
-        return took;
-      };
+      const handOver = () => handOverBetween(other, behind);
       await handOver();
       const standing = await behind.acquire('standing');
       expect(proxy.silence(which)).toBe(1);
@@ -111,4 +114,15 @@ describe('A Redis that refuses writes', () => {
     },
     60_000,
   );
+
+  it('a path on which no subscription ever works costs a waiter a second at most', async () => {
+    const proxy = await startSilentProxy(server.port);
+    const [other, behind] = [open(), open({ host: '127.0.0.1', port: proxy.port })];
+    await handOverBetween(other, behind);
+    proxy.silenceSubscribers();
+    await eventually('the waiter looks for itself', async () => (await handOverBetween(other, behind)) < 1_500);
+    expect(await handOverBetween(other, behind)).toBeLessThan(1_500);
+    await behind.close(0);
+    await proxy.stop();
+  }, 60_000);
 });

@@ -5,6 +5,8 @@ export interface SilentProxy {
   readonly port: number;
   /** Silences those that stand now. With `noticed` the server sees them end. */
   silence(which: 'all' | 'subscribers' | 'others', noticed?: boolean): number;
+  /** From now on each that subscribes is silenced, as long as the proxy lives. */
+  silenceSubscribers(): void;
   /** New connections lead there; those that stand stay where they are. */
   moveTo(port: number): void;
   stop(): Promise<void>;
@@ -20,12 +22,14 @@ interface Pair {
 export async function startSilentProxy(target: number): Promise<SilentProxy> {
   const pairs = new Set<Pair>();
   let to = target;
+  let letsSubscribe = true;
   const server = createServer((inside) => {
     const outside = connect(to, '127.0.0.1');
     const pair: Pair = { inside, outside, subscribes: false, silent: false };
     pairs.add(pair);
     inside.on('data', (bytes) => {
       if (/subscribe/i.test(bytes.toString('latin1'))) pair.subscribes = true;
+      if (pair.subscribes && !letsSubscribe) pair.silent = true;
       if (!pair.silent) outside.write(bytes);
     });
     outside.on('data', (bytes) => {
@@ -54,6 +58,10 @@ export async function startSilentProxy(target: number): Promise<SilentProxy> {
         if (noticed) pair.outside.destroy();
       }
       return chosen.length;
+    },
+    silenceSubscribers() {
+      letsSubscribe = false;
+      for (const pair of pairs) if (pair.subscribes) pair.silent = true;
     },
     moveTo(port) {
       to = port;

@@ -21,6 +21,8 @@ interface Expected {
 /** The channel of an inbox: `up` while it stands, otherwise `rising` settles when it does, or when it is known why it will not. */
 interface Channel {
   up: boolean;
+  /** The server counts it as heard, and nothing comes: a path that lets no subscription live. Who is next looks for itself. */
+  silent: boolean;
   /** How often it came to stand: what was asked before the last time says nothing of it. */
   ups: number;
   rising: Promise<void>;
@@ -110,12 +112,13 @@ export class Inbox {
   /** Opens the channel. Everybody in line looks again whenever it stands: what was pushed before is lost. */
   #open(inbox: string, link: RedisLink): Channel {
     if (this.#channels.size >= IDLE_CHANNELS) this.#closeIdle();
-    const channel: Channel = { up: false, ups: 0, ...rising() };
+    const channel: Channel = { up: false, silent: false, ups: 0, ...rising() };
     this.#channels.set(inbox, channel);
     channel.listening = link.listen(INBOX + inbox, {
       message: (message) => this.#receive(message),
       up: () => {
         channel.up = true;
+        channel.silent = false;
         channel.ups++;
         channel.settle();
         this.#lookAt(inbox);
@@ -125,9 +128,19 @@ export class Inbox {
         // That holds until it stands: who comes later need not find it out by waiting.
         if (reason) channel.settle(reason);
       },
+      silent: () => {
+        if (channel.silent) return;
+        channel.silent = true;
+        this.#lookAt(inbox);
+      },
       used: () => this.#waiters.size > 0,
     });
     return channel;
+  }
+
+  /** Whether nothing arrives there, although the server takes it for reached. */
+  isSilent(inbox: string): boolean {
+    return this.#channels.get(inbox)?.silent ?? false;
   }
 
   /** How often this inbox came to stand. */

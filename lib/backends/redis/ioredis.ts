@@ -161,7 +161,7 @@ export function listenOver(
         },
         (_, base) => base,
       ),
-    { used: on.used, onUp: on.up, onDown: on.down },
+    { used: on.used, onUp: on.up, onDown: on.down, onSilent: on.silent },
   );
   owner.open();
   return { renew: () => owner.renew(), close: () => owner.close() };

@@ -15,6 +15,8 @@ export interface Listener {
   up(): void;
   /** It no longer stands, or still does not; with the reason, if that will hold for a while. */
   down(reason?: Error): void;
+  /** Nothing comes on it, and there is no other yet. It may be called more than once. */
+  silent(): void;
   /** Whether somebody waits for a message. */
   used(): boolean;
 }

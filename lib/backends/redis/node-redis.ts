@@ -170,7 +170,13 @@ export function nodeRedisLink(client: NodeRedisClient): RedisLink {
             (own) => own.subscribe(channel, (message) => on.message(message)),
             (_, base) => base,
           ),
-        { used: on.used, onUp: on.up, onDown: on.down, ...(looked !== undefined && { idleMs: looked }) },
+        {
+          used: on.used,
+          onUp: on.up,
+          onDown: on.down,
+          onSilent: on.silent,
+          ...(looked !== undefined && { idleMs: looked }),
+        },
       );
       owner.open();
       const listening = { renew: () => owner.renew(), close: () => owner.close() };

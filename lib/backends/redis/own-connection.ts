@@ -25,6 +25,8 @@ export interface OwnConnectionOptions {
   /** How often it is asked for a sign of life while it is not used, in milliseconds. */
   readonly idleMs?: number;
   onUp?(): void;
+  /** The server does not answer on it; called again and again until it does, or another one stands. */
+  onSilent?(): void;
   /** It no longer stands, or still does not; with the reason, if that will hold for a while. */
   onDown?(reason?: Error): void;
 }
@@ -146,7 +148,10 @@ export class OwnConnection<C extends Connection> {
     this.#attempts = 0;
     this.#pulse = new Pulse(
       () => connection.ping(),
-      () => this.renew(),
+      () => {
+        this.renew();
+        this.options.onSilent?.();
+      },
       this.options.silentMs,
     );
     this.#settle?.();

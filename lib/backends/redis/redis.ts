@@ -226,6 +226,9 @@ export class RedisBackend implements KeyBackend {
     if (inbox !== undefined && (deaf || madeMs > PUSH_MS)) this.#inbox.deaf(inbox, ups);
     if (outcome.granted || 'limit' in outcome) this.#inbox.forget(owner);
     if (!('limit' in outcome)) this.#deliver(mine, outcome.at);
+    const isNext = !outcome.granted && 'ahead' in outcome && outcome.ahead === outcome.holder;
+    if (isNext && inbox !== undefined && this.#inbox.isSilent(inbox))
+      return { ...outcome, retryAfterMs: UNHEARD_LOOK_MS };
     return outcome;
   }
 
@@ -277,6 +280,9 @@ export class RedisBackend implements KeyBackend {
 
 /** How long a push may take, in milliseconds: a grant that is older, and was found by a look, was pushed in vain. */
 const PUSH_MS = 900;
+
+/** How soon the next in line looks again while no push comes. */
+const UNHEARD_LOOK_MS = 500;
 
 const letter = (claim: Claim): 'x' | 's' | 'p' => (claim.limit > 1 ? 'p' : claim.mode === 'shared' ? 's' : 'x');
 /** Owners of one instance, as the scripts take them: what follows its name. */
