@@ -264,6 +264,17 @@ describe('maxHold and minHold', () => {
     expect(bench.clock.now()).toBeLessThan(6_010);
   });
 
+  it('minHold of a lock that was lost keeps nothing closed: the key may be another one’s by now', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    const lock = await engine.acquire('key', { ttl: TTL, minHold: '1h' });
+    wire.ask = silence;
+    await bench.clock.advance(believedUntil(0, TTL) + 1);
+    wire.heal();
+    expect(await lock.release()).toBe(false);
+    expect(bench.isUntouched('key')).toBe(true);
+  });
+
   it('minHold that has passed costs nothing', async () => {
     const bench = new Bench();
     const { engine } = bench.process();

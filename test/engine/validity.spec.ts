@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { Session } from '../../lib/backends/backend.js';
+import { Lease } from '../../lib/engine/leases/lease.js';
 import { believedUntil, driftMargin, pushedSince } from '../../lib/engine/leases/validity.js';
+import { VirtualClock } from '../simulation/virtual-clock.js';
 
 describe('the sums that exclusion rests on', () => {
   it('a lease is believed from the sending of its request, less the drift margin', () => {
@@ -30,5 +33,14 @@ describe('the sums that exclusion rests on', () => {
     expect(pushedSince({ sentAt: 1_000, at: 50_000 }, 50_000, 2_000)).toBeUndefined();
     expect(pushedSince({ sentAt: 1_000, at: undefined }, 50_001, 2_000)).toBeUndefined();
     expect(pushedSince({ sentAt: 1_000, at: 50_000 }, undefined, 2_000)).toBeUndefined();
+  });
+
+  it('a confirmation of less, or of an older question, does not shorten what another one confirmed', () => {
+    const lease = new Lease(new VirtualClock(), { session: { id: 'one', ttl: 10_000 } as Session }, 0, 10_000);
+    lease.confirm(1_000, 10_000);
+    const until = lease.validUntil;
+    lease.confirm(2_000, 1_000);
+    lease.confirm(500, 10_000);
+    expect(lease.validUntil).toBe(until);
   });
 });

@@ -39,6 +39,16 @@ describe('an attempt whose answer is late or lost', () => {
     expect(await isSettled(acquired)).toBe(true);
   });
 
+  it('an answer may take a moment longer than a very short wait', async () => {
+    const bench = new Bench();
+    const { engine, wire } = bench.process();
+    const { letThrough } = holdAnswers(wire, 'attempt');
+    const acquired = engine.acquire('key', { ttl: TTL, wait: 50 });
+    await bench.clock.advance(300);
+    letThrough();
+    expect((await bench.clock.run(acquired)).held).toBe(true);
+  });
+
   it('a late answer does not free a lock that a later question has won', async () => {
     const bench = new Bench();
     const { engine, wire } = bench.process();

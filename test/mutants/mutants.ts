@@ -25,6 +25,10 @@ export interface Mutant {
 const engine = (spec: string, test: string): Killer => ({ spec: `test/engine/${spec}.spec.ts`, test });
 const onRedis = (test: string): Killer => ({ spec: 'test/contract/redis.spec.ts', test });
 const shortWays = (test: string): Killer => ({ spec: 'test/contract/redis-short-ways.spec.ts', test });
+const edges = (test: string): Killer => ({ spec: 'test/faults/redis-scripts.spec.ts', test });
+const inbox = (test: string): Killer => ({ spec: 'test/redis/inbox.spec.ts', test });
+const members = (test: string): Killer => ({ spec: 'test/etcd/members.spec.ts', test });
+const byHand = (test: string): Killer => ({ spec: 'test/faults/etcd-by-hand.spec.ts', test });
 const resent = (test: string): Killer => ({ spec: 'test/faults/etcd-resent.spec.ts', test });
 const crash = (test: string): Killer => ({ spec: 'test/faults/postgres-crash.spec.ts', test });
 const simulation = (quality: 'good' | 'poor' | 'terrible', seeds: number): Killer => ({ simulation: quality, seeds });
@@ -297,6 +301,48 @@ export const mutants: readonly Mutant[] = [
     killedBy: simulation('good', 300),
   },
 
+  {
+    bug: 'nested work that waited for a sibling is not checked again after that',
+    file: 'engine/holding/enter.ts',
+    find: '      // Again, after the wait: a sibling may have downgraded the lock, or it was lost.\n      checkReentry(engine, frame.hold, resolved);\n',
+    replace: '',
+    killedBy: engine('unknown-is-not-no', 'by a sibling'),
+  },
+  {
+    bug: 'a successor that has just given up is handed the lock',
+    file: 'engine/leases/local-hand-over.ts',
+    find: '    this.#stepOut(successor);\n    if (successor.fair) return;',
+    replace: '    if (successor.fair) return;',
+    killedBy: engine('local-hand-over', 'where the next one has just given up, and then to the one behind it'),
+  },
+  {
+    bug: 'a question shortly before the end of the wait is not given the time that an answer takes',
+    file: 'engine/waiting/wait.ts',
+    find: 'Math.max(this.deadline - sentAt, SHORTEST_CALL_MS)',
+    replace: 'this.deadline - sentAt',
+    killedBy: engine('waiting', 'an answer may take a moment longer than a very short wait'),
+  },
+  {
+    bug: 'a renewal that was confirmed late shortens what a later one confirmed',
+    file: 'engine/leases/lease.ts',
+    find: 'this.#validUntil = Math.max(this.#validUntil, believedUntil(sentAt, ttl));',
+    replace: 'this.#validUntil = believedUntil(sentAt, ttl);',
+    killedBy: engine(
+      'validity',
+      'a confirmation of less, or of an older question, does not shorten what another one confirmed',
+    ),
+  },
+  {
+    bug: 'the release of a lost lock keeps the key closed, which may be another one’s',
+    file: 'engine/holding/hold.ts',
+    find: 'const keepMs = wasHeld || this.#surrendered ? Math.max',
+    replace: 'const keepMs = wasHeld || true ? Math.max',
+    killedBy: engine(
+      'holding',
+      'minHold of a lock that was lost keeps nothing closed: the key may be another one’s by now',
+    ),
+  },
+
   // --- The scripts on Redis ---
   {
     bug: 'a reader overtakes a waiting writer',
@@ -486,12 +532,88 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'who waits is not told to look when the connection is back',
     file: 'backends/redis/inbox.ts',
-    find: '        this.#lookAt(inbox);\n',
-    replace: '',
+    find: '        channel.settle();\n        this.#lookAt(inbox);\n',
+    replace: '        channel.settle();\n',
     killedBy: {
       spec: 'test/redis/inbox.spec.ts',
       test: 'has everybody who waits look when it stands again after a break, for what was pushed meanwhile is lost',
     },
+  },
+
+  {
+    bug: 'an attempt that is repeated does not extend the lease that it is believed for',
+    file: 'backends/redis/protocol/lock.ts',
+    find: "    redis.call('HSET', L.k, 'e', whole(math.max(L.ends, now + ttl)))\n    return L.last\n",
+    replace: '    return L.last\n',
+    killedBy: edges('extend the lease of a holder that asks once more: the lease is believed from that question on'),
+  },
+  {
+    bug: 'several keys get a token that one of them had before',
+    file: 'backends/redis/protocol/attempt.ts',
+    find: '  highest = math.max(highest, L.last + ${TOKEN_STEP})\n',
+    replace: '',
+    killedBy: edges('give several keys a token above that of each, also of one that is ahead of the clock'),
+  },
+  {
+    bug: 'newcomers do not stand back for those who may be reconnecting',
+    file: 'backends/redis/protocol/line.ts',
+    find: '  return L.aside > now and L.aside\n',
+    replace: '  return false\n',
+    killedBy: edges('have newcomers stand back for those who may be reconnecting, and for a moment only'),
+  },
+  {
+    bug: 'nobody looks after the life of a line to which more and more come',
+    file: 'backends/redis/protocol/attempt.ts',
+    find: 'local lasting = arrival % 16 > 1 and (tonumber',
+    replace: 'local lasting = (tonumber',
+    killedBy: edges('keep a line alive to which more and more come'),
+  },
+  {
+    bug: 'a short lease shortens the life of a key that a long renewal gave it',
+    file: 'backends/redis/protocol/lock.ts',
+    find: "local left = math.max(redis.call('PTTL', L.k), ms + KEEP * ${LONGER})",
+    replace: 'local left = ms + KEEP * ${LONGER}',
+    killedBy: edges('do not shorten the life of a key that a long renewal gave it'),
+  },
+  {
+    bug: 'a full server gives several keys at once',
+    file: 'backends/redis/protocol/attempt.ts',
+    find: '    room(L)\n',
+    replace: '    prove(L)\n',
+    killedBy: {
+      spec: 'test/faults/redis-refused-verbs.spec.ts',
+      test: "A Redis that says 'OOM' gives no lock, and says why",
+    },
+  },
+  {
+    bug: 'one replica is enough where several have to have a lock',
+    file: 'backends/redis/replicated.ts',
+    find: 'if (acks >= count) return answer;',
+    replace: 'if (acks >= 1) return answer;',
+    killedBy: { spec: 'test/redis/replicated.spec.ts', test: 'is none when only 1 of 2 have it' },
+  },
+  {
+    bug: 'a pushed grant counts that the replicas have not confirmed',
+    file: 'backends/redis/inbox.ts',
+    find: '    if (!counts) return waiter.look();\n',
+    replace: '    void counts;\n',
+    killedBy: inbox('passes on a grant only if it counts, where replicas have to have it'),
+  },
+  {
+    bug: 'nobody looks when an answer was lost that may have brought grants',
+    file: 'backends/redis/inbox.ts',
+    find: '    if (this.#missed.size === 1) process.nextTick(() => this.#tellMissed());\n',
+    replace: '',
+    killedBy: inbox(
+      'has who waits for a key look when an answer for it was lost, which may have brought its grant: all but the asker',
+    ),
+  },
+  {
+    bug: 'who gave up while the inbox rose joins the line all the same',
+    file: 'backends/redis/redis.ts',
+    find: '    if (!this.#inbox.expects(claim.owner, waiter)) return busy;\n',
+    replace: '    void busy;\n',
+    killedBy: inbox('puts nobody in line who gave up before it stood'),
   },
 
   // --- From hand to hand inside of a process ---
@@ -592,6 +714,67 @@ export const mutants: readonly Mutant[] = [
     find: 'if (kv?.lease !== lease) await revoke',
     replace: 'await revoke',
     killedBy: resent('a `minHold` keeps the key closed'),
+  },
+  {
+    bug: 'a lease that is gone counts as renewed',
+    file: 'backends/etcd/session.ts',
+    find: 'resolve(Number(TTL) > 0)',
+    replace: 'resolve(TTL !== undefined)',
+    killedBy: byHand(
+      'a lease that was revoked: its holder is told with the next renewal, and the next lock has a new one',
+    ),
+  },
+  {
+    bug: 'who asks in a session that is gone is told that the server failed',
+    file: 'backends/etcd/store.ts',
+    find: 'throw isLeaseGone(error) ? new SessionEndedError(session) : error;',
+    replace: 'throw error;',
+    killedBy: byHand('a lease that was revoked just before somebody asks: that one is served all the same'),
+  },
+  {
+    bug: 'keys of locks that are named below a line hide its holders',
+    file: 'backends/etcd/driver.ts',
+    find: '    if (isExclusive(claim) && isMixed(claim.key, kvs)) kvs = await this.#store.line(claim.key);\n',
+    replace: '',
+    killedBy: byHand('keys of other locks between those of a line hide none of its holders'),
+  },
+  {
+    bug: 'very many holders are released by force in one transaction, which etcd refuses',
+    file: 'backends/etcd/driver.ts',
+    find: 'places.slice(from, from + MOST_AT_ONCE)',
+    replace: 'places.slice(from)',
+    killedBy: {
+      spec: 'test/faults/etcd-burst.spec.ts',
+      test: 'are all released by force, though one transaction takes only 128',
+    },
+  },
+  {
+    bug: 'a member that does not answer is asked again and again',
+    file: 'backends/etcd/members.ts',
+    find: 'this.#current = (number + 1) % this.hosts.length;',
+    replace: 'this.#current = number;',
+    killedBy: members('are asked one after another until one answers, and that one is asked from then on'),
+  },
+  {
+    bug: 'renewals wait in the queue behind new locks',
+    file: 'backends/etcd/members.ts',
+    find: 'return urgent ? this.#call(ask, options) : this',
+    replace: 'return urgent && !urgent ? this.#call(ask, options) : this',
+    killedBy: members('keep what all locks depend on out of the queue'),
+  },
+  {
+    bug: 'a queue of thousands asks a cluster that does not answer, one after another',
+    file: 'backends/etcd/members.ts',
+    find: '          this.#gate.refuseAll(new Error(`no member answers: ${error.message}`, { cause: error }));\n',
+    replace: '',
+    killedBy: members('that do not answer are not waited for by the whole queue, one after another'),
+  },
+  {
+    bug: 'a long list that a member cannot give in time drives everybody from that member',
+    file: 'backends/etcd/members.ts',
+    find: 'if (!isTrouble(error) || optional) throw error;',
+    replace: 'if (!isTrouble(error)) throw error;',
+    killedBy: members('are not left for a question on whose answer nothing depends'),
   },
   {
     bug: 'a request that was given up in the queue is sent all the same',

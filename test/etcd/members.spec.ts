@@ -1,0 +1,74 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { describe, expect, it, vi } from 'vitest';
+import type { Etcd } from '../../lib/backends/etcd/client.js';
+import { AT_ONCE, isTrouble, Members } from '../../lib/backends/etcd/members.js';
+
+const unavailable = new Error('14 UNAVAILABLE: No connection established');
+const tooLate = new Error('4 DEADLINE_EXCEEDED: Deadline exceeded');
+
+/** Members of which only their names matter. */
+const membersOf = (...hosts: readonly string[]): Members =>
+  new Members(hosts, async (host) => ({ host }) as unknown as Etcd, 1_000);
+
+const hostOf = (member: Etcd): string => String(Reflect.get(member, 'host'));
+
+describe('the members of an etcd cluster', () => {
+  it('are asked one after another until one answers, and that one is asked from then on', async () => {
+    const members = membersOf('a', 'b', 'c');
+    const asked: string[] = [];
+    const ask = (): Promise<string> =>
+      members.call(async (member) => {
+        asked.push(hostOf(member));
+        if (hostOf(member) !== 'b') throw unavailable;
+        return hostOf(member);
+      });
+    expect(await ask()).toBe('b');
+    expect(new Set(asked).size).toBe(asked.length);
+    asked.length = 0;
+    expect(await ask()).toBe('b');
+    expect(asked).toEqual(['b']);
+  });
+
+  it('keep what all locks depend on out of the queue', async () => {
+    const members = membersOf('a');
+    for (let i = 0; i < AT_ONCE + 10; i++) members.call(() => new Promise(() => undefined)).catch(() => undefined);
+    const renewed = vi.fn<() => void>();
+    void members.call(async () => renewed(), { urgent: true });
+    await turn();
+    expect(renewed).toHaveBeenCalledTimes(1);
+  });
+
+  it('that do not answer are not waited for by the whole queue, one after another', async () => {
+    const members = membersOf('a');
+    let fail: () => void = () => undefined;
+    const first = members.call(() => new Promise((_, reject) => (fail = () => reject(unavailable))));
+    for (let i = 1; i < AT_ONCE; i++) members.call(() => new Promise(() => undefined)).catch(() => undefined);
+    const sent = vi.fn<() => Promise<void>>(async () => undefined);
+    const queued = members.call(sent);
+    await turn();
+    fail();
+    await expect(first).rejects.toThrow('UNAVAILABLE');
+    await expect(queued).rejects.toThrow('no member answers');
+    expect(sent).not.toHaveBeenCalled();
+  });
+
+  it('are not left for a question on whose answer nothing depends', async () => {
+    const members = membersOf('a', 'b');
+    const { number } = await members.use();
+    const late = async (): Promise<never> => {
+      throw tooLate;
+    };
+    await expect(members.call(late, { optional: true })).rejects.toThrow('DEADLINE');
+    expect(members.uses(number)).toBe(true);
+    await expect(members.call(late)).rejects.toThrow('DEADLINE');
+  });
+
+  it.each([
+    ['a member that is not there', unavailable.message, true],
+    ['one that is late', tooLate.message, true],
+    ['a missing right', '7 PERMISSION_DENIED: etcdserver: permission denied', false],
+    ['an answer that is too long for this client', '8 RESOURCE_EXHAUSTED: Received message larger than max', false],
+  ])('are in trouble or not: %s', (_, message, trouble) => {
+    expect(isTrouble(new Error(message))).toBe(trouble);
+  });
+});
