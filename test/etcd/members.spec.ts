@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import type { Etcd } from '../../lib/backends/etcd/client.js';
-import { AT_ONCE, isTrouble, Members } from '../../lib/backends/etcd/members.js';
+import { AT_ONCE, Members } from '../../lib/backends/etcd/members.js';
 
 const unavailable = new Error('14 UNAVAILABLE: No connection established');
 const tooLate = new Error('4 DEADLINE_EXCEEDED: Deadline exceeded');
@@ -54,21 +54,23 @@ describe('the members of an etcd cluster', () => {
 
   it('are not left for a question on whose answer nothing depends', async () => {
     const members = membersOf('a', 'b');
-    const { number } = await members.use();
+    const { current } = members.servers;
     const late = async (): Promise<never> => {
       throw tooLate;
     };
     await expect(members.call(late, { optional: true })).rejects.toThrow('DEADLINE');
-    expect(members.uses(number)).toBe(true);
+    expect(members.servers.current).toBe(current);
     await expect(members.call(late)).rejects.toThrow('DEADLINE');
   });
 
   it.each([
-    ['a member that is not there', unavailable.message, true],
-    ['one that is late', tooLate.message, true],
-    ['a missing right', '7 PERMISSION_DENIED: etcdserver: permission denied', false],
-    ['an answer that is too long for this client', '8 RESOURCE_EXHAUSTED: Received message larger than max', false],
-  ])('are in trouble or not: %s', (_, message, trouble) => {
-    expect(isTrouble(new Error(message))).toBe(trouble);
+    ['a member that is not there', unavailable.message, 2],
+    ['one that is late', tooLate.message, 2],
+    ['a missing right', '7 PERMISSION_DENIED: etcdserver: permission denied', 1],
+    ['an answer that is too long for this client', '8 RESOURCE_EXHAUSTED: Received message larger than max', 1],
+  ])('hear a question once more only if another member could answer it: %s', async (_, message, times) => {
+    const ask = vi.fn<() => Promise<never>>().mockRejectedValue(new Error(message));
+    await expect(membersOf('a', 'b').call(ask)).rejects.toThrow(message);
+    expect(ask).toHaveBeenCalledTimes(times);
   });
 });

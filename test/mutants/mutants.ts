@@ -309,13 +309,6 @@ export const mutants: readonly Mutant[] = [
     killedBy: engine('unknown-is-not-no', 'by a sibling'),
   },
   {
-    bug: 'a successor that has just given up is handed the lock',
-    file: 'engine/leases/local-hand-over.ts',
-    find: '    this.#stepOut(successor);\n    if (successor.fair) return;',
-    replace: '    if (successor.fair) return;',
-    killedBy: engine('local-hand-over', 'where the next one has just given up, and then to the one behind it'),
-  },
-  {
     bug: 'a question shortly before the end of the wait is not given the time that an answer takes',
     file: 'engine/waiting/wait.ts',
     find: 'Math.max(this.deadline - sentAt, SHORTEST_CALL_MS)',
@@ -716,22 +709,6 @@ export const mutants: readonly Mutant[] = [
     killedBy: resent('a `minHold` keeps the key closed'),
   },
   {
-    bug: 'a lease that is gone counts as renewed',
-    file: 'backends/etcd/session.ts',
-    find: 'resolve(Number(TTL) > 0)',
-    replace: 'resolve(TTL !== undefined)',
-    killedBy: byHand(
-      'a lease that was revoked: its holder is told with the next renewal, and the next lock has a new one',
-    ),
-  },
-  {
-    bug: 'who asks in a session that is gone is told that the server failed',
-    file: 'backends/etcd/store.ts',
-    find: 'throw isLeaseGone(error) ? new SessionEndedError(session) : error;',
-    replace: 'throw error;',
-    killedBy: byHand('a lease that was revoked just before somebody asks: that one is served all the same'),
-  },
-  {
     bug: 'keys of locks that are named below a line hide its holders',
     file: 'backends/etcd/driver.ts',
     find: '    if (isExclusive(claim) && isMixed(claim.key, kvs)) kvs = await this.#store.line(claim.key);\n',
@@ -750,9 +727,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'a member that does not answer is asked again and again',
-    file: 'backends/etcd/members.ts',
-    find: 'this.#current = (number + 1) % this.hosts.length;',
-    replace: 'this.#current = number;',
+    file: 'backends/line/servers.ts',
+    find: 'this.#current = (server + 1) % this.count;',
+    replace: 'this.#current = server;',
     killedBy: members('are asked one after another until one answers, and that one is asked from then on'),
   },
   {
@@ -765,15 +742,15 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a queue of thousands asks a cluster that does not answer, one after another',
     file: 'backends/etcd/members.ts',
-    find: '          this.#gate.refuseAll(new Error(`no member answers: ${error.message}`, { cause: error }));\n',
+    find: '        onNobody: (error) => this.#gate.refuseAll(new Error(`no member answers: ${error.message}`, { cause: error })),\n',
     replace: '',
     killedBy: members('that do not answer are not waited for by the whole queue, one after another'),
   },
   {
     bug: 'a long list that a member cannot give in time drives everybody from that member',
     file: 'backends/etcd/members.ts',
-    find: 'if (!isTrouble(error) || optional) throw error;',
-    replace: 'if (!isTrouble(error)) throw error;',
+    find: '!optional && isTrouble(error)',
+    replace: 'isTrouble(error)',
     killedBy: members('are not left for a question on whose answer nothing depends'),
   },
   {
