@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { benchRedis } from './redis.js';
 
 const usage = `npm run bench -- [options]
-  --backend redis|etcd|postgres|mysql   what to measure (redis)
+  --backend name         what to measure: redis (unless told), etcd, zookeeper, consul, postgres, mysql
   --observed             what metrics and tracing cost, in memory and on Redis
   --quick                a look: few contenders, one round, three minutes at most
   --long                 also what takes long: 100,000 held locks
@@ -54,6 +54,8 @@ if (values.help) console.log(usage);
 else if (values.observed) await (await import('./observed.js')).run(options);
 else if (values.backend === 'redis') await benchRedis(options);
 else if (values.backend === 'etcd') await (await import('./etcd.js')).run(options);
+else if (values.backend === 'zookeeper' || values.backend === 'consul')
+  await (await import('./sessions.js')).run(values.backend, options);
 else if (values.backend === 'postgres' || values.backend === 'mysql')
   await (await import('./sql.js')).run(values.backend, options);
 else throw new Error(`There is no bench for "${values.backend}".\n${usage}`);

@@ -163,35 +163,6 @@ describe('One Consul server', () => {
     await backend.close();
   });
 
-  it('serves 2,000 keys at once from one process, which keeps what it holds', async () => {
-    await using engine = engineOn({ url: server.url });
-    const standing = await engine.acquire('standing', { ttl: '2s' });
-    const locks = await Promise.all(Array.from({ length: 2_000 }, (_, number) => engine.acquire(`many-${number}`)));
-    expect(standing.held).toBe(true);
-    const released = await Promise.all(locks.map((lock) => lock.release()));
-    expect(released.every(Boolean)).toBe(true);
-    expect(await standing.release()).toBe(true);
-  });
-
-  it('serves 200 waiters of four processes in a line, one after another', async () => {
-    const engines = Array.from({ length: 4 }, () => engineOn({ url: server.url }));
-    const first = await engines[0]!.acquire('line');
-    let inside = 0;
-    const order: bigint[] = [];
-    const waiters = Array.from({ length: 200 }, async (_, number) => {
-      const lock = await engines[number % 4]!.acquire('line', { wait: '60s' });
-      expect(++inside).toBe(1);
-      order.push(lock.fencingToken!);
-      inside--;
-      await lock.release();
-    });
-    await eventually('all wait', async () => (await engines[1]!.inspect('line')).waiting === 200);
-    await first.release();
-    await Promise.all(waiters);
-    expect(order).toEqual([...order].sort((one, other) => Number(one - other)));
-    await Promise.all(engines.map((engine) => engine.close(0)));
-  });
-
   it('serves waiters of more keys than there are blocking queries', async () => {
     await using engine = engineOn({ url: server.url, maxWatches: 2 });
     await using other = engineOn({ url: server.url });

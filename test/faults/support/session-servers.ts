@@ -95,7 +95,8 @@ const consulKind: SessionKind = {
     return (found as string[]).filter((key) => !key.startsWith(`${CONSUL_ROOT}.sessions/`));
   },
   async sessions(host) {
-    return ((await ask(`http://${host}`, 'GET', '/v1/session/list?consistent')) as unknown[]).length;
+    const all = (await ask(`http://${host}`, 'GET', '/v1/session/list?consistent')) as { Name: string }[];
+    return all.filter(({ Name }) => Name === 'nestjs-distributed-lock').length;
   },
 };
 
