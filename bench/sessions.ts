@@ -60,7 +60,7 @@ async function zookeeperKind(): Promise<Kind> {
       };
       const place = async (folder: string): Promise<string> =>
         (await client.ask(requests.create(`${folder}/place-`, 'ephemeral sequential', 'everybody'))).value.path;
-      const only = await taken('pairs');
+      const only = await taken(`pairs-${port}`);
       return {
         pair: async () => client.ask(requests.remove(await place(only))),
         async handOver(key) {

@@ -56,7 +56,7 @@ const together = (cluster: Cluster): SessionServers => ({
   [Symbol.asyncDispose]: () => cluster.stop(),
 });
 
-const zooKeeperKind: SessionKind = {
+export const zooKeeperKind: SessionKind = {
   name: 'ZooKeeper',
   endsWithin: 1,
   outlivesSilence: 2_000,
@@ -78,7 +78,7 @@ const zooKeeperKind: SessionKind = {
 
 const CONSUL_ROOT = 'nestjs-distributed-lock/';
 
-const consulKind: SessionKind = {
+export const consulKind: SessionKind = {
   name: 'Consul',
   endsWithin: 2,
   outlivesSilence: 2_000,
@@ -110,7 +110,7 @@ async function askEtcd(host: string, path: string, body: object): Promise<Record
   return (await answer.json()) as Record<string, unknown>;
 }
 
-const etcdKind: SessionKind = {
+export const etcdKind: SessionKind = {
   name: 'etcd',
   endsWithin: 1,
   // A silent connection is noticed after 8 s: an etcd hangs up on clients that ping more often than every 5 s.
