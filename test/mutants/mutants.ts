@@ -30,6 +30,8 @@ const inbox = (test: string): Killer => ({ spec: 'test/redis/inbox.spec.ts', tes
 const members = (test: string): Killer => ({ spec: 'test/etcd/members.spec.ts', test });
 const byHand = (test: string): Killer => ({ spec: 'test/faults/etcd-by-hand.spec.ts', test });
 const resent = (test: string): Killer => ({ spec: 'test/faults/etcd-resent.spec.ts', test });
+const votes = (test: string): Killer => ({ spec: 'test/backends/quorum/votes.spec.ts', test });
+const quorumLeases = (test: string): Killer => ({ spec: 'test/backends/quorum/leases.spec.ts', test });
 const crash = (test: string): Killer => ({ spec: 'test/faults/postgres-crash.spec.ts', test });
 const simulation = (quality: 'good' | 'poor' | 'terrible', seeds: number): Killer => ({ simulation: quality, seeds });
 
@@ -825,6 +827,110 @@ export const mutants: readonly Mutant[] = [
     killedBy: {
       spec: 'test/faults/mysql-crash.spec.ts',
       test: 'does not where commits do not wait, and the boot says so',
+    },
+  },
+
+  // --- A majority of servers ---
+  {
+    bug: 'half of the servers are taken for a majority',
+    file: 'backends/redlock/quorum-backend.ts',
+    find: 'this.#majority = Math.floor(members.length / 2) + 1;',
+    replace: 'this.#majority = Math.ceil(members.length / 2);',
+    killedBy: votes('two halves of four servers, which cannot reach each other, give no lock to anybody'),
+  },
+  {
+    bug: 'an attempt goes on until all have answered, although they cannot give a majority any more',
+    file: 'backends/redlock/campaign.ts',
+    find: "if (votes + open + later + this.#count('busy') < majority)",
+    replace: "if (open === 0 && votes + later + this.#count('busy') < majority)",
+    killedBy: votes('that make a majority impossible end the attempt at once, though the others say nothing'),
+  },
+  {
+    bug: 'votes that come after the decision are kept',
+    file: 'backends/redlock/contender.ts',
+    find: "if (answer.granted || (wait && !('limit' in answer))) node.takeBack(claim).catch(() => undefined);",
+    replace: '',
+    killedBy: votes('that come late are given back'),
+  },
+  {
+    bug: 'a vote that was given back is asked for again under its old name',
+    file: 'backends/redlock/contenders.ts',
+    find: 'return ++this.#numbers;',
+    replace: 'return 1;',
+    killedBy: votes('that were given back are never counted again: their release is on its way'),
+  },
+  {
+    bug: 'a release goes only to the servers that are known to have voted',
+    file: 'backends/redlock/contender.ts',
+    find: 'return { node, claim, keepMs, held: dirty ? undefined : false };',
+    replace: 'return { node, claim, keepMs, held: dirty && seat.until > -Infinity ? undefined : false };',
+    killedBy: votes('whose answer was lost are given back, and after a release as well'),
+  },
+  {
+    bug: 'a server that does not answer is waited for as long as it takes',
+    file: 'backends/redlock/node.ts',
+    find: 'let cancel = clock.limit(limitMs, expire);',
+    replace: 'let cancel = clock.limit(limitMs * 1_000, expire);',
+    killedBy: votes('at which all wait holds them up for its time limit, and once'),
+  },
+  {
+    bug: 'servers are asked for the lease that is believed, whatever their clocks may run apart',
+    file: 'backends/redlock/quorum.ts',
+    find: 'stretch: Math.max(1, (1 - OWN_DRIFT) / (1 - drift)),',
+    replace: 'stretch: 1,',
+    killedBy: quorumLeases(
+      'with clocks of servers that run as fast as a drift of ten per cent allows for, it has a majority to its end',
+    ),
+  },
+  {
+    bug: 'a renewal that two servers refuse and one does not answer counts as a loss',
+    file: 'backends/redlock/tally.ts',
+    find: 'return this.#no > this.nodes - this.majority ? false : undefined;',
+    replace: 'return this.#no >= this.nodes - this.majority ? false : undefined;',
+    killedBy: votes('by a majority, each server by itself: two have forgotten it and one is silent'),
+  },
+  {
+    bug: 'a fencing token is given out when one server has stored it',
+    file: 'backends/redlock/fencing.ts',
+    find: 'await decide(polls, majority);',
+    replace: 'await decide(polls, 1);',
+    killedBy: quorumLeases(
+      'a lock whose token cannot be stored at a majority is not given, and its votes are given back',
+    ),
+  },
+  {
+    bug: 'the fencing token stays at the server that gave it',
+    file: 'backends/redlock/fencing.ts',
+    find: 'if (seat.fencingToken === highest) return true;',
+    replace: 'if (highest >= 0n) return true;',
+    killedBy: quorumLeases(
+      'the token is stored at a majority: the next one, of other servers but one, gets a higher one',
+    ),
+  },
+  {
+    bug: 'contenders with half of the votes each keep them',
+    file: 'backends/redlock/contenders.ts',
+    find: 'contender.splits++;\n    contender.withdrawAll();',
+    replace: 'contender.splits++;',
+    killedBy: quorumLeases(
+      'neither keep each other out nor go on for ever when they stand in line at different servers',
+    ),
+  },
+  {
+    bug: 'a renewal that comes to its end after the release asks for votes',
+    file: 'backends/redlock/contender.ts',
+    find: 'if (this.gone) return { ok: false, error: GIVEN_UP };',
+    replace: '',
+    killedBy: votes('that is answered by the last server after the release gives no vote back to one that lacks it'),
+  },
+  {
+    bug: 'a server that was restarted empty votes at once',
+    file: 'backends/redis/protocol/restart.ts',
+    find: 'if restarted > 0 then return',
+    replace: 'if false then return',
+    killedBy: {
+      spec: 'test/faults/redlock.spec.ts',
+      test: 'takes no part for the guard, which keeps out a second holder',
     },
   },
 ];

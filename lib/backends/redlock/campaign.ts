@@ -12,7 +12,7 @@ export type Verdict =
   | { readonly kind: 'next'; readonly holder: string }
   /** It is this claim's turn where it waits, and others have votes elsewhere: none of them has a majority. */
   | { readonly kind: 'split' }
-  | { readonly kind: 'unknown'; readonly error: Error }
+  | { readonly kind: 'unknown'; readonly error: unknown }
   /** It holds the lock as far as is known, and too few answered to say so once more. */
   | { readonly kind: 'unconfirmed'; readonly error: unknown };
 
@@ -125,9 +125,11 @@ export class Campaign {
   #look(): void {
     const { majority } = this.options;
     const votes = this.contender.votes(this.#needed);
-    const open = this.#count('asked');
+    const [open, later] = [this.#count('asked'), this.#count('later')];
+    // Whatever those say that have not answered: too few are left.
+    if (votes + open + later + this.#count('busy') < majority) return this.#decide(this.#silence());
     const gate = this.#passGate();
-    if (this.#count('later') > 0) {
+    if (later > 0) {
       if (gate !== undefined && this.#state[gate] === 'asked') return;
       if (gate !== undefined && this.#state[gate] === 'busy') return this.#behind(gate);
       // Its turn has come, or the gate is out of reach.
@@ -146,7 +148,6 @@ export class Campaign {
     if (state === 'busy') return this.#behind(gate);
     if (votes >= majority) return this.#decide({ kind: 'majority' });
     if (votes + open >= majority && !this.#inLines) return;
-    if (votes + open + this.#count('busy') < majority) return this.#decide(this.#silence());
     this.#standInLines();
   }
 

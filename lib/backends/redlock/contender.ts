@@ -97,6 +97,8 @@ export class Contender {
 
   /** Asks this server for its vote. Never rejects; an answer to a vote that was taken back meanwhile is taken back as well. */
   async ask(index: number, { ttl, believedMs, wait }: Ballot): Promise<Asked> {
+    // Nobody would take that vote back.
+    if (this.gone) return { ok: false, error: GIVEN_UP };
     const seat = this.#seat(index);
     const { node, number } = seat;
     const claim = { ...this.claimAt(seat), ttl };

@@ -187,8 +187,11 @@ export class Contenders implements ContenderListener {
     if (verdict.kind !== 'majority') return verdict;
     if (fencing && !contender.gone) {
       contender.fencingToken = undefined;
-      const failure = await storeToken(contender, campaign.sentAt + ttl, majority);
-      if (failure) return { kind: 'unknown', error: failure };
+      try {
+        await storeToken(contender, campaign.sentAt + ttl, majority);
+      } catch (error) {
+        return { kind: 'unknown', error };
+      }
     }
     if (contender.gone) return released();
     contender.held = true;

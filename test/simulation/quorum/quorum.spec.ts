@@ -3,7 +3,7 @@ import { qualities, type Quality } from '../scenario.js';
 import { simulateQuorum } from './simulate.js';
 
 /** How many seeds for each quality of network. */
-const SEEDS = Number(process.env['SIM_SEEDS'] ?? 60);
+const SEEDS = Number(process.env['SIM_SEEDS'] ?? 20);
 /** One seed only, with all that happened in it. */
 const SEED = process.env['SIM_SEED'];
 const QUALITY = process.env['SIM_QUALITY'];
