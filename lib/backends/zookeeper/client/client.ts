@@ -1,5 +1,5 @@
 import { type Answer, Connection, type Credentials, type TlsOptions } from './connection.js';
-import { is, ZooKeeperError } from './errors.js';
+import { is, isUntrusted, ZooKeeperError } from './errors.js';
 import type { Address } from './hosts.js';
 import { bare, CODES, type Login, login, type Request, setWatches, sync } from './requests.js';
 import { type WatchListener, Watches } from './watches.js';
@@ -235,6 +235,7 @@ export class ZooKeeperClient {
     this.#host++;
     this.#tried++;
     if (this.#state === 'connected') this.#enter('suspended');
+    if (isUntrusted(error)) this.#refuseWaiting(error);
     if (this.#tried % this.options.hosts.length !== 0) return this.#connect();
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.#connect(), ROUND_MS * (1 + Math.random())).unref();
@@ -247,10 +248,14 @@ export class ZooKeeperClient {
     this.#enter(state);
     const over = this.#over();
     connection?.destroy(over);
+    this.#refuseWaiting(over);
+    this.#watches.tellAll();
+  }
+
+  #refuseWaiting(error: ZooKeeperError): void {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
-    for (const { reject } of waiting) reject(over);
-    this.#watches.tellAll();
+    for (const { reject } of waiting) reject(error);
   }
 
   #enter(state: SessionState): void {

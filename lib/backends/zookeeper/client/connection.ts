@@ -1,4 +1,4 @@
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { errorOf, ZooKeeperError } from './errors.js';
 import { Packets, Reader, Writer } from './jute.js';
@@ -81,7 +81,9 @@ export class Connection {
     private readonly listener: ConnectionListener,
   ) {
     const where = { host: host.host, port: host.port };
-    this.#socket = tls ? connectTls({ ...where, servername: host.host, ...tls }) : connectTcp(where);
+    this.#socket = tls
+      ? connectTls({ ...where, ...(isIP(host.host) === 0 && { servername: host.host }), ...tls })
+      : connectTcp(where);
     this.#socket.setNoDelay(true).setKeepAlive(true, 30_000);
     this.#socket.on('data', (chunk: Buffer) => {
       this.#packets.add(chunk);

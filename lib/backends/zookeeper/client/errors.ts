@@ -51,3 +51,7 @@ const ADVICE: Partial<Record<ZooKeeperErrorName, string>> = {
 /** Whether it is one of these answers. */
 export const is = (error: unknown, ...reasons: readonly ZooKeeperErrorName[]): boolean =>
   error instanceof ZooKeeperError && reasons.includes(error.reason);
+
+/** Whether the server showed a certificate that is not trusted: asking again is no help, and whoever waits is told why. */
+export const isUntrusted = ({ cause }: ZooKeeperError): boolean =>
+  cause instanceof Error && 'code' in cause && /CERT|SELF_SIGNED|^UNABLE_TO_/.test(String(cause.code));
