@@ -13,7 +13,7 @@ export type OwnershipComparison = [key: string, column: 'Create', operator: '=='
  * if (!done.succeeded) throw new Error('the lock is gone');
  * ```
  *
- * @param options.prefix that of the module, if it is not the default
+ * @param options its `prefix` is that of the module, if it is not the default
  */
 export function isOwner(lock: Lock, { prefix = 'lock:' }: { readonly prefix?: string } = {}): OwnershipComparison {
   if (lock.keys.length !== 1 || lock.fencingToken === undefined) {

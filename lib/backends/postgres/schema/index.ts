@@ -54,7 +54,7 @@ insert into ${s}.version (version, works_since) values (${SCHEMA_VERSION}, ${WOR
  * The tables and functions as a migration, for those whose applications may not create them: run it with any tool, and give
  * `postgres()` the option `install: false`. It may run again.
  *
- * @param options.schema where they are put @default 'distributed_lock'
+ * @param options its `schema` is where they are put, `distributed_lock` unless told
  */
 export function postgresSchemaSql({ schema = DEFAULT_SCHEMA }: { readonly schema?: string } = {}): string {
   return `-- nestjs-distributed-lock, version ${SCHEMA_VERSION} of its tables and functions for PostgreSQL.
