@@ -55,10 +55,9 @@ describe('the members of an etcd cluster', () => {
   it('are not left for a question on whose answer nothing depends', async () => {
     const members = membersOf('a', 'b');
     const { current } = members.servers;
-    const late = async (): Promise<never> => {
-      throw tooLate;
-    };
+    const late = vi.fn<() => Promise<never>>().mockRejectedValue(tooLate);
     await expect(members.call(late, { optional: true })).rejects.toThrow('DEADLINE');
+    expect(late).toHaveBeenCalledTimes(1);
     expect(members.servers.current).toBe(current);
     await expect(members.call(late)).rejects.toThrow('DEADLINE');
   });
