@@ -131,9 +131,10 @@ describe('options', () => {
     [
       'a misspelt one',
       { waitt: '5s' },
-      /^`waitt` is not an option of `defaults`\. Known: `wait`, `ttl`, .*`signal`, `name`, `onShutdown`\.$/,
+      /^`waitt` is not an option of `defaults`\. Known: `wait`, `ttl`, .*`fair`, `name`, `onShutdown`\.$/,
     ],
     ['one of the decorator', { onBusy: 'skip' }, /^`onBusy` is not an option of `defaults`\./],
+    ['the signal of one call', { signal: AbortSignal.timeout(1) }, /^`signal` is not an option of `defaults`\./],
     ['one of work under a lock', { reentrant: false }, /^`reentrant` is not an option of `defaults`\./],
     ['a number in their place', 5_000, /^The options of `defaults` are an object; this is 5000\.$/],
     ['a string in their place', '5s', /^The options of `defaults` are an object; this is a string\.$/],

@@ -29,6 +29,8 @@ export interface WatchdogOptions {
  */
 export class Watchdog {
   readonly #watched = new UnorderedList<Watch>();
+  /** By the owner of its claim; a session has none. */
+  readonly #byOwner = new Map<string, Watch>();
   readonly #due: TimerQueue<Watch>;
   /** Watched since this turn of the event loop began. Whoever waits for the lock goes first. */
   #new: Watch[] = [];
@@ -75,9 +77,8 @@ export class Watchdog {
 
   /** Somebody knows better: the lease of that owner's claim is gone. */
   lose(owner: string, loss: Loss): void {
-    for (const { lease } of this.#watched) {
-      if ('claim' in lease.subject && lease.subject.claim.owner === owner) this.#lose(lease, loss);
-    }
+    const watch = this.#byOwner.get(owner);
+    if (watch) this.#lose(watch.lease, loss);
   }
 
   get size(): number {
@@ -87,6 +88,7 @@ export class Watchdog {
   stop(): void {
     this.#due.stop();
     for (const watch of this.#watched) this.#watched.remove(watch);
+    this.#byOwner.clear();
     this.#new = [];
   }
 
@@ -94,6 +96,7 @@ export class Watchdog {
     const { watch } = lease;
     watch.renewed = renewed;
     this.#watched.add(watch);
+    if ('claim' in lease.subject) this.#byOwner.set(lease.subject.claim.owner, watch);
     return watch;
   }
 
@@ -198,6 +201,9 @@ export class Watchdog {
   #forget(lease: Lease): void {
     this.#due.remove(lease.watch);
     this.#watched.remove(lease.watch);
+    const { subject, watch } = lease;
+    if ('claim' in subject && this.#byOwner.get(subject.claim.owner) === watch)
+      this.#byOwner.delete(subject.claim.owner);
   }
 }
 

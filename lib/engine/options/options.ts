@@ -31,8 +31,8 @@ export type OnBusy = 'timeout' | 'skipped' | 'shutdown';
 
 export const DEFAULTS = { wait: 10_000, ttl: 15_000, renew: true, minHold: 0, mode: 'exclusive', limit: 1 } as const;
 
-/** Of `AcquireOptions`. */
-const NAMES: ReadonlySet<string> = new Set([
+/** Of options that apply to every lock: a `signal` of one call would end the waiting of all. */
+const DEFAULT_NAMES: ReadonlySet<string> = new Set([
   'wait',
   'ttl',
   'renew',
@@ -41,10 +41,11 @@ const NAMES: ReadonlySet<string> = new Set([
   'mode',
   'limit',
   'fair',
-  'signal',
   'name',
   'onShutdown',
 ]);
+/** Of `AcquireOptions`. */
+const NAMES: ReadonlySet<string> = new Set([...DEFAULT_NAMES, 'signal']);
 /** Of those of work under a lock. */
 const NAMES_WITH_WORK: ReadonlySet<string> = new Set([...NAMES, 'profile', 'reentrant']);
 /** What is read of the options, and what a decorator says beside them. */
@@ -52,7 +53,7 @@ const READ: readonly (string | symbol)[] = [...NAMES, LABELS];
 
 /** @throws LockConfigurationError for an option that not all locks have */
 export function checkDefaultNames(defaults: AcquireOptions, owner = '`defaults`'): void {
-  checkOptionNames(owner, defaults, NAMES);
+  checkOptionNames(owner, defaults, DEFAULT_NAMES);
 }
 
 /**
