@@ -12,6 +12,7 @@ const reports = join(ROOT, 'api');
 // Of no interest: tags that we do not use, and names that types reach although no subpath exports them.
 const silent = { default: { logLevel: ExtractorLogLevel.None } };
 
+mkdirSync(reports, { recursive: true });
 mkdirSync(join(ROOT, 'node_modules/.cache/api'), { recursive: true });
 const changed = packageEntries().flatMap(({ name, source }) => {
   const types = join(ROOT, 'dist/esm', `${source}.d.ts`);
@@ -20,7 +21,12 @@ const changed = packageEntries().flatMap(({ name, source }) => {
     mainEntryPointFilePath: types,
     newlineKind: 'lf' as const,
     compiler: {
-      overrideTsconfig: { extends: join(ROOT, 'tsconfig.json'), compilerOptions: { paths: {} }, include: [types] },
+      overrideTsconfig: {
+        extends: join(ROOT, 'tsconfig.json'),
+        compilerOptions: { paths: {} },
+        include: [],
+        files: [types],
+      },
     },
     apiReport: {
       enabled: true,
