@@ -174,7 +174,7 @@ export class QuorumBackend implements KeyBackend {
     const contender = this.#contenders.get(owner);
     if (!contender?.held) return;
     const [held] = await this.renew([contender.claim]).catch(() => []);
-    if (held === false && contender.held) for (const listener of this.#lostListeners) listener(owner);
+    if (held === false && !contender.gone) for (const listener of this.#lostListeners) listener(owner);
   }
 
   #list(query: ListQuery): Promise<ListPage> {

@@ -46,6 +46,12 @@ export function renewAll(
       over = true;
       // Only where the others say that it is held: what was released by force is not to come back.
       if (open > 0) return;
+      for (const [at, { contender }] of locks.entries()) {
+        if (tallies[at]?.outcome !== false || !contender?.held) continue;
+        // Lost, and told so: one that it still has at a server would keep the others out.
+        contender.held = false;
+        contender.withdrawAll();
+      }
       for (const [lock, indexes] of lacking) {
         if (tallies[locks.indexOf(lock)]?.outcome !== true || !lock.contender) continue;
         for (const index of indexes) heal(lock.contender, index, lock.claim.ttl);

@@ -172,7 +172,7 @@ describe('renewal', () => {
     const [answer] = await clock.run(backend.renew([claim]).catch(() => [undefined]));
     expect(answer).toBe(held);
     for (const [server, table] of masters.tables.entries()) {
-      if (silent.includes(server) || lost.includes(server)) continue;
+      if (silent.includes(server) || lost.includes(server) || held === false) continue;
       // Asked for at once, whatever the others say.
       expect(table.inspect('order').holders[0]?.remainingMs).toBe(1_500 - clock.now());
     }
@@ -190,5 +190,17 @@ describe('renewal', () => {
     masters.take('x:1', 4);
     await clock.advance(5_000);
     expect(masters.untouched).toBe(true);
+  });
+
+  it('that says it is lost gives back what is left of it, which would keep the others out', async () => {
+    const masters = new Masters(3);
+    const { backend, clock } = masters.voter();
+    const claim = masters.claim('pod:1', 60_000);
+    await clock.run(backend.attempt(claim));
+    for (const server of [1, 2]) masters.tables[server]!.forceRelease('order');
+    await clock.run(backend.renew([claim]));
+    await clock.advance(1_000);
+    expect(masters.untouched).toBe(true);
+    expect(await clock.run(backend.release(claim))).toBe(false);
   });
 });
