@@ -64,6 +64,44 @@ describe('MariaDB', () => {
     await handsOver(engine({ uri, install: false }), engine({ uri, install: false }), 'stock');
   });
 
+  it('without the right EXECUTE it works by single statements where that is asked for, says so, and excludes those who have it', async () => {
+    await ask('create database bare');
+    await ask(`create user bare@'%' identified by 'secret'`);
+    for (const statement of mysqlSchemaStatements({ database: 'bare' })) await ask(statement);
+    await ask(`grant select, insert, update, delete on bare.* to bare@'%'`);
+    const options = { uri: as('bare:secret', 'bare'), install: false };
+    await refused(engine(options).acquire('k', { wait: 0 }), /needs the right EXECUTE.*`procedures: false`/);
+    const backend = mysql({ ...options, procedures: false });
+    onTestFinished(() => backend.close());
+    await backend.ping();
+    expect(await backend.warnings?.()).toEqual([expect.stringMatching(/ask again and again.*`procedures: false`/)]);
+    const without = engine({ ...options, procedures: false });
+    const procedures = engine({ uri: as('root', 'bare') });
+    for (const [one, other] of [
+      [without, procedures],
+      [procedures, without],
+    ] as const) {
+      const lock = await one.acquire('both ways');
+      expect(await other.tryAcquire('both ways')).toBeNull();
+      const turn = other.acquire('both ways', { wait: '20s' });
+      await lock.release();
+      const next = await turn;
+      expect(next.fencingToken).toBeGreaterThan(lock.fencingToken ?? 0n);
+      await next.release();
+    }
+    const reader = await procedures.acquire('both ways', { mode: 'shared' });
+    expect(await without.tryAcquire('both ways')).toBeNull();
+    await reader.release();
+    await (await without.acquire('both ways')).release();
+    // Not before those who stand in a line.
+    const held = await procedures.acquire('both ways');
+    const inTurn = procedures.acquire('both ways', { wait: '20s' });
+    await inLine(procedures, 'both ways', 1);
+    expect(await without.tryAcquire('both ways')).toBeNull();
+    await held.release();
+    await (await inTurn).release();
+  });
+
   it('refuses tables of another version with a text that says so', async () => {
     await engine({ uri: server.uri, prefix: 'newer_' }).ping();
     await ask(`update newer_version set version = 1000 where name = 'tables'`);

@@ -39,7 +39,7 @@ const ADVICE: Readonly<Record<number, string>> = {
   1836: 'The server takes no writes, as a replica does. Locks need the primary: name it in the pool, or in `uri`.',
   1792: 'The connection is set to read-only transactions. Give mysql() a pool that may write.',
   1046: 'Select a database in the pool or the `uri`, or name one in the `database` option of mysql().',
-  1370: 'The user needs the right EXECUTE on the procedures of the locks: see "Rights" on the page of the backend.',
+  1370: 'The user needs the right EXECUTE on the procedures of the locks: see "Rights" on the page of the backend. Where it cannot have it, `procedures: false` does without.',
   1142: 'The user lacks a right on the tables of the locks: see "Rights" on the page of the backend.',
   1665: 'The binary log is written as statements, which cannot carry the locks. Set `binlog_format` to MIXED or ROW.',
 };

@@ -26,7 +26,8 @@ export class SchemaVersionError extends Error {
  */
 export async function install(client: MysqlClient, place: MysqlSchemaOptions, allowed: boolean): Promise<void> {
   const names = namesIn(place.database, place.prefix ?? '');
-  if ((await installed((sql) => client.ask(sql), names)) === 'all') return;
+  const { procedures = true } = place;
+  if ((await installed((sql) => client.ask(sql), names, procedures)) === 'all') return;
   if (!allowed) throw new Error(`The lock tables or procedures are not there, and \`install\` is false. ${HOW}`);
   try {
     await client.on(async (query) => {
@@ -35,7 +36,7 @@ export async function install(client: MysqlClient, place: MysqlSchemaOptions, al
       await query(`do get_lock(${lock}, ${INSTALLING_S})`).catch(() => undefined);
       const [mode] = await query('select @@sql_mode');
       try {
-        if ((await installed(query, names)) === 'all') return;
+        if ((await installed(query, names, procedures)) === 'all') return;
         await query(`set session sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'`);
         await query('commit');
         for (const statement of mysqlSchemaStatements(place)) await query(statement);
@@ -65,6 +66,7 @@ const versions = [
 async function installed(
   query: (sql: string) => Promise<readonly Row[]>,
   names: Names,
+  procedures: boolean,
 ): Promise<'all' | 'nothing' | 'procedures missing'> {
   let rows: readonly Row[];
   try {
@@ -78,7 +80,9 @@ async function installed(
   const found = new Map(rows.map(([name, version]) => [name, Number(version)]));
   const tablesVersion = found.get('tables');
   if (tablesVersion !== undefined && tablesVersion !== TABLES_VERSION) throw new SchemaVersionError(tablesVersion);
-  return versions.every(([name, version]) => found.get(name) === version) ? 'all' : 'procedures missing';
+  return versions.slice(0, procedures ? 2 : 1).every(([name, version]) => found.get(name) === version)
+    ? 'all'
+    : 'procedures missing';
 }
 
 /** Tables of another prefix are installed by themselves. */

@@ -14,15 +14,11 @@ import type {
 } from '../backend.js';
 import { Crowd } from '../sql/crowd.js';
 import { outcomeOf, touchedOf } from './answers.js';
-import type { MysqlClient, Row } from './client.js';
-import { isMissing } from './errors.js';
+import { MysqlDatabase, type MysqlLink, type MysqlSettings } from './database.js';
 import { Inbox, instanceOf } from './inbox.js';
-import { install } from './install.js';
-import type { Open } from './listener.js';
 import { inspect, listKeys } from './looking.js';
 import { warnings } from './warnings.js';
-import type { Names, Routine } from './schema/names.js';
-import type { MysqlSchemaOptions } from './schema-sql.js';
+import type { Routine } from './schema/names.js';
 import { list, literal, nameOf, type Value } from './values.js';
 
 export const mysqlTraits = {
@@ -44,24 +40,6 @@ const SWEEP_KEYS = 1_000;
 const FIRST_LOOK_MS = 15;
 const LONGEST_LOOK_MS = 500;
 
-export interface MysqlLink {
-  readonly client: MysqlClient;
-  /** Opens connections beside the pool. */
-  readonly open: Open;
-  readonly close: () => void;
-}
-
-/** What a backend is told of where it keeps its locks. */
-export interface MysqlSettings {
-  readonly names: Names;
-  readonly place: MysqlSchemaOptions;
-  readonly install: boolean;
-  /** How long a fencing counter outlives its last holder, in milliseconds. */
-  readonly counterTtl: number;
-  /** Where the server is, without who asks. */
-  readonly address: string;
-}
-
 /** One MariaDB or MySQL server, through procedures that each answer one question in one round trip. */
 export class MysqlBackend implements KeyBackend {
   readonly family = 'key';
@@ -70,10 +48,7 @@ export class MysqlBackend implements KeyBackend {
   readonly address: string;
   readonly #inbox: Inbox;
   readonly #crowd: Crowd;
-  #link: MysqlLink | undefined;
-  #linking: Promise<MysqlLink> | undefined;
-  #installed: Promise<void> | undefined;
-  #isInstalled = false;
+  readonly #database: MysqlDatabase;
   #attempts = 0;
   #sweepFrom: string | undefined = '';
 
@@ -83,13 +58,14 @@ export class MysqlBackend implements KeyBackend {
     private readonly settings: MysqlSettings,
   ) {
     this.address = settings.address;
+    this.#database = new MysqlDatabase(connect, settings);
     this.#crowd = new Crowd(async (key, owners) =>
       touchedOf(await this.#call('touch', nameOf(key).name, list(owners))),
     );
     this.#inbox = new Inbox(
       settings.names,
-      async () => (await this.#linked()).open,
-      (sql) => this.#ask(sql),
+      async () => (await this.#database.link()).open,
+      (sql) => this.#database.ask(sql),
       this.#crowd,
     );
   }
@@ -99,12 +75,12 @@ export class MysqlBackend implements KeyBackend {
   }
 
   async warnings(): Promise<readonly string[]> {
-    const { client, open } = await this.#linked();
+    const { client, open } = await this.#database.link();
     return warnings((sql) => client.ask(sql), open, this.settings.names);
   }
 
   async ping(): Promise<void> {
-    await this.#ask('select 1');
+    await this.#database.ask('select 1');
   }
 
   async attempt(claim: Claim, waiter?: Waiter): Promise<Attempt> {
@@ -195,11 +171,11 @@ export class MysqlBackend implements KeyBackend {
   }
 
   inspect(key: string): Promise<KeyState> {
-    return inspect((sql) => this.#see(sql), this.settings.names, key);
+    return inspect((sql) => this.#database.see(sql), this.settings.names, key);
   }
 
   list(query: ListQuery): Promise<ListPage> {
-    return listKeys((sql) => this.#see(sql), this.settings.names, query);
+    return listKeys((sql) => this.#database.see(sql), this.settings.names, query);
   }
 
   onLost(listener: (owner: string) => void): () => void {
@@ -208,7 +184,7 @@ export class MysqlBackend implements KeyBackend {
 
   async close(): Promise<void> {
     this.#inbox.close();
-    (await this.#linking?.catch(() => undefined))?.close();
+    await this.#database.close();
   }
 
   async #attempt(claim: Claim, joins: 0 | 1 | 2): Promise<Attempt> {
@@ -236,7 +212,7 @@ export class MysqlBackend implements KeyBackend {
     if (from === undefined) return;
     this.#sweepFrom = undefined;
     const sql = `call ${this.settings.names.routine('sweep')}(x'${from}', ${this.settings.counterTtl}, ${SWEEP_KEYS})`;
-    this.#ask(sql.replace("x''", "''")).then(
+    this.#database.ask(sql.replace("x''", "''")).then(
       ([row]) => (this.#sweepFrom = row?.[0] ?? ''),
       () => (this.#sweepFrom = from),
     );
@@ -244,51 +220,13 @@ export class MysqlBackend implements KeyBackend {
 
   /** The answer of a procedure, which is one text. */
   async #call(routine: Routine, ...args: readonly Value[]): Promise<string> {
-    const [row] = await this.#ask(`call ${this.settings.names.routine(routine)}(${args.map(literal).join(',')})`);
+    const [row] = await this.#database.ask(
+      `call ${this.settings.names.routine(routine)}(${args.map(literal).join(',')})`,
+    );
     const answer = row?.[0];
     if (answer === undefined || answer === null)
       throw new TypeError(`MySQL answered a lock procedure with nothing; is a proxy in between?`);
     return answer;
-  }
-
-  /** In a session that does not commit by itself a look opens a transaction, and later looks would see the past. */
-  #see(sql: string): Promise<readonly Row[]> {
-    return this.#ask(sql, (client) =>
-      client.on(async (query) => {
-        const rows = await query(sql);
-        await query('commit');
-        return rows;
-      }),
-    );
-  }
-
-  async #ask(sql: string, how = (client: MysqlClient) => client.ask(sql)): Promise<readonly Row[]> {
-    const { client } = this.#link ?? (await this.#linked());
-    if (!this.#isInstalled) await this.#install(client);
-    try {
-      return await how(client);
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-      // Gone with the server's data, or dropped.
-      this.#isInstalled = false;
-      await this.#install(client);
-      return how(client);
-    }
-  }
-
-  async #install(client: MysqlClient): Promise<void> {
-    const { place, install: allowed } = this.settings;
-    this.#installed ??= install(client, place, allowed).finally(() => (this.#installed = undefined));
-    await this.#installed;
-    this.#isInstalled = true;
-  }
-
-  async #linked(): Promise<MysqlLink> {
-    this.#linking ??= this.connect().catch((error: unknown) => {
-      this.#linking = undefined;
-      throw error;
-    });
-    return (this.#link = await this.#linking);
   }
 }
 

@@ -6,7 +6,9 @@ import { LockConfigurationError } from '../../lock/errors.js';
 import { checkOptionNames } from '../../lock/option-names.js';
 import type { LockBackend } from '../backend.js';
 import { isMysqlPool, MysqlClient, type MysqlPool } from './client.js';
-import { MysqlBackend, type MysqlLink, type MysqlSettings } from './mysql.js';
+import type { MysqlLink, MysqlSettings } from './database.js';
+import { MysqlLeases } from './leases.js';
+import { MysqlBackend } from './mysql.js';
 import { namesIn } from './schema/index.js';
 
 /** Where the server is, for a pool that is made, and closed, here. Needs `mysql2` to be installed. */
@@ -41,6 +43,13 @@ interface Behaviour {
    */
   readonly install?: boolean;
   /**
+   * Whether locks are worked by stored procedures. With `false` they are leases by single statements, for a user without the right EXECUTE
+   * or a proxy or cluster that takes no procedures: exclusive ones only, in no order, and who waits asks again with growing pauses. The two
+   * exclude each other.
+   * @default true
+   */
+  readonly procedures?: boolean;
+  /**
    * How long at least a lock's fencing counter outlives its last holder. Tokens start from the server's clock in microseconds, so the
    * counter only matters while a clock may run backwards.
    * @default '10m'
@@ -65,7 +74,7 @@ export type MysqlOptions = Behaviour &
 
 const NAMES: ReadonlySet<string> = new Set([
   ...['pool', 'uri', 'host', 'port', 'user', 'password', 'socketPath', 'ssl', 'connectionLimit'],
-  ...['database', 'prefix', 'install', 'counterTtl', 'listenUri'],
+  ...['database', 'prefix', 'install', 'counterTtl', 'listenUri', 'procedures'],
 ]);
 
 /**
@@ -80,7 +89,9 @@ const NAMES: ReadonlySet<string> = new Set([
  */
 export function mysql(options: MysqlOptions = {}): LockBackend {
   checkOptionNames('mysql()', options, NAMES);
-  return new MysqlBackend(() => linkOf(options), settingsOf(options));
+  const settings = settingsOf(options);
+  const connect = (): Promise<MysqlLink> => linkOf(options);
+  return options.procedures === false ? new MysqlLeases(connect, settings) : new MysqlBackend(connect, settings);
 }
 
 /** What says where the server is. Not set, as from an environment that lacks it, it would be a server on this machine. */
@@ -93,7 +104,16 @@ function settingsOf(options: MysqlOptions): MysqlSettings {
       `\`${missing}\` of mysql() is undefined. Give it a value, or leave it out for the server at localhost:3306.`,
     );
   }
-  const { pool, uri, listenUri, prefix = 'distributed_lock_', database, install = true, counterTtl = '10m' } = options;
+  const {
+    pool,
+    uri,
+    listenUri,
+    prefix = 'distributed_lock_',
+    database,
+    install = true,
+    counterTtl = '10m',
+    procedures = true,
+  } = options;
   if (pool !== undefined && !isMysqlPool(pool)) {
     throw new LockConfigurationError(
       '`pool` of mysql() is no pool of mysql2. Give it what `createPool(…)` of `mysql2` or `mysql2/promise` returned; a single connection, ' +
@@ -116,7 +136,7 @@ function settingsOf(options: MysqlOptions): MysqlSettings {
     );
   return {
     names: namesIn(database, prefix),
-    place: { prefix, ...(database !== undefined && { database }) },
+    place: { prefix, procedures, ...(database !== undefined && { database }) },
     install,
     counterTtl: Math.ceil(toMilliseconds('counterTtl', counterTtl)),
     address: addressOf(options),

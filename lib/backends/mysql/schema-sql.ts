@@ -6,6 +6,8 @@ export interface MysqlSchemaOptions {
   readonly database?: string;
   /** As of `mysql()`. @default 'distributed_lock_' */
   readonly prefix?: string;
+  /** As of `mysql()`. @default true */
+  readonly procedures?: boolean;
 }
 
 /**
@@ -15,10 +17,12 @@ export interface MysqlSchemaOptions {
 export function mysqlSchemaStatements({
   database,
   prefix = 'distributed_lock_',
+  procedures = true,
 }: MysqlSchemaOptions = {}): readonly string[] {
   const names = namesIn(database, prefix);
   const version = (name: string, number: number): string =>
     `insert into ${names.table('version')} (name, version) values ('${name}', ${number}) on duplicate key update version = ${number}`;
+  if (!procedures) return [...tables(names), version('tables', TABLES_VERSION)];
   return [
     ...tables(names),
     ...routines(names).flatMap((routine) => [
