@@ -91,9 +91,9 @@ describe('A PostgreSQL that is killed before it has written what nobody waited f
   ])(
     'a chain of hand-overs of which the last ones were forgotten is as safe, wherever it was cut%s',
     async (_, back) => {
-      // The claim of the last one ends before the lease of the first, and well after that of the third.
-      const line = ['a', 'b', 'c', 'd'].map((name) => processOf(name, 7_000, name === 'd' ? 5_000 : 1_000));
-      const other = processOf('other', 7_000);
+      // The claim of the last one ends well before the lease of the first, also on a slow machine, and well after that of the third.
+      const line = ['a', 'b', 'c', 'd'].map((name) => processOf(name, 10_000, name === 'd' ? 5_000 : 1_000));
+      const other = processOf('other', 10_000);
       for (const each of line) await each.join();
       // A clock that went back leaves tokens that are ahead of it.
       await askPostgres(server.url, `update distributed_lock.locks set token = token + ${back}`);
