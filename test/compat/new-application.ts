@@ -66,11 +66,12 @@ export class NewApplication {
         const response = await fetch(`${pod.url}/orders/${id}`, { method: 'POST' });
         return { text: await response.text(), begun, ended: performance.now() };
       };
-      const [one, other] = await Promise.all(pods.map((pod) => post(pod, '7')));
-      const apart = Math.abs((one?.ended ?? 0) - (other?.ended ?? 0));
-      // The work takes a second; a timer may be early by a millisecond.
-      if (one?.text !== 'order 7 is placed' || other?.text !== one.text || apart < 950)
-        throw new Error(`Not one at a time: ${JSON.stringify([one, other, apart])}`);
+      const [one, other] = await Promise.all([post(pods[0], '7'), post(pods[1], '7')]);
+      // The work takes a second, and a timer may be early by a millisecond. How far apart the answers are read says less: a machine that
+      // is busy may be late with the first one.
+      const took = Math.max(one.ended, other.ended) - Math.min(one.begun, other.begun);
+      if (one.text !== 'order 7 is placed' || other.text !== one.text || took < 1_950)
+        throw new Error(`Not one at a time: ${JSON.stringify([one, other])}`);
       const ends = await Promise.all(pods.map((pod) => pod.stop()));
       if (ends.some((signal) => signal !== 'SIGTERM')) throw new Error(`Ended otherwise than asked: ${ends.join()}`);
     } finally {

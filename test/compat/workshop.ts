@@ -24,6 +24,9 @@ interface Manifest {
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const appSources = fileURLToPath(new URL('./app', import.meta.url));
 
+/** How long one command may take, in milliseconds: an install beside other work takes minutes. */
+const PATIENCE_MS = 300_000;
+
 /** The temporary folder that everything here happens in. */
 export class Workshop {
   readonly dir = mkdtempSync(join(tmpdir(), 'lock-compat-'));
@@ -95,11 +98,13 @@ export class Workshop {
   /** Throws with everything that the command said when it does not end with 0. */
   run(cwd: string, command: string, args: readonly string[], env: Record<string, string> = {}): Promise<string> {
     return new Promise((resolve, reject) => {
-      const options = { cwd, env: { ...process.env, NO_COLOR: '1', ...env }, timeout: 120_000, maxBuffer: 2 ** 26 };
+      const options = { cwd, env: { ...process.env, NO_COLOR: '1', ...env }, timeout: PATIENCE_MS, maxBuffer: 2 ** 26 };
       execFile(command, [...args], options, (error, stdout, stderr) => {
         if (error)
           reject(
-            new Error(`${[command, ...args].join(' ')}\n${stdout}${stderr}${error.killed ? 'killed after 120 s' : ''}`),
+            new Error(
+              `${[command, ...args].join(' ')}\n${stdout}${stderr}${error.killed ? `killed after ${PATIENCE_MS / 1000} s` : ''}`,
+            ),
           );
         else resolve(stdout);
       });
