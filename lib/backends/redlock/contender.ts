@@ -55,6 +55,8 @@ export class Contender {
   /** Whether a majority has it. */
   held = false;
   fencingToken: bigint | undefined;
+  /** Whether somebody was told that it is released. */
+  releaseTold = false;
   /** Whether it stands in line everywhere, and not only at one server. */
   everywhere = false;
   /** How often in a row it gave up its votes because of others. */

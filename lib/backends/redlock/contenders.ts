@@ -62,7 +62,11 @@ export class Contenders implements ContenderListener {
     const polls = contender.release(keepMs);
     this.#campaigns.get(contender)?.stop(new Error('it was released'));
     void contender.settled().then(() => this.#forget(contender));
-    return decide(polls, this.options.majority);
+    const held = await decide(polls, this.options.majority);
+    // Told once: asked again, it holds nothing any more.
+    const again = contender.releaseTold;
+    contender.releaseTold = true;
+    return held && !again;
   }
 
   /** A server has something new for a claim that waits: its turn may have come. */

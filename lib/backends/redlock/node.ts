@@ -25,6 +25,8 @@ export class Node {
   readonly name: string;
   readonly #takeBacks: TakeBacks;
   readonly #stops = new Set<() => void>();
+  /** Questions without an answer yet: what comes of them may have to be taken back. */
+  readonly #open = new Set<Promise<unknown>>();
   #suspect = false;
   #refusedUntil = -Infinity;
   #heardAt = -Infinity;
@@ -76,6 +78,8 @@ export class Node {
         reject(new NoAnswerError(limitMs));
       };
       const answer = question();
+      this.#open.add(answer);
+      const closed = (): void => void this.#open.delete(answer);
       let cancel = clock.limit(limitMs, expire);
       answer.then(
         (answer) => {
@@ -92,6 +96,7 @@ export class Node {
           reject(error);
         },
       );
+      answer.then(closed, closed);
     });
   }
 
@@ -114,9 +119,10 @@ export class Node {
     this.#standing--;
   }
 
-  /** Resolves when nothing is left to take back. */
-  idle(): Promise<void> {
-    return this.#takeBacks.allSettled();
+  /** Resolves when all has been answered, and nothing is left to take back. */
+  async idle(): Promise<void> {
+    while (this.#open.size > 0) await Promise.allSettled(this.#open);
+    await this.#takeBacks.allSettled();
   }
 
   close(): void {

@@ -92,6 +92,27 @@ describe('votes', () => {
     expect(masters.holders).toEqual(Array.from({ length: 5 }, () => undefined));
   });
 
+  it('are given back once: a release sent again says no, also while a server has not confirmed the first', async () => {
+    const masters = new Masters(5);
+    const { backend, links, clock } = masters.voter();
+    links[4]!.way = (question) => (question === 'release' ? [50, 0] : [0, 0]);
+    const claim = masters.claim();
+    await clock.run(backend.attempt(claim));
+    expect(await clock.run(backend.release(claim))).toBe(true);
+    expect(await clock.run(backend.release(claim))).toBe(false);
+  });
+
+  it('that are on their way when the process closes are waited for and given back', async () => {
+    const masters = new Masters(5);
+    const { backend, links, clock } = masters.voter();
+    links[4]!.way = (question) => (question === 'attempt' ? [0, 50] : [0, 0]);
+    const claim = masters.claim();
+    await clock.run(backend.attempt(claim));
+    expect(await clock.run(backend.release(claim))).toBe(true);
+    await clock.run(backend.close());
+    expect(masters.untouched).toBe(true);
+  });
+
   it('that were given back are never counted again: their release is on its way', async () => {
     const masters = new Masters(3);
     const [one, other] = [masters.voter(), masters.voter()];
