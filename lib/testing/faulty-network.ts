@@ -31,7 +31,7 @@ const perfect: NetworkQuality = {
 };
 
 /** Networks by how much they lose and delay, times in milliseconds. */
-export const networkQualities = {
+export const networkQualities: Readonly<Record<'perfect' | 'good' | 'poor' | 'terrible', NetworkQuality>> = {
   perfect,
   /** One data centre on most days. */
   good: {
@@ -53,7 +53,7 @@ export const networkQualities = {
     ...{ delay: [1, 80], lagging: 0.1, lag: [50, 2_000] },
     ...{ lostRequests: 0.06, lostReplies: 0.06, failing: 0.5, lostPushes: 0.2, repeatedPushes: 0.1 },
   },
-} as const satisfies Record<string, NetworkQuality>;
+};
 
 /** Options of the network between an engine and a backend under test. */
 export interface FaultyNetworkOptions {
