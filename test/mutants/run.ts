@@ -11,6 +11,8 @@ import { type Killer, type Mutant, mutants, type NamedTest } from './mutants.js'
 
 /** A test that hangs has noticed something, too. */
 const PATIENCE_MS = 90_000;
+/** All tests together, without a bug. */
+const PATIENCE_WITH_ALL_MS = 400_000;
 const PARTS = ['lib', 'test', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'vitest.config.ts'];
 
 interface TestReport {
@@ -59,7 +61,7 @@ class Bed {
   /** Whether these tests pass without any bug: otherwise they prove nothing. */
   async passAll(tests: readonly NamedTest[]): Promise<Outcome> {
     const specs = [...new Set(tests.map(({ spec }) => spec))];
-    const ran = await this.#run(specs, tests.map(({ test }) => escaped(test)).join('|'));
+    const ran = await this.#run(specs, tests.map(({ test }) => escaped(test)).join('|'), {}, PATIENCE_WITH_ALL_MS);
     if (ran === 'hung') return { verdict: 'broken', why: 'they never end' };
     const failed = ran.find(({ status }) => status === 'failed');
     if (failed) return { verdict: 'broken', why: `this one fails: ${failed.fullName.trim()}` };
@@ -89,16 +91,17 @@ class Bed {
     specs: readonly string[],
     names: string,
     env: Record<string, string> = {},
+    patience = PATIENCE_MS,
   ): Promise<readonly TestReport[] | 'hung'> {
     const outputFile = join(this.root, 'report.json');
     rmSync(outputFile, { force: true });
     const args = [...specs, '-t', names, '--bail', '1', '--reporter', 'json', '--outputFile', outputFile];
-    if ((await this.#vitest(args, env)) === 'hung') return 'hung';
+    if ((await this.#vitest(args, env, patience)) === 'hung') return 'hung';
     const tests = reportOf(outputFile)?.testResults.flatMap(({ assertionResults }) => assertionResults) ?? [];
     return tests.filter(({ status }) => status === 'passed' || status === 'failed');
   }
 
-  #vitest(args: readonly string[], env: Record<string, string>): Promise<'ended' | 'hung'> {
+  #vitest(args: readonly string[], env: Record<string, string>, patience: number): Promise<'ended' | 'hung'> {
     return new Promise((resolve) => {
       const vitest = join(repository, 'node_modules/vitest/vitest.mjs');
       const child = spawn(process.execPath, [vitest, 'run', '--root', this.root, ...args], {
@@ -114,7 +117,7 @@ class Bed {
       const bell = setTimeout(() => {
         stop();
         resolve('hung');
-      }, PATIENCE_MS);
+      }, patience);
       child.once('close', () => {
         clearTimeout(bell);
         process.off('exit', stop);
