@@ -14,5 +14,5 @@ describeBackend(
 it('is the one that the page shows', () => {
   const page = readFileSync(new URL('../../docs/backends.md', import.meta.url), 'utf8');
   const example = readFileSync(new URL('example-backend.ts', import.meta.url), 'utf8');
-  expect(page).toContain(`\`\`\`ts\n${example}\`\`\``);
+  expect(page).toContain(`\`\`\`ts\n// src/table-backend.ts\n${example}\`\`\``);
 });
