@@ -102,6 +102,26 @@ describe('MariaDB', () => {
     await (await inTurn).release();
   });
 
+  it('a reader that procedures let in meanwhile keeps out who goes by single statements, whatever the isolation level', async () => {
+    const readCommitted = pool({}, 'transaction isolation level read committed');
+    const without = engine({ pool: readCommitted, prefix: 'mixed_', procedures: false });
+    await (await without.acquire('read')).release();
+    const grant = await pool().getConnection();
+    onTestFinished(() => grant.release());
+    await grant.query('start transaction');
+    await grant.query(`select * from mixed_lock where name = 'lock:read' for update`);
+    const trying = without.tryAcquire('read');
+    const waiting = `select trx_id from information_schema.innodb_trx where trx_state = 'LOCK WAIT'`;
+    await expect.poll(() => ask(waiting), { timeout: 10_000 }).toHaveLength(1);
+    const now = `timestampdiff(microsecond, timestamp'1970-01-01 00:00:00', utc_timestamp(6))`;
+    await grant.query(
+      `insert into mixed_holder (name, owner, token, ends, since) values ('lock:read', 'reader:1', 1, ${now} + 60000000, ${now})`,
+    );
+    await grant.query(`update mixed_lock set shared = 1 where name = 'lock:read'`);
+    await grant.query('commit');
+    expect(await trying).toBeNull();
+  });
+
   it('refuses tables of another version with a text that says so', async () => {
     await engine({ uri: server.uri, prefix: 'newer_' }).ping();
     await ask(`update newer_version set version = 1000 where name = 'tables'`);
