@@ -4,7 +4,7 @@ import { etcd } from '../../lib/backends/etcd/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
 import { type EtcdServer, startEtcd } from '../servers/etcd.js';
 import { eventually } from '../servers/eventually.js';
-import { inLine } from './support/in-pod.js';
+import { haveTurns, inLine } from './support/in-pod.js';
 import { startPods } from './support/pod.js';
 
 const processes = 4;
@@ -38,14 +38,7 @@ describe(`At the server, ${waiters} waiters in ${processes} processes on one key
   it('each release wakes one of them, and each process has one lease', { timeout: 120_000 }, async () => {
     await using pods = await startPods(processes, { etcd: [server.host] });
     const lock = await engine.acquire('crowded', { ttl: '60s' });
-    const all = Promise.all(
-      pods.map((pod) =>
-        pod.run(async ({ engine }, count) => {
-          const each = async () => (await engine.acquire('crowded', { wait: '100s', ttl: '60s' })).release();
-          return (await Promise.all(Array.from({ length: count }, each))).filter(Boolean).length;
-        }, waiters / processes),
-      ),
-    );
+    const all = haveTurns(pods, 'crowded', waiters / processes);
     await inLine(engine, 'crowded', waiters);
     expect(await leases()).toBe(processes + 1);
     // One watches the key ahead of it, and nobody anything else.

@@ -2,7 +2,7 @@ import { createServer, connect, type AddressInfo, type Server } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { LockEngine } from '../../lib/engine/engine.js';
 import { fourLetters } from '../servers/zookeeper.js';
-import { inLine } from './support/in-pod.js';
+import { haveTurns, inLine } from './support/in-pod.js';
 import { startPods } from './support/pod.js';
 import { rounds } from './support/rounds.js';
 import { type SessionServer, type SessionServers, sessionKinds } from './support/session-servers.js';
@@ -94,14 +94,7 @@ describe.each(kinds)('At the server of $name', (kind) => {
       const here = engine();
       await using pods = await startPods(processes, kind.pod([counted.host]));
       const lock = await here.acquire('crowded', { ttl: '60s' });
-      const all = Promise.all(
-        pods.map((pod) =>
-          pod.run(async ({ engine }, count) => {
-            const each = async () => (await engine.acquire('crowded', { wait: '100s', ttl: '60s' })).release();
-            return (await Promise.all(Array.from({ length: count }, each))).filter(Boolean).length;
-          }, waiters / processes),
-        ),
-      );
+      const all = haveTurns(pods, 'crowded', waiters / processes);
       await inLine(here, 'crowded', waiters);
       expect(await kind.sessions(server.host)).toBe(processes + 1);
       const [woken, asked] = [await counted.wakeUps(), await counted.requests()];

@@ -1,6 +1,7 @@
 import { afterEach, beforeAll, afterAll, describe, expect, it } from 'vitest';
 import { LockEngine } from '../../lib/engine/engine.js';
 import { eventually } from '../servers/eventually.js';
+import { holderEnds } from './support/holder-ends.js';
 import { acquireIn, inLine } from './support/in-pod.js';
 import { now } from './support/machine-clock.js';
 import { type Pod, startPods } from './support/pod.js';
@@ -29,42 +30,12 @@ describe.each(sqlKinds)('When a process dies or freezes on a lock of $name', { t
   const figure = (what: string, milliseconds: number): void =>
     console.log(`${name}, ${what}: the next one ran after ${milliseconds.toFixed(0)} ms`);
 
-  function awoken(frozen: Pod, key: string) {
-    frozen.thaw();
-    return frozen.run(async ({ kept }, key) => {
-      const lock = kept[key];
-      return { held: lock.held, aborted: lock.signal.aborted, released: (await lock.release()) as boolean };
-    }, key);
-  }
-
   it.each(['killed', 'frozen'] as const)(
     'a holder that is %s costs the next one its lease and no more than a second',
     async (how) => {
-      const [key, ttl] = [`holder ${how}`, 2_000];
-      await using pods = await startPods(1, server.pod);
-      const [holder] = pods as unknown as [Pod];
-      const [first, second] = [engine(), engine()];
-      const held = await acquireIn(holder, key, { ttl });
-      const turns = [first.acquire(key, patient)];
-      await inLine(first, key, 1);
-      turns.push(second.acquire(key, patient));
-      await inLine(first, key, 2);
-      const stoppedAt = now();
-      if (how === 'killed') await holder.kill();
-      else holder.freeze();
-      const next = await turns[0]!;
-      const after = now() - stoppedAt;
-      expect(after).toBeLessThan(ttl + 1_000);
+      const [line, ttl] = [[engine(), engine()] as const, 2_000];
+      const after = await holderEnds(how, { pod: server.pod, line, ttl, patient, within: ttl + 1_000 });
       figure(`holder ${how}, with a lease of ${ttl} ms`, after);
-      expect(next.fencingToken).toBeGreaterThan(held.token);
-      // One that wakes knows of its loss, and takes nothing from its successor.
-      const lost = { held: false, aborted: true, released: false };
-      expect(how === 'killed' ? lost : await awoken(holder, key)).toEqual(lost);
-      // And the line goes on as if nothing had been.
-      expect(await next.release()).toBe(true);
-      const last = await turns[1]!;
-      expect(last.fencingToken).toBeGreaterThan(next.fencingToken ?? 0n);
-      await last.release();
     },
   );
 

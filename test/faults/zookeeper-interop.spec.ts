@@ -65,6 +65,42 @@ const curatorAt = (hosts: string): Peer =>
     hosts,
   ]);
 
+/** The peer's lock of that kind and ours are one lock with one line. */
+async function excludeEachOther(engine: LockEngine, peer: Peer, kind: string): Promise<void> {
+  const key = `exclusive-${kind}`;
+  const ours = await engine.acquire(key, { ttl });
+  expect(await peer.ask('try', kind, key)).toBe('false');
+  const theirs = peer.ask('acquire', kind, key);
+  await inLine(engine, key, 1);
+  const behind = engine.acquire(key, { ttl, wait: '20s' });
+  await inLine(engine, key, 2);
+  await ours.release();
+  expect(await theirs).toBe('true');
+  expect(await engine.tryAcquire(key, { ttl })).toBe(null);
+  expect((await engine.inspect(key)).waiting).toBe(1);
+  expect(await peer.ask('release', kind, key)).toBe('true');
+  const next = await behind;
+  expect(next.fencingToken).toBeGreaterThan(ours.fencingToken!);
+  await next.release();
+  expect(await peer.ask('try', kind, key)).toBe('true');
+  await peer.ask('release', kind, key);
+}
+
+async function readTogether(engine: LockEngine, peer: Peer): Promise<void> {
+  const ours = await engine.acquire('read', { ttl, mode: 'shared' });
+  expect(await peer.ask('try', 'ReadLock', 'read')).toBe('true');
+  expect(await engine.tryAcquire('read', { ttl })).toBe(null);
+  expect(await peer.ask('try', 'WriteLock', 'read')).toBe('false');
+  await ours.release();
+  const writer = engine.acquire('read', { ttl, wait: '20s' });
+  await inLine(engine, 'read', 1);
+  expect(await peer.ask('release', 'ReadLock', 'read')).toBe('true');
+  const held = await writer;
+  expect(await peer.ask('try', 'ReadLock', 'read')).toBe('false');
+  expect(await peer.ask('try', 'WriteLock', 'read')).toBe('false');
+  await held.release();
+}
+
 describe('Beside the real kazoo, on one name', () => {
   let server: ZooKeeperServer;
   let kazoo: Peer;
@@ -82,39 +118,11 @@ describe('Beside the real kazoo, on one name', () => {
     await server?.stop();
   });
 
-  it.each(['Lock', 'WriteLock'] as const)('our lock and its %s exclude each other, in one line', async (kind) => {
-    const key = `exclusive-${kind}`;
-    const ours = await engine.acquire(key, { ttl });
-    expect(await kazoo.ask('try', kind, key)).toBe('false');
-    const theirs = kazoo.ask('acquire', kind, key);
-    await inLine(engine, key, 1);
-    const behind = engine.acquire(key, { ttl, wait: '20s' });
-    await inLine(engine, key, 2);
-    await ours.release();
-    expect(await theirs).toBe('true');
-    expect(await engine.tryAcquire(key, { ttl })).toBe(null);
-    expect((await engine.inspect(key)).waiting).toBe(1);
-    expect(await kazoo.ask('release', kind, key)).toBe('true');
-    const next = await behind;
-    expect(next.fencingToken).toBeGreaterThan(ours.fencingToken!);
-    await next.release();
-    expect(await kazoo.ask('try', kind, key)).toBe('true');
-    await kazoo.ask('release', kind, key);
-  });
+  it.each(['Lock', 'WriteLock'] as const)('our lock and its %s exclude each other, in one line', (kind) =>
+    excludeEachOther(engine, kazoo, kind),
+  );
 
-  it('readers of both share, and a writer of either waits for them', async () => {
-    const ours = await engine.acquire('read', { ttl, mode: 'shared' });
-    expect(await kazoo.ask('try', 'ReadLock', 'read')).toBe('true');
-    expect(await engine.tryAcquire('read', { ttl })).toBe(null);
-    expect(await kazoo.ask('try', 'WriteLock', 'read')).toBe('false');
-    await ours.release();
-    const writer = engine.acquire('read', { ttl, wait: '20s' });
-    await inLine(engine, 'read', 1);
-    expect(await kazoo.ask('release', 'ReadLock', 'read')).toBe('true');
-    const held = await writer;
-    expect(await kazoo.ask('try', 'ReadLock', 'read')).toBe('false');
-    await held.release();
-  });
+  it('readers of both share, and a writer of either waits for them', () => readTogether(engine, kazoo));
 
   it('a child that no layout knows is a conflict, and is never ignored', async () => {
     const path = pathOf('strange');
@@ -152,40 +160,11 @@ describe('Beside the real Curator, on one name', () => {
   it.each([
     ['Mutex', () => mutex],
     ['WriteLock', () => readWrite],
-  ] as const)('our lock and its %s exclude each other, in one line', async (kind, engineOf) => {
-    const engine = engineOf();
-    const key = `exclusive-${kind}`;
-    const ours = await engine.acquire(key, { ttl });
-    expect(await curator.ask('try', kind, key)).toBe('false');
-    const theirs = curator.ask('acquire', kind, key);
-    await inLine(engine, key, 1);
-    const behind = engine.acquire(key, { ttl, wait: '20s' });
-    await inLine(engine, key, 2);
-    await ours.release();
-    expect(await theirs).toBe('true');
-    expect(await engine.tryAcquire(key, { ttl })).toBe(null);
-    expect((await engine.inspect(key)).waiting).toBe(1);
-    expect(await curator.ask('release', kind, key)).toBe('true');
-    const next = await behind;
-    expect(next.fencingToken).toBeGreaterThan(ours.fencingToken!);
-    await next.release();
-    expect(await curator.ask('try', kind, key)).toBe('true');
-    await curator.ask('release', kind, key);
-  });
+  ] as const)('our lock and its %s exclude each other, in one line', (kind, engineOf) =>
+    excludeEachOther(engineOf(), curator, kind),
+  );
 
-  it('readers of both share, and a writer of either waits for them', async () => {
-    const ours = await readWrite.acquire('read', { ttl, mode: 'shared' });
-    expect(await curator.ask('try', 'ReadLock', 'read')).toBe('true');
-    expect(await readWrite.tryAcquire('read', { ttl })).toBe(null);
-    await ours.release();
-    const writer = readWrite.acquire('read', { ttl, wait: '20s' });
-    await inLine(readWrite, 'read', 1);
-    expect(await curator.ask('release', 'ReadLock', 'read')).toBe('true');
-    const held = await writer;
-    expect(await curator.ask('try', 'ReadLock', 'read')).toBe('false');
-    expect(await curator.ask('try', 'WriteLock', 'read')).toBe('false');
-    await held.release();
-  });
+  it('readers of both share, and a writer of either waits for them', () => readTogether(readWrite, curator));
 
   it('says what the name is used as where a client of another kind has it', async () => {
     expect(await curator.ask('try', 'Mutex', 'mixed')).toBe('true');

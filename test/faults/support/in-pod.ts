@@ -32,3 +32,18 @@ export function releaseIn(pod: Pod, key: string): Promise<{ at: number; held: bo
 export async function inLine(engine: LockEngine, key: string, count: number): Promise<void> {
   await eventually(`${count} wait for ${key}`, async () => (await engine.inspect(key)).waiting === count);
 }
+
+/** So many in each process wait for the key and let it go at once when they have it. Resolves to how many of each process had it. */
+export function haveTurns(pods: readonly Pod[], key: string, count: number): Promise<number[]> {
+  return Promise.all(
+    pods.map((pod) =>
+      pod.run(
+        async ({ engine }, { key, count }) => {
+          const each = async () => (await engine.acquire(key, { wait: '100s', ttl: '60s' })).release();
+          return (await Promise.all(Array.from({ length: count }, each))).filter(Boolean).length;
+        },
+        { key, count },
+      ),
+    ),
+  );
+}

@@ -4,6 +4,7 @@ import { LockEngine } from '../../../lib/engine/engine.js';
 import { LockBackendError, LockLostError } from '../../../lib/lock/errors.js';
 import { eventually } from '../../servers/eventually.js';
 import { startSilentProxy } from '../../servers/silent-proxy.js';
+import { holderEnds } from './holder-ends.js';
 import { acquireIn, inLine } from './in-pod.js';
 import { now } from './machine-clock.js';
 import { type Pod, startPods } from './pod.js';
@@ -36,44 +37,16 @@ export function describeSessionDeaths(kind: SessionKind): void {
       engines.push(made);
       return made;
     }
-    function awoken(frozen: Pod, key: string) {
-      frozen.thaw();
-      return frozen.run(async ({ kept }, key) => {
-        const lock = kept[key];
-        return { held: lock.held, aborted: lock.signal.aborted, released: (await lock.release()) as boolean };
-      }, key);
-    }
     const figure = (what: string): void => console.log(`${name}, ${what}`);
     const nothingIsLeft = (): Promise<unknown> =>
       eventually('nothing is left', async () => (await kind.entries(server.host)).length === 0);
 
     describe('when a process dies', () => {
-      async function holderEnds(how: 'killed' | 'frozen'): Promise<void> {
-        const key = `holder ${how}`;
-        await using pods = await startPods(1, kind.pod([server.host]));
-        const [holder] = pods as unknown as [Pod];
-        const [first, second] = [engine(), engine()];
-        const held = await acquireIn(holder, key, { ttl });
-        const turns = [first.acquire(key, patient)];
-        await inLine(first, key, 1);
-        turns.push(second.acquire(key, patient));
-        await inLine(first, key, 2);
-        const stoppedAt = now();
-        if (how === 'killed') await holder.kill();
-        else holder.freeze();
-        const next = await turns[0]!;
-        const after = now() - stoppedAt;
+      async function ends(how: 'killed' | 'frozen'): Promise<void> {
+        const line = [engine(), engine()] as const;
+        const within = endsWithin * ttl + 1_500;
+        const after = await holderEnds(how, { pod: kind.pod([server.host]), line, ttl, patient, within });
         figure(`holder ${how}: the next one ran after ${after.toFixed(0)} ms, with a session of ${ttl} ms`);
-        expect(after).toBeLessThan(endsWithin * ttl + 1_500);
-        expect(next.fencingToken).toBeGreaterThan(held.token);
-        // One that wakes knows of its loss, and takes nothing from its successor.
-        const lost = { held: false, aborted: true, released: false };
-        expect(how === 'killed' ? lost : await awoken(holder, key)).toEqual(lost);
-        expect(next.held).toBe(true);
-        expect(await next.release()).toBe(true);
-        const last = await turns[1]!;
-        expect(last.fencingToken).toBeGreaterThan(next.fencingToken ?? 0n);
-        await last.release();
       }
 
       async function waitersEnd(): Promise<void> {
@@ -95,7 +68,7 @@ export function describeSessionDeaths(kind: SessionKind): void {
 
       // On keys of their own, and side by side: each waits for the end of a session.
       it('a holder killed, a holder frozen, waiters killed: the next one enters when the session ends, and no later', async () => {
-        await Promise.all([holderEnds('killed'), holderEnds('frozen'), waitersEnd()]);
+        await Promise.all([ends('killed'), ends('frozen'), waitersEnd()]);
         await nothingIsLeft();
       });
     });
