@@ -7,5 +7,5 @@ import { mastersFixture } from './redlock-fixture.js';
 describeBackend(
   'redlock',
   { describe, it, beforeAll, afterAll },
-  mastersFixture(3, (urls) => redlock({ urls, restartGuard: '70s', nodeTimeout: '1s' })),
+  mastersFixture(5, (urls) => redlock({ urls, restartGuard: '70s', nodeTimeout: '1s' })),
 );

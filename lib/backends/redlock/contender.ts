@@ -55,6 +55,8 @@ export class Contender {
   /** Whether a majority has it. */
   held = false;
   fencingToken: bigint | undefined;
+  /** Servers that are just now asked for a vote which they have forgotten. */
+  readonly healing = new Set<Seat>();
   /** Whether somebody was told that it is released. */
   releaseTold = false;
   /** Whether it stands in line everywhere, and not only at one server. */

@@ -62,7 +62,9 @@ export class Contenders implements ContenderListener {
     const polls = contender.release(keepMs);
     this.#campaigns.get(contender)?.stop(new Error('it was released'));
     void contender.settled().then(() => this.#forget(contender));
-    const held = await decide(polls, this.options.majority);
+    // Whoever asks next asks the gate first, and a gate that has not heard of the release would send it away.
+    const gate = polls[this.options.nodes.findIndex(({ canBeGate }) => canBeGate)];
+    const [held] = await Promise.all([decide(polls, this.options.majority), gate?.answer.catch(() => undefined)]);
     // Told once: asked again, it holds nothing any more.
     const again = contender.releaseTold;
     contender.releaseTold = true;

@@ -1,6 +1,6 @@
 import type { BackendClock } from '../backend.js';
 import type { Verdict } from './campaign.js';
-import type { Contender } from './contender.js';
+import type { Ballot, Contender, Seat } from './contender.js';
 import { OUT_OF_REACH } from './failure.js';
 import { decide, type Poll } from './tally.js';
 
@@ -41,18 +41,31 @@ export async function confirm(
   }
 }
 
-/** A server without this holder's vote, as after a restart, gives it again if it is free. Its tokens go on from the holder's. */
+/**
+ * A server without this holder's vote, as after a restart, gives it again if it is free. Its tokens go on from the holder's. One healing at
+ * a time, and none of a vote that another one has brought back meanwhile: it would be taken back here.
+ */
 export async function heal(
   contender: Contender,
   index: number,
   ttl: number,
   stretched: HoldingOptions['stretched'],
 ): Promise<void> {
-  contender.withdraw(index).catch(() => undefined);
   const seat = contender.seats[index];
-  const asked = await contender.ask(index, { ttl: stretched(ttl), believedMs: ttl, wait: false });
+  if (!seat || seat.until > -Infinity || contender.healing.has(seat)) return;
+  contender.healing.add(seat);
+  try {
+    await giveBack(contender, index, seat, { ttl: stretched(ttl), believedMs: ttl, wait: false });
+  } finally {
+    contender.healing.delete(seat);
+  }
+}
+
+async function giveBack(contender: Contender, index: number, seat: Seat, ballot: Ballot): Promise<void> {
+  contender.withdraw(index).catch(() => undefined);
+  const asked = await contender.ask(index, ballot);
   const { fencingToken } = contender;
-  if (!asked.ok || !seat || seat.until === -Infinity || !contender.held || fencingToken === undefined) return;
+  if (!asked.ok || seat.until === -Infinity || !contender.held || fencingToken === undefined) return;
   const { backend } = seat.node;
   const answer = await seat.node
     .ask(async () => backend.handOver?.takeOver(contender.claimAt(seat), [], fencingToken))

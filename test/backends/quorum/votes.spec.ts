@@ -102,6 +102,26 @@ describe('votes', () => {
     expect(await clock.run(backend.release(claim))).toBe(false);
   });
 
+  it('are given back at the server at which all wait before the release is told: whoever asks then is not refused', async () => {
+    const masters = new Masters(5);
+    const [one, other] = [masters.voter(), masters.voter()];
+    one.links[0]!.way = (question) => (question === 'release' ? [50, 0] : [0, 0]);
+    const claim = masters.claim();
+    await masters.clock.run(one.backend.attempt(claim));
+    expect(await masters.clock.run(one.backend.release(claim))).toBe(true);
+    expect(await masters.clock.run(other.backend.attempt(masters.claim()))).toMatchObject(GRANTED);
+  });
+
+  it('are given back within the time limit of a server, also if the one at which all wait is silent', async () => {
+    const masters = new Masters(5);
+    const { backend, links, clock } = masters.voter({ nodeTimeout: 100 });
+    const claim = masters.claim();
+    await clock.run(backend.attempt(claim));
+    links[0]!.cut();
+    expect(await clock.run(backend.release(claim))).toBe(true);
+    expect(clock.now()).toBe(100);
+  });
+
   it('that are on their way when the process closes are waited for and given back', async () => {
     const masters = new Masters(5);
     const { backend, links, clock } = masters.voter();
@@ -211,6 +231,25 @@ describe('renewal', () => {
     masters.take('x:1', 4);
     await clock.advance(5_000);
     expect(masters.untouched).toBe(true);
+  });
+
+  it.each([
+    ['at the same time', 0],
+    ['one after the other', 60],
+  ])('gives a forgotten vote back once, though two renewals miss it %s', async (_, later) => {
+    const masters = new Masters(5);
+    const { backend, links, clock } = masters.voter();
+    const claim = masters.claim();
+    await clock.run(backend.attempt(claim));
+    masters.tables[1]!.forceRelease('order');
+    let renewals = 0;
+    links[3]!.way = (question) => (question === 'renew' ? [0, renewals++ * later] : [0, 0]);
+    links[1]!.way = (question) => (question === 'attempt' ? [20, 20] : [0, 0]);
+    links[1]!.asked.length = 0;
+    await clock.run(Promise.all([backend.renew([claim]), backend.renew([claim])]));
+    await clock.advance(500);
+    expect(links[1]!.asked.filter(({ question }) => question === 'attempt')).toHaveLength(1);
+    expect(masters.holders).toEqual(Array.from({ length: 5 }, () => claim.owner));
   });
 
   it('that says it is lost gives back what is left of it, which would keep the others out', async () => {
