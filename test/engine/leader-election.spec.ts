@@ -173,6 +173,37 @@ describe('an election', () => {
     expect(log).toEqual(['first stopped', 'second leads']);
   });
 
+  it('hands over when the work itself awaits its resignation, or a second one', async () => {
+    const backend = memory();
+    const [first, second] = [await standing(backend), await standing(backend)];
+    const elected = nextTerm(second.election);
+    const signals: boolean[] = [];
+    first.election.lead(async ({ signal }) => {
+      await first.election.resign();
+      signals.push(signal.aborted);
+      // Also when it stood again meanwhile, and by a call from within.
+      first.election.campaign();
+      await setTimeout(1).then(() => first.election.resign());
+    });
+    expect((await elected).held).toBe(true);
+    expect(signals).toEqual([true]);
+  });
+
+  it('has one who asks from outside wait for the work, though that resigned by itself', async () => {
+    const { election } = await standing(memory());
+    const gate = new Gate();
+    let settled = false;
+    election.lead(async () => {
+      await election.resign();
+      await gate.passed;
+      settled = true;
+    });
+    const resigned = election.resign();
+    gate.open();
+    await resigned;
+    expect(settled).toBe(true);
+  });
+
   it('tells a leader that is cut off before its lease ends on the server', async () => {
     const clock = new VirtualClock();
     const backend = memoryOn(new LockTable(() => clock.now()));

@@ -3,7 +3,7 @@ import { type Clock, SystemClock } from '../time/clock.js';
 import type { Duration } from '../../lock/duration.js';
 import type { LockEngine } from '../engine.js';
 import { LockClosedError, LockKeyError } from '../../lock/errors.js';
-import { type Leadership, type LeaderWork, Term } from './leader-term.js';
+import { type Leadership, type LeaderWork, Term, worksFor } from './leader-term.js';
 import type { AcquireOptions } from '../../lock/lock.js';
 import { orWarn } from '../telling/or-warn.js';
 
@@ -108,7 +108,10 @@ export class Election {
     this.#candidacy = { stop, over: this.#stand(stop.signal, before) };
   }
 
-  /** Leads no more and stands no more, until `campaign`. Resolves when the leader's work has settled and the office is handed over. */
+  /**
+   * Leads no more and stands no more, until `campaign`. Resolves when the leader's work has settled and the office is handed over; for the
+   * work itself at once, since it cannot wait for its own end.
+   */
   resign(): Promise<void> {
     return this.#end(new DOMException(`This process resigned from leading "${this.name}".`, 'AbortError'));
   }
@@ -139,7 +142,7 @@ export class Election {
   #end(reason: unknown): Promise<void> {
     const candidacy = this.#candidacy;
     candidacy?.stop.abort(reason);
-    return candidacy?.over ?? Promise.resolve();
+    return candidacy === undefined || worksFor(this) ? Promise.resolve() : candidacy.over;
   }
 
   async #stand(stop: AbortSignal, before: Promise<void> | undefined): Promise<void> {
@@ -171,18 +174,19 @@ export class Election {
     let failed = false;
     let forget: (() => void) | undefined;
     const term = await new Promise<Term>((over) => {
-      const elected: Term = new Term(this.name, lock, {
-        ended: (reason) => {
+      const listener = {
+        ended: (reason: unknown) => {
           this.#term = undefined;
-          this.#tell((listener) => listener.ended?.(elected, reason));
+          this.#tell((each) => each.ended?.(elected, reason));
           over(elected);
         },
-        failed: (error) => {
+        failed: (error: unknown) => {
           failed = true;
-          this.#tell((listener) => listener.failed?.(error));
+          this.#tell((each) => each.failed?.(error));
           elected.end(error);
         },
-      });
+      };
+      const elected: Term = new Term(this.name, lock, listener, this);
       this.#term = elected;
       forget = onAbort(stop, () => elected.end(stop.reason));
       this.#tell((listener) => listener.elected?.(elected));

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { lookFirst, onAbort } from '../time/abort.js';
 import { LockLostError } from '../../lock/errors.js';
 import type { Lock } from '../../lock/lock.js';
@@ -33,6 +34,14 @@ export interface TermListener {
   failed(error: unknown): void;
 }
 
+/** The offices that the running code works for: several where a leader leads something else in its work. */
+const offices = new AsyncLocalStorage<ReadonlySet<object>>();
+
+/** Whether the running code is, or was called by, the work of a leader of this office. Such code cannot wait for the end of that work. */
+export function worksFor(office: object): boolean {
+  return offices.getStore()?.has(office) === true;
+}
+
 /** A lock and the work under it. */
 export class Term extends Leadership {
   readonly #controller = new AbortController();
@@ -44,6 +53,7 @@ export class Term extends Leadership {
     readonly name: string,
     private readonly lock: Lock,
     private readonly listener: TermListener,
+    private readonly office: object,
   ) {
     super();
     lookFirst(this.#controller.signal, () => void this.held);
@@ -72,12 +82,15 @@ export class Term extends Leadership {
     if (!this.held || this.#started.has(work)) return;
     // First: the work itself, or whoever hears of the election, may hand it in again.
     this.#started.add(work);
-    const running = (async () => work(this))().then(
-      () => undefined,
-      (error: unknown) => {
-        if (!this.#isTheEnd(error)) this.listener.failed(error);
-      },
-    );
+    const serving = new Set([...(offices.getStore() ?? []), this.office]);
+    const running = offices
+      .run(serving, async () => work(this))
+      .then(
+        () => undefined,
+        (error: unknown) => {
+          if (!this.#isTheEnd(error)) this.listener.failed(error);
+        },
+      );
     this.#works.add(running);
     void running.then(() => this.#works.delete(running));
   }

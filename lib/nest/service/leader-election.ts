@@ -66,7 +66,8 @@ export class LeaderElection {
   /**
    * Leads no more, and stands no more until `campaign()`.
    *
-   * @returns a promise of the hand-over, when the leader's work has settled. Work that awaits it would wait for itself
+   * @returns a promise of the hand-over, which follows when the leader's work has settled. Called by that work itself, it resolves at once:
+   *   return soon, and the office is handed over then
    */
   resign(): Promise<void> {
     return this.election.resign();
