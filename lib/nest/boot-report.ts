@@ -3,18 +3,18 @@ import { DiscoveryService, ModulesContainer } from '@nestjs/core';
 import { LockConfigurationError, LockError } from '../lock/errors.js';
 import { lockServicesOf, noBackend } from './service/application.js';
 import { LockExceptionFilter } from './lock-exception.filter.js';
+import { callsSuper, hiddenLocks } from './hidden-locks.js';
+import { isHttpRoute } from './method/http-route.js';
 import { methodsOf, prototypesOf } from './method/class-methods.js';
 import { type LockedMethod, lockedMethodsOf } from './locked/locked-methods.js';
 import { acquireOptions } from './locked/locked.options.js';
 import { lockLifecyclesOf } from './service/lock-lifecycles.js';
+import { onWired } from './service/wiring.js';
 import { routeLocksOn } from './route/noted-route-locks.js';
 import { type RunsInterceptors, runsInterceptors } from './route/runs-interceptors.js';
 
 type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
 type Method = (...args: never[]) => unknown;
-
-/** Nest's own key for a route; the constant is not exported, and the same in 11 and 12. */
-const PATH = 'path';
 
 /**
  * Looks at every lock of the application once, when it has started: lists them, warns of those that cannot work, and does not start
@@ -22,6 +22,8 @@ const PATH = 'path';
  */
 export class BootReport implements OnApplicationBootstrap {
   readonly #logger = new Logger('DistributedLockModule');
+  /** Classes whose objects hide locks, as was told. */
+  readonly #hiding = new WeakSet<object>();
 
   constructor(
     @Inject(DiscoveryService) private readonly discovery: DiscoveryService,
@@ -37,14 +39,18 @@ export class BootReport implements OnApplicationBootstrap {
     for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers(), ...enhancers]) {
       const prototype = prototypeOf(wrapper);
       if (prototype === undefined) continue;
-      if (!wrapper.isNotMetatype) this.#warnShadowed(wrapper.instance, prototype);
+      // A value may be anything: nothing of it is read but the chain, unless its class has locks.
+      this.#warnHidden(wrapper.instance);
       if (seen.has(prototype)) continue;
       seen.add(prototype);
       for (const lock of this.#methodLocks(prototype)) locks.add(lock);
+      this.#warnDropped(prototype);
       if (!wrapper.isNotMetatype) {
         for (const lock of this.#routeLocks(wrapper.metatype as Type, prototype, problems)) locks.add(lock);
       }
     }
+    // Objects that Nest makes from now on: for a request, in lazily loaded modules, by `ModuleRef.create`.
+    onWired(this.application, (instance) => this.#warnHidden(instance));
     problems.push(...this.#check(locks));
     this.#warnOfShownMessages(locks);
     if (problems.length > 0) throw new LockConfigurationError(problems.join('\n'));
@@ -68,18 +74,17 @@ export class BootReport implements OnApplicationBootstrap {
     );
   }
 
-  /** A method that its own object replaces, by a field or by `bind`, loses what stands on the class. */
-  #warnShadowed(instance: unknown, prototype: object): void {
+  /** Once for each class: request-scoped objects come by the thousand. */
+  #warnHidden(instance: unknown): void {
     if (typeof instance !== 'object' || instance === null) return;
-    for (const { property, method, declaring } of methodsOf(prototype)) {
-      if (!Object.hasOwn(instance, property)) continue;
-      const value: unknown = Object.getOwnPropertyDescriptor(instance, property)?.value;
-      const locks = [...(lockedMethodsOf(declaring).get(property) ?? []), ...routeLocksOn(method)];
-      // What `bind` makes of a @Locked method is still under its lock; Nest finds no interceptors on it.
-      const isBound = typeof value === 'function' && value.name === `bound ${method.name}`;
-      if (locks.length === 0 || (isBound && routeLocksOn(method).length === 0)) continue;
+    const hidden = hiddenLocks(instance);
+    if (hidden.length === 0) return;
+    const { constructor } = instance;
+    if (this.#hiding.has(constructor)) return;
+    this.#hiding.add(constructor);
+    for (const property of hidden) {
       this.#logger.warn(
-        `${prototype.constructor.name}.${String(property)} has a lock, but its object has a member of that name, which is called instead: ` +
+        `${constructor.name}.${String(property)} has a lock, but its object has a member of that name, which is called instead: ` +
           'it runs without the lock. Leave the method on the class.',
       );
     }
@@ -92,7 +97,8 @@ export class BootReport implements OnApplicationBootstrap {
       [...lockedMethodsOf(declaring)].flatMap(([property, locks]) => {
         const override = chain.slice(0, depth).find((each) => Object.hasOwn(each, property));
         if (override === undefined) return locks;
-        if (!lockedMethodsOf(override).has(property) && !callsSuper(override, property)) {
+        const overriding: unknown = Object.getOwnPropertyDescriptor(override, property)?.value;
+        if (!lockedMethodsOf(override).has(property) && !callsSuper(overriding, property)) {
           this.#logger.warn(
             `${override.constructor.name}.${String(property)} overrides ${locks[0]?.where ?? ''} and drops its lock. ` +
               'Decorate the override with @Locked too, or call the method of `super` in it.',
@@ -101,6 +107,24 @@ export class BootReport implements OnApplicationBootstrap {
         return [];
       }),
     );
+  }
+
+  /** An override is a handler only by decorators of its own, and has the interceptors that stand on it. */
+  #warnDropped(prototype: object): void {
+    const chain = prototypesOf(prototype);
+    for (const { declaring, property, method } of methodsOf(prototype)) {
+      if (!isHttpRoute(method) || routeLocksOn(method).length > 0) continue;
+      const overridden = chain.slice(chain.indexOf(declaring) + 1).find((each) => {
+        const value: unknown = Object.getOwnPropertyDescriptor(each, property)?.value;
+        // A function found in a class body.
+        return typeof value === 'function' && routeLocksOn(value as Method).length > 0;
+      });
+      if (overridden === undefined) continue;
+      this.#logger.warn(
+        `${declaring.constructor.name}.${String(property)} overrides ${overridden.constructor.name}.${String(property)} and drops its LockInterceptor. ` +
+          'Put @UseInterceptors(LockInterceptor(…)) on the override too.',
+      );
+    }
   }
 
   /** The locks that `LockInterceptor` puts around the handlers of a class, and those that it cannot put around anything. */
@@ -119,7 +143,7 @@ export class BootReport implements OnApplicationBootstrap {
       const runs = runsInterceptors(controller, handler);
       if (own.length > 0 && runs !== 'always') this.#doubt(`${controller.name}.${handler.name}`, runs, problems);
       if (runs === 'never') return [];
-      return (Reflect.hasMetadata(PATH, handler) ? [...onClass, ...own] : own).flatMap((lock) => {
+      return (isHttpRoute(handler) ? [...onClass, ...own] : own).flatMap((lock) => {
         try {
           return [lock.describe(controller, handler)];
         } catch (error) {
@@ -178,12 +202,6 @@ function prototypeOf({ isNotMetatype, metatype, instance }: Wrapper): object | u
     ? typeof value === 'object' && value !== null && Object.getPrototypeOf(value)
     : metatype?.prototype;
   return typeof prototype === 'object' && prototype !== null ? prototype : undefined;
-}
-
-/** As far as the source tells. */
-function callsSuper(prototype: object, property: string | symbol): boolean {
-  const method: unknown = Object.getOwnPropertyDescriptor(prototype, property)?.value;
-  return typeof method === 'function' && /\bsuper\s*[.[]/.test(Function.prototype.toString.call(method));
 }
 
 /** The method that a call would meet; getters are not run. */

@@ -1,4 +1,14 @@
-import { type CanActivate, Controller, Get, Injectable, Param, UseGuards, UseInterceptors } from '@nestjs/common';
+import {
+  type CanActivate,
+  Controller,
+  Get,
+  Injectable,
+  Param,
+  Scope,
+  UseGuards,
+  UseInterceptors,
+} from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
 import { CommandHandler } from '@nestjs/cqrs';
 import { OnEvent } from '@nestjs/event-emitter';
 import { Interval } from '@nestjs/schedule';
@@ -21,6 +31,16 @@ const silent = (error = new Error('connect ECONNREFUSED 127.0.0.1:6379')): LockB
     throw error;
   },
 });
+
+class Parent {
+  @Locked('work')
+  async work(): Promise<void> {}
+  other(): void {}
+}
+
+class Hiding extends Parent {
+  override work = async () => undefined;
+}
 
 describe('at boot every backend is asked for an answer', () => {
   test('and without one the application does not start', async () => {
@@ -316,15 +336,91 @@ describe('locks where nobody looks', () => {
   });
 
   it('warns of a lock that its own object hides', async () => {
-    class Parent {
-      @Locked('work')
-      async work() {}
-    }
     @Injectable()
     class Child extends Parent {
       override work = async () => undefined;
     }
     const { logger } = await applicationWith({ providers: [Child] });
     expect(logger.texts('warn').join()).toMatch(/Child\.work has a lock, but its object has a member of that name/);
+  });
+
+  it.each([
+    ['from useFactory', { provide: 'work', useFactory: () => new Hiding() }],
+    ['from useValue', { provide: 'work', useValue: new Hiding() }],
+  ])('warns of it in an object %s', async (_, provider) => {
+    const { logger } = await applicationWith({ providers: [provider] });
+    expect(logger.texts('warn').join()).toMatch(/Hiding\.work has a lock, but its object has a member of that name/);
+  });
+
+  it('warns once of a class whose objects are made later, for a request or by ModuleRef', async () => {
+    @Injectable()
+    class Late extends Parent {
+      constructor() {
+        super();
+        this.work = async () => undefined;
+      }
+    }
+    @Injectable({ scope: Scope.REQUEST })
+    class OfRequest extends Late {}
+    const { module, logger } = await applicationWith({ providers: [OfRequest] });
+    expect(logger.texts('warn')).toEqual([]);
+    await module.resolve(OfRequest);
+    await module.resolve(OfRequest);
+    await module.get(ModuleRef).create(Late);
+    expect(logger.texts('warn')).toEqual([
+      expect.stringMatching(/^OfRequest\.work has a lock, but/),
+      expect.stringMatching(/^Late\.work has a lock, but/),
+    ]);
+  });
+
+  it('says nothing of a member that is still under the lock', async () => {
+    @Injectable()
+    class Bound extends Parent {
+      constructor() {
+        super();
+        this.work = this.work.bind(this);
+      }
+    }
+    @Injectable()
+    class Calling extends Parent {
+      override work = async () => super.work();
+    }
+    const { logger } = await applicationWith({ providers: [Bound, Calling] });
+    expect(logger.texts('warn')).toEqual([]);
+  });
+
+  it('warns of an override that calls only another method of super', async () => {
+    @Injectable()
+    class Other extends Parent {
+      override async work() {
+        super.other();
+      }
+    }
+    const { logger } = await applicationWith({ providers: [Other] });
+    expect(logger.texts('warn').join()).toMatch(/Other\.work overrides Parent\.work and drops its lock/);
+  });
+
+  it('warns of a handler whose override has lost its LockInterceptor', async () => {
+    @Controller()
+    class Base {
+      @Get('a')
+      @UseInterceptors(LockInterceptor('a'))
+      a() {}
+      @Get('b')
+      @UseInterceptors(LockInterceptor('b'))
+      b() {}
+    }
+    @Controller('sub')
+    class Sub extends Base {
+      @Get('a')
+      override a() {}
+      @Get('b')
+      @UseInterceptors(LockInterceptor('b'))
+      override b() {}
+    }
+    const { logger } = await applicationWith({ controllers: [Sub] });
+    expect(logger.texts('warn')).toEqual([
+      expect.stringContaining('Sub.a overrides Base.a and drops its LockInterceptor'),
+    ]);
   });
 });

@@ -1,4 +1,5 @@
 import {
+  Body,
   type CallHandler,
   type CanActivate,
   Controller,
@@ -11,6 +12,7 @@ import {
   ParseIntPipe,
   type PipeTransform,
   Post,
+  Query,
   SetMetadata,
   UseGuards,
   UseInterceptors,
@@ -110,6 +112,43 @@ describe('a locked route', () => {
     const response = await fetch(`${application.url}/orders/stream/7`);
     expect(await response.text()).toBe('last of 7 order:7');
     expect(await isHeld(application, 'order:7')).toBe(false);
+  });
+
+  test('answers 400, quietly, when its arguments make no key, and 500 when a function of the key fails', async () => {
+    @Controller('lines')
+    class Lines {
+      @Post('above')
+      @Locked('line:<line.order.id>')
+      async above(@Body() line: { order: { id: string } }) {
+        return line.order.id;
+      }
+      @Locked('line:<line.order.id>')
+      @Post('below')
+      async below(@Body() line: { order: { id: string } }) {
+        return line.order.id;
+      }
+      @Post('long')
+      @Locked('line:<q>')
+      async long(@Query('q') q: string) {
+        return q;
+      }
+      @Post('function')
+      @Locked((line: { id: string }) => line.id)
+      async byFunction(@Body() line: { id: string }) {
+        return line.id;
+      }
+    }
+    const { url, logger } = await serverWith({ controllers: [Lines] });
+    const post = async (path: string) => {
+      const response = await fetch(`${url}/lines/${path}`, { method: 'POST' });
+      expect(await response.text()).not.toMatch(/line:|order|xxx|lock/i);
+      return response.status;
+    };
+    expect([await post('above'), await post('below'), await post(`long?q=${'x'.repeat(9_000)}`)]).toEqual([
+      400, 400, 400,
+    ]);
+    expect(logger.texts('error')).toEqual([]);
+    expect(await post('function')).toBe(500);
   });
 
   test('waits for its turn', async () => {

@@ -24,7 +24,7 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { currentLock, DistributedLockModule, LockInterceptor, LockService, memory } from 'nestjs-distributed-lock';
 import { PassThrough } from 'node:stream';
-import { type Observable, Subject } from 'rxjs';
+import { defaultIfEmpty, EMPTY, from, type Observable, of, Subject, takeUntil } from 'rxjs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Application, isHeld, nextEvent, RecordingLogger, serverWith } from './support/application.js';
 import { Gate } from './support/gate.js';
@@ -376,4 +376,69 @@ test('reads its parameters from the class when a tracing tool hands over a wrapp
   const { url } = await serverWith({ controllers: [Traced] });
   const response = await fetch(`${url}/traced/7`);
   expect(await response.json()).toEqual({ key: 'order:7', id: '7' });
+});
+
+test('gives the handler the value of a custom parameter decorator that the key was made of, and makes it once', async () => {
+  let made = 0;
+  const Made = createParamDecorator(async (kind: string) => ({ id: `${kind}-${++made}` }));
+  @Controller()
+  class Making {
+    @Get()
+    @UseInterceptors(LockInterceptor('order:<order.id>'), LockInterceptor('user:<user.id>/<order.id>'))
+    make(@Made('order') order: { id: string }, @Made('user') user: { id: string }, @Made('free') free: { id: string }) {
+      return { ...key(), order: order.id, user: user.id, free: free.id };
+    }
+  }
+  const { url } = await serverWith({ controllers: [Making] });
+  for (const each of [await fetch(url), await fetch(url)]) {
+    const { key: locked, user, order } = (await each.json()) as { key: string; user: string; order: string };
+    expect(locked).toBe(`user:${user}/${order}`);
+  }
+  expect(made).toBe(6);
+});
+
+test('keeps both locks of a handler that runs on when something outside gives its request up', async () => {
+  const [entered, gate] = [new Gate(), new Gate()];
+  class GivesUp implements NestInterceptor {
+    intercept(_: ExecutionContext, next: CallHandler) {
+      return next.handle().pipe(takeUntil(from(entered.passed)), defaultIfEmpty('gave up'));
+    }
+  }
+  @Controller()
+  class Slow {
+    @Get()
+    @UseInterceptors(GivesUp, LockInterceptor('outer'), LockInterceptor('inner'))
+    async slow() {
+      entered.open();
+      await gate.passed;
+    }
+  }
+  const application = await serverWith({ controllers: [Slow] });
+  expect(await (await fetch(application.url)).text()).toBe('gave up');
+  expect(await Promise.all(['outer', 'inner'].map((each) => isHeld(application, each)))).toEqual([true, true]);
+  const released = [nextEvent(application, 'released', 'outer'), nextEvent(application, 'released', 'inner')];
+  gate.open();
+  await Promise.all(released);
+});
+
+test('answers what an Observable of `onBusy` gives, and 400 to a value that is too long for a key', async () => {
+  @Controller()
+  class Busy {
+    @Get('busy')
+    @UseInterceptors(LockInterceptor('busy', { wait: 0, onBusy: () => of('first', 'last') }))
+    busy() {}
+    @Get('none')
+    @UseInterceptors(LockInterceptor('busy', { wait: 0, onBusy: () => EMPTY }))
+    none() {}
+    @Get('long')
+    @UseInterceptors(LockInterceptor('order:<id>'))
+    long(@Query('id') _id: string) {}
+  }
+  const { url, logger, get } = await serverWith({ controllers: [Busy] });
+  await get(LockService).acquire('busy');
+  const text = async (path: string) => (await fetch(url + path)).text();
+  expect([await text('/busy'), await text('/none')]).toEqual(['last', '']);
+  const long = await fetch(`${url}/long?id=${'x'.repeat(9_000)}`);
+  expect([long.status, await long.text()]).toEqual([400, expect.not.stringMatching(/order|xxx|lock/i)]);
+  expect(logger.texts('error')).toEqual([]);
 });

@@ -36,3 +36,26 @@ export function routeArguments(prototype: object, property: string | symbol): re
     ];
   });
 }
+
+/**
+ * Has the custom parameter decorators of a handler give what they gave before in the same request, where that is known: Nest calls them for
+ * the handler, and the lock's key has called them before. One that makes a new value for each call would lock for one and work for another.
+ *
+ * Must be called before Nest binds the handler.
+ */
+export function reuseValues(
+  prototype: object,
+  property: string | symbol,
+  given: (factory: object) => { readonly value: unknown } | undefined,
+): void {
+  const noted: unknown = Reflect.getMetadata(ROUTE_ARGUMENTS, prototype.constructor, property);
+  for (const argument of Object.values(Object(noted) as Record<string, { factory?: RouteArgument['factory'] }>)) {
+    const { factory } = argument;
+    if (typeof factory !== 'function') continue;
+    const once: NonNullable<typeof factory> = (data, context) => {
+      const known = given(once);
+      return known === undefined ? factory(data, context) : known.value;
+    };
+    argument.factory = once;
+  }
+}

@@ -1,4 +1,5 @@
 import type { Observable, Subscribable } from 'rxjs';
+import { LockKeyError } from '../../lock/errors.js';
 import { serviceFor } from '../service/bypass.js';
 import { compileKey, nameOfKey, readableKey } from '../key/lock-key.js';
 import { argumentResolver } from '../key/method-arguments.js';
@@ -12,7 +13,9 @@ import { noteLockedMethod, noteOriginal, originalOf } from './locked-methods.js'
 import { lockedPromise } from './locked-promise.js';
 import { lockedStream } from './locked-stream.js';
 import { acquireOptions, type BusyInfo, type LockedOptions, type OnBusy } from './locked.options.js';
+import { isHttpRoute } from '../method/http-route.js';
 import { methodShape } from '../method/method-shape.js';
+import { unusableRequest } from './unusable-request.js';
 import { wire } from '../service/wiring.js';
 
 /** What a locked method returns: something that can come later. */
@@ -119,9 +122,20 @@ export function Locked<const Key extends string | readonly string[] | KeyFunctio
     const busyFor = busyAnswer(where, options.onBusy);
     const acquire = acquireOptions(options, { name: nameOfKey(key, where), method: where });
 
+    // Values from a request that make no key are the client's; a function may fail by itself.
+    const refused = (error: unknown) =>
+      error instanceof LockKeyError &&
+      typeof key !== 'function' &&
+      isHttpRoute(Object.getOwnPropertyDescriptor(prototype, property)?.value)
+        ? unusableRequest(error)
+        : error;
     const begin = (self: unknown, args: readonly unknown[]): LockedCall => {
       const service = serviceFor(self, backend, where);
-      return { service, keys: keysOf(self, args), options: acquire, backend, where };
+      try {
+        return { service, keys: keysOf(self, args), options: acquire, backend, where, refused };
+      } catch (error) {
+        throw refused(error);
+      }
     };
     const wrappers = {
       promise: async function (this: unknown, ...args: unknown[]) {

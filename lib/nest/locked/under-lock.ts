@@ -12,6 +12,8 @@ export interface LockedCall {
   readonly backend: string;
   /** Such as `Orders.place`. */
   readonly where: string;
+  /** What comes of an error in the lock's place: a key that is none may be the client's mistake. @default the error */
+  readonly refused?: (error: unknown) => unknown;
 }
 
 export type Outcome<T> =
@@ -20,7 +22,7 @@ export type Outcome<T> =
 
 /** Runs the work under the lock, and tells a busy key from a work that failed with a lock's error of its own. */
 export async function underLock<T>(
-  { service, keys, options, backend, where }: LockedCall,
+  { service, keys, options, backend, where, refused }: LockedCall,
   work: (lock: Lock) => PromiseLike<T> | T,
   signal = options.signal,
 ): Promise<Outcome<T>> {
@@ -37,7 +39,8 @@ export async function underLock<T>(
       value: await service.withLock(key, enter, signal === undefined ? options : { ...options, signal }),
     };
   } catch (error) {
-    if (entered || !isBusy(error)) throw error;
+    if (entered) throw error;
+    if (!isBusy(error)) throw refused === undefined ? error : refused(error);
     const { holder, waitedMs } = error;
     const busy = { key: keys.join(' + '), keys, backend, holder, waitedMs, method: where };
     return { ran: false, busy, error };

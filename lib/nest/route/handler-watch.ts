@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Type } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 import { type DeclaredMethod, type Method, methodsOf } from '../method/class-methods.js';
+import { reuseValues } from '../key/route-arguments.js';
 import { copyMetadata } from '../method/copy-metadata.js';
 import { noteOriginal } from '../locked/locked-methods.js';
 import { processWide } from '../service/process-wide.js';
@@ -19,6 +20,25 @@ export class HandlerWatch {
   #running = 0;
   #given = false;
   #onIdle: (() => void) | undefined;
+
+  /**
+   * @param outer of a lock around this one, on the same handler
+   * @param values what custom parameter decorators gave for the key, which the handler is to get too
+   */
+  constructor(
+    private readonly outer?: HandlerWatch,
+    private readonly values: ReadonlyMap<object, unknown> = new Map<object, unknown>(),
+  ) {}
+
+  /** The watch that the running code is under. Nest subscribes to what an interceptor returns later, and under none. */
+  static current(): HandlerWatch | undefined {
+    return storage.getStore();
+  }
+
+  /** What a custom parameter decorator gave for the key of this request, or of one around it. */
+  given(factory: object): { readonly value: unknown } | undefined {
+    return this.values.has(factory) ? { value: this.values.get(factory) } : this.outer?.given(factory);
+  }
 
   /** Runs something whose handler calls count here. */
   run<T>(work: () => T): T {
@@ -42,7 +62,7 @@ export class HandlerWatch {
     };
     let result: unknown;
     try {
-      result = handler();
+      result = this.outer === undefined ? handler() : this.outer.call(handler);
     } catch (error) {
       settled();
       throw error;
@@ -53,7 +73,7 @@ export class HandlerWatch {
   }
 }
 
-const storage = processWide('handler-watch', () => new AsyncLocalStorage<HandlerWatch | undefined>());
+const storage = processWide('handler-watch-2', () => new AsyncLocalStorage<HandlerWatch | undefined>());
 
 /** On watched handlers; tracing tools that wrap handlers copy it. */
 const WATCHED = 'nestjs-distributed-lock:watched';
@@ -79,14 +99,17 @@ export function watchHandlers(application: ModulesContainer, interceptor: Type):
   const under = methods.filter(
     (each) => interceptorsOn(each.method).includes(interceptor) || interceptorsOn(each.class).includes(interceptor),
   );
-  for (const each of under.length > 0 ? under : methods) watchHandler(each);
+  for (const each of under.length > 0 ? under : methods) {
+    if (watchHandler(each)) reuseValues(each.declaring, each.property, (factory) => storage.getStore()?.given(factory));
+  }
 }
 
-function watchHandler({ declaring, property, method }: DeclaredMethod): void {
+/** Whether it was not watched before. */
+function watchHandler({ declaring, property, method }: DeclaredMethod): boolean {
   // Nest knows handlers by their metadata; other methods are nobody's handlers.
-  if (Reflect.getMetadataKeys(method).length === 0 || isWatched(method)) return;
+  if (Reflect.getMetadataKeys(method).length === 0 || isWatched(method)) return false;
   const descriptor = Object.getOwnPropertyDescriptor(declaring, property);
-  if (descriptor?.configurable !== true) return;
+  if (descriptor?.configurable !== true) return false;
   const watched: Method = function (...args) {
     const watch = storage.getStore();
     return watch === undefined ? method.apply(this, args) : watch.call(() => method.apply(this, args));
@@ -95,6 +118,7 @@ function watchHandler({ declaring, property, method }: DeclaredMethod): void {
   noteOriginal(watched, method);
   Reflect.defineMetadata(WATCHED, true, watched);
   Object.defineProperty(declaring, property, { ...descriptor, value: watched });
+  return true;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -1,5 +1,5 @@
-import { BadRequestException, type CallHandler, type ExecutionContext, Logger, type Type } from '@nestjs/common';
-import { defer, finalize, map, type Observable } from 'rxjs';
+import { type CallHandler, type ExecutionContext, Logger, type Type } from '@nestjs/common';
+import { defer, finalize, isObservable, lastValueFrom, map, type Observable } from 'rxjs';
 import type { WithLockOptions } from '../../engine/engine.js';
 import { onAbort } from '../../engine/time/abort.js';
 import { LockConfigurationError, LockKeyError } from '../../lock/errors.js';
@@ -14,6 +14,7 @@ import { type BusyAnswer, busyAnswer } from '../locked/busy.js';
 import { nameOf } from '../method/copy-metadata.js';
 import { type LockedMethod, originalOf } from '../locked/locked-methods.js';
 import { stayUnder } from '../locked/held.js';
+import { unusableRequest } from '../locked/unusable-request.js';
 import { isAsyncIterable, lasting } from '../locked/lasting.js';
 import { lockedStream } from '../locked/locked-stream.js';
 import { acquireOptions, type BusyInfo, type LockedOptions } from '../locked/locked.options.js';
@@ -37,10 +38,15 @@ export type LockInterceptorOptions = LockedOptions<
   readonly hold?: 'handler' | 'response';
 };
 
+interface RequestKeys {
+  readonly keys: readonly string[];
+  readonly values?: ReadonlyMap<object, unknown>;
+}
+
 /** What is worked out for a handler once. */
 interface Route {
-  /** The keys of one request. */
-  readonly keysOf: (context: ExecutionContext) => Promise<readonly string[]>;
+  /** The keys of one request, and what custom parameter decorators gave for them. */
+  readonly keysOf: (context: ExecutionContext) => Promise<RequestKeys>;
   /** What `onBusy` gives for one request. */
   readonly busyFor: (self: unknown, args: readonly unknown[]) => BusyAnswer;
   readonly options: WithLockOptions;
@@ -82,21 +88,23 @@ export class RouteLock {
     next: CallHandler<unknown>,
   ): Promise<Observable<unknown>> {
     const backend = this.#options.backend ?? DEFAULT_BACKEND;
+    const outer = HandlerWatch.current();
     // Nest's `Function` is the handler that it calls.
     const handler = context.getHandler() as Handler;
     const where = whereOf(context.getClass(), handler);
     const service = serviceIn(application, backend, where);
     const { keysOf, busyFor, options } = this.#routeOf(context.getClass(), handler);
     const busy = busyFor(undefined, [context]);
-    const keys = await keysOf(context).catch((error: unknown) => {
-      throw this.#isTheRequests(error, context) ? unusable(error) : error;
+    const refused = (error: unknown) => (this.#isTheRequests(error, context) ? unusableRequest(error) : error);
+    const { keys, values } = await keysOf(context).catch((error: unknown) => {
+      throw refused(error);
     });
-    const call = { service, keys, options, backend, where };
+    const call = { service, keys, options, backend, where, refused };
 
     return defer(() => {
       const client = clientSignal(context);
       const response = this.#hold === 'response' ? responseOf(context) : undefined;
-      const watch = new HandlerWatch();
+      const watch = new HandlerWatch(outer, values);
       const reading: Promise<unknown>[] = [];
       const handle = (lock: Lock) => {
         // From here on the handler decides what a client that leaves means to it.
@@ -106,7 +114,10 @@ export class RouteLock {
         return handled.pipe(map((value) => (isReadInSteps(value) ? keptOpen(value, lock, where, reading) : value)));
       };
       // Nest answers with the last value of the stream, so a skipped handler has one too.
-      const answer: BusyAnswer = async (outcome) => [(await busy(outcome))[0]];
+      const answer: BusyAnswer = async (outcome) => {
+        const [given] = await busy(outcome);
+        return [isObservable(given) ? await lastValueFrom(given, { defaultValue: undefined }) : given];
+      };
       const stay = (lock: Lock) => {
         const handled = watch.over();
         // Lost already, it is told as any other loss, before a response.
@@ -158,20 +169,17 @@ export class RouteLock {
   #keysOf(controller: Type, handler: Handler, where: string): Route['keysOf'] {
     const wanted = new Map<number, RouteArgument>();
     const keysOf = compileKey(this.key, () => resolverFor(controller, handler, where, wanted), where);
-    if (typeof this.key === 'function') return async (context) => keysOf(undefined, [context]);
+    if (typeof this.key === 'function') return async (context) => ({ keys: keysOf(undefined, [context]) });
     return async (context) => {
       const values: unknown[] = [];
-      for (const [index, argument] of wanted) values[index] = await routeValue(argument, context);
-      return keysOf(undefined, values);
+      const custom = new Map<object, unknown>();
+      for (const [index, argument] of wanted) {
+        values[index] = await routeValue(argument, context);
+        if (argument.factory !== undefined) custom.set(argument.factory, values[index]);
+      }
+      return { keys: keysOf(undefined, values), values: custom };
     };
   }
-}
-
-/** Says nothing of keys; those are in its cause. Nest logs an `HttpException` at no level. */
-function unusable(cause: unknown): BadRequestException {
-  return new BadRequestException('The request lacks a value that names the resource, or has one that cannot.', {
-    cause,
-  });
 }
 
 /** A result that the framework asks for step by step: the handler's work goes on until then. Files are what `hold` is about. */

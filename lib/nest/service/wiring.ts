@@ -27,17 +27,17 @@ export function wire(prototype: object): void {
     set(this: object, value: Application) {
       if (!Reflect.defineProperty(this, APPLICATION, { value, writable: true, configurable: true }))
         frozen.set(this, value);
-      listeners.get(value)?.(this);
+      for (const listener of listeners.get(value) ?? []) listener(this);
     },
   });
   Inject(ModulesContainer)(prototype, APPLICATION);
 }
 
-const listeners = processWide('wired', () => new WeakMap<Application, (instance: object) => void>());
+const listeners = processWide('wired-listeners', () => new WeakMap<Application, ((instance: object) => void)[]>());
 
 /** Calls the listener for every object of a wired class that Nest makes in this application from now on. */
 export function onWired(application: Application, listener: (instance: object) => void): void {
-  listeners.set(application, listener);
+  listeners.set(application, [...(listeners.get(application) ?? []), listener]);
 }
 
 /** For an object of a wired class that Nest did not make. `undefined`: it belongs to none any more. */
