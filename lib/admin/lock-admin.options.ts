@@ -1,6 +1,7 @@
-import type { CanActivate, InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
+import type { CanActivate, ModuleMetadata, Type } from '@nestjs/common';
 import { LockConfigurationError } from '../lock/errors.js';
 import { checkOptionNames } from '../lock/option-names.js';
+import type { OptionsFactory } from '../nest/service/options-factory.js';
 
 /** A guard of the page: a class, which is made with what `imports` export, or an object. */
 export type LockAdminGuard = Type<CanActivate> | CanActivate;
@@ -37,15 +38,7 @@ interface Place extends Pick<ModuleMetadata, 'imports'> {
 export type LockAdminModuleOptions = Place & LockAdminBehaviour;
 
 /** Options of `LockAdminModule.forRootAsync()`. */
-export interface LockAdminModuleAsyncOptions extends Place {
-  /** Gives the options. It is called once, with what `inject` names. */
-  readonly useFactory: (
-    // Nest resolves `inject` at run time; what each token gives is the factory's own knowledge.
-    ...dependencies: never[]
-  ) => Promise<LockAdminBehaviour> | LockAdminBehaviour;
-  /** The tokens whose values the factory is called with, in that order. */
-  readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
-}
+export type LockAdminModuleAsyncOptions = Place & OptionsFactory<LockAdminBehaviour>;
 
 /** With defaults filled in. */
 export interface LockAdminSettings {

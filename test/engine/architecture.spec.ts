@@ -37,7 +37,7 @@ const rings: readonly { readonly ring: RegExp; readonly may: RegExp }[] = [
   { ring: /^admin\/page\/src\//, may: /^admin\/page\/frame\.ts$/ },
   {
     ring: /^admin\//,
-    may: /^nest\/service\/(application|lock\.service)\.ts$|^lock\/|^@nestjs\/(common|core)$|^rxjs$/,
+    may: /^nest\/service\/(application|lock\.service|options-factory)\.ts$|^lock\/|^@nestjs\/(common|core)$|^rxjs$/,
   },
   // What watches locks sees them as an application does, and each library only from its own folder.
   { ring: /^metrics\//, may: /^lock\// },
