@@ -4,8 +4,10 @@
  * has one of them: `npm run test:compat -- Jest Vitest`, `npm run test:compat -- 'nest new'`.
  */
 import { checks } from './checks.js';
+import { neighbourChecks } from './neighbours.js';
 import { NewApplication, type PackageManager } from './new-application.js';
-import { type NestMajor, Workshop } from './workshop.js';
+import { neighbours } from './versions.js';
+import { type Neighbourhood, type NestMajor, Workshop } from './workshop.js';
 
 type Outcome = { readonly verdict: 'passed' } | { readonly verdict: 'failed' | 'left out'; readonly why: string };
 
@@ -22,7 +24,7 @@ const workshop = new Workshop();
 process.on('exit', () => workshop.close());
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
-const tables = [await consumers(), newApplications()].filter(({ rows }) => rows.length > 0);
+const tables = [await consumers(), neighbourhoods(), newApplications()].filter(({ rows }) => rows.length > 0);
 const outcomes = new Map<() => Promise<Outcome>, Outcome>();
 const tasks = tables.flatMap(({ rows, columns }) =>
   columns.flatMap((_, at) => rows.flatMap(({ cells }) => cells.slice(at, at + 1))),
@@ -46,6 +48,28 @@ async function consumers(): Promise<Table> {
       cells: columns.map((consumer) => async () => {
         const why = unless?.(consumer);
         return why ? { verdict: 'left out', why } : attempt(() => run(consumer, workshop));
+      }),
+    })),
+  };
+}
+
+/** The package beside other libraries in one application. */
+function neighbourhoods(): Table {
+  // What the names are is known; `keys` gives any string.
+  const columns = Object.keys(neighbours) as (keyof typeof neighbours)[];
+  const made = new Map<string, Promise<Neighbourhood>>();
+  const settled = (name: keyof typeof neighbours) => {
+    const neighbourhood = made.get(name) ?? workshop.settle(name);
+    made.set(name, neighbourhood);
+    return neighbourhood;
+  };
+  return {
+    columns,
+    rows: neighbourChecks.filter(isWanted).map(({ name, unless, run }) => ({
+      name,
+      cells: columns.map((column) => async (): Promise<Outcome> => {
+        const why = unless?.(column);
+        return why ? { verdict: 'left out', why } : attempt(async () => run(await settled(column), workshop));
       }),
     })),
   };

@@ -69,3 +69,67 @@ export const newApplications = {
     },
   },
 } as const;
+
+const graphql = {
+  graphql: '16.15.0',
+  '@apollo/server': '5.5.1',
+  '@as-integrations/express5': '1.1.2',
+  mercurius: '16.10.1',
+};
+const libraries = {
+  '@nestjs/throttler': '6.7.1',
+  'class-transformer': '0.5.1',
+  'class-validator': '0.15.1',
+  'nestjs-cls': '6.3.1',
+  '@nestjs-cls/transactional': '3.3.0',
+  typeorm: '1.1.1',
+  'typeorm-transactional': '0.5.0',
+};
+
+/** What stands beside our package in one application. 11.0 is the oldest that we promise; its own filter shows clients more than others do. */
+export const neighbours = {
+  'Nest 11.0': {
+    '@nestjs/common': '11.0.1',
+    '@nestjs/core': '11.0.1',
+    '@nestjs/platform-express': '11.0.1',
+    '@nestjs/platform-fastify': '11.0.1',
+    '@nestjs/graphql': '13.1.0',
+    '@nestjs/apollo': '13.1.0',
+    '@nestjs/mercurius': '13.1.0',
+    graphql: '16.15.0',
+    '@apollo/server': '4.12.2',
+    mercurius: '16.0.1',
+    ioredis: '5.11.1',
+  },
+  'Nest 11': {
+    ...nest[11],
+    '@nestjs/platform-express': '11.2.10',
+    '@nestjs/platform-fastify': '11.2.8',
+    '@nestjs/graphql': '13.4.5',
+    '@nestjs/apollo': '13.4.5',
+    '@nestjs/mercurius': '13.4.5',
+    ...graphql,
+    '@nestjs/swagger': '11.4.7',
+    '@nestjs/config': '4.0.2',
+    ...libraries,
+    '@opentelemetry/api': '1.9.1',
+    '@opentelemetry/instrumentation': '0.223.0',
+    '@opentelemetry/instrumentation-nestjs-core': '0.70.0',
+    '@opentelemetry/sdk-trace-node': '2.12.1',
+    '@sentry/nestjs': '10.75.3',
+    ioredis: '5.11.1',
+  },
+  'Nest 12': {
+    ...nest[12],
+    '@nestjs/platform-express': '12.5.1',
+    '@nestjs/platform-fastify': '12.5.0',
+    '@nestjs/graphql': '14.0.3',
+    '@nestjs/apollo': '14.0.3',
+    '@nestjs/mercurius': '14.0.0',
+    ...graphql,
+    '@nestjs/swagger': '12.0.2',
+    '@nestjs/config': '12.0.1',
+    ...libraries,
+    ioredis: '6.0.0',
+  },
+} as const;

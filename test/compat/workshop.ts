@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { both, clients, monitoring, nest, nest11ForOurTests, tools } from './versions.js';
+import { both, clients, monitoring, neighbours, nest, nest11ForOurTests, tools } from './versions.js';
 
 export type NestMajor = keyof typeof nest;
 export type Format = 'cjs' | 'esm';
@@ -16,6 +16,12 @@ export interface Consumer {
   readonly dir: string;
 }
 
+/** An application with our package and the libraries that stand beside it in one, on one version of Nest. */
+export interface Neighbourhood {
+  readonly name: string;
+  readonly dir: string;
+}
+
 interface Manifest {
   readonly dependencies: Record<string, string>;
   readonly devDependencies: Record<string, string>;
@@ -23,6 +29,7 @@ interface Manifest {
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const appSources = fileURLToPath(new URL('./app', import.meta.url));
+const neighbourSources = fileURLToPath(new URL('./neighbours', import.meta.url));
 
 /** How long one command may take, in milliseconds: an install beside other work takes minutes. */
 const PATIENCE_MS = 300_000;
@@ -62,6 +69,39 @@ export class Workshop {
     return ([11, 12] as const).flatMap((major) =>
       (['cjs', 'esm'] as const).map((format) => this.consumer(major, format)),
     );
+  }
+
+  /** The package beside the libraries that stand on the same classes, on each Nest; built, and ready to run. */
+  async settle(name: keyof typeof neighbours): Promise<Neighbourhood> {
+    const tarball = await this.prepare();
+    const folder = name.toLowerCase().replaceAll(/[^\w]/g, '-');
+    const dir = join(this.dir, folder);
+    const isEsm = name === 'Nest 12';
+    // What they ask for beside each other is older than what runs: npm would refuse, pnpm warns.
+    await this.install(
+      folder,
+      { ...neighbours[name], ...both, 'nestjs-distributed-lock': tarball },
+      '--legacy-peer-deps',
+    );
+    cpSync(neighbourSources, dir, { recursive: true });
+    this.write(`${folder}/package.json`, { private: true, type: isEsm ? 'module' : 'commonjs' });
+    const compilerOptions = {
+      target: 'ES2022',
+      module: isEsm ? 'nodenext' : 'commonjs',
+      moduleResolution: isEsm ? 'nodenext' : 'node10',
+      ignoreDeprecations: '6.0',
+      experimentalDecorators: true,
+      emitDecoratorMetadata: true,
+      esModuleInterop: true,
+      // The types of other libraries are theirs: what is looked at is how they run.
+      noCheck: true,
+      types: ['node'],
+      rootDir: '.',
+      outDir: 'out',
+    };
+    this.write(`${folder}/tsconfig.json`, { compilerOptions, include: ['*.ts'] });
+    await this.node(dir, this.tool('typescript/bin/tsc'), '-p', 'tsconfig.json');
+    return { name, dir };
   }
 
   /** This repository, tests and all, with Nest 11 in place of 12. */
@@ -128,7 +168,7 @@ export class Workshop {
     return { name, nest: major, format, dir };
   }
 
-  private async install(folder: string, dependencies: Record<string, string>): Promise<void> {
+  private async install(folder: string, dependencies: Record<string, string>, ...flags: string[]): Promise<void> {
     this.write(`${folder}/package.json`, { private: true, dependencies });
     await this.npm(
       join(this.dir, folder),
@@ -137,6 +177,7 @@ export class Workshop {
       '--no-package-lock',
       '--ignore-scripts',
       '--loglevel=error',
+      ...flags,
     );
   }
 
