@@ -10,8 +10,8 @@ export const repository = process.env['BENCH_ROOT'] ?? fileURLToPath(new URL('..
 const packageRoot = process.env['BENCH_PACKAGE'] ?? repository;
 
 /** A module of the built package. By path: by name the loader of this bench would take the source. */
-export async function importBuilt<T>(path: string): Promise<T> {
-  return (await import(pathToFileURL(join(packageRoot, 'dist/esm', path)).href)) as T;
+export async function importBuilt<T>(path: string, root: string = packageRoot): Promise<T> {
+  return (await import(pathToFileURL(join(root, 'dist/esm', path)).href)) as T;
 }
 
 /** Builds the package unless what is built is younger than its source. */

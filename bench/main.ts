@@ -8,6 +8,7 @@ import { benchRedis } from './redis.js';
 const usage = `npm run bench -- [options]
   --backend name         what to measure: redis (unless told), etcd, zookeeper, consul, postgres, mysql
   --observed             what metrics and tracing cost, in memory and on Redis
+  --page                 what the admin page costs over 10,000 held locks on Redis, in a real browser
   --quick                a look: few contenders, one round, three minutes at most
   --long                 also what takes long: 100,000 held locks
   --only a,b             these scenarios alone
@@ -23,6 +24,7 @@ const { values } = parseArgs({
   options: {
     backend: { type: 'string', default: 'redis' },
     observed: { type: 'boolean', default: false },
+    page: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     long: { type: 'boolean', default: false },
     only: { type: 'string' },
@@ -52,6 +54,7 @@ const options = {
 
 if (values.help) console.log(usage);
 else if (values.observed) await (await import('./observed.js')).run(options);
+else if (values.page) await (await import('./page.js')).run();
 else if (values.backend === 'redis') await benchRedis(options);
 else if (values.backend === 'etcd') await (await import('./etcd.js')).run(options);
 else if (values.backend === 'zookeeper' || values.backend === 'consul')

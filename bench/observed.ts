@@ -1,6 +1,7 @@
 /**
  * What it costs to be watched: acquire + release without, with metrics, and with metrics and a span for each wait and hold, in turns within
- * one run, in memory and on one Redis. `npm run bench -- --observed`.
+ * one run, in memory and on one Redis. `npm run bench -- --observed`. Beside them the floor: unwatched, and two spans of the SDK by hand. With
+ * `BENCH_BEFORE=<another built checkout>` also that one, unwatched.
  *
  * The spans are all sampled and go through the SDK's own `BatchSpanProcessor` to an exporter that drops them.
  */
@@ -28,6 +29,8 @@ import { markdown, round } from './report/table.js';
 const BURST = 60;
 const COLD = 10;
 const WARM_UP = 150;
+
+const beforeRoot = process.env['BENCH_BEFORE'];
 
 interface Options {
   readonly rounds?: number | undefined;
@@ -58,11 +61,12 @@ export async function run({ rounds = 400 }: Options = {}): Promise<void> {
   const { redis } = await importBuilt<typeof import('nestjs-distributed-lock/redis')>('backends/redis/index.js');
   await using server = await startRedis({ own: true, args: ['--appendonly', 'no'] });
   const rows: string[][] = [];
-  for (const [title, backend] of [
-    ['memory', memory],
-    ['Redis', () => redis({ url: server.url })],
+  const client = { url: server.url };
+  for (const [title, backend, before] of [
+    ['memory', memory, beforeOf(async (old) => old.memory)],
+    ['Redis', () => redis(client), beforeOf(async (_, oldRedis) => () => oldRedis.redis(client))],
   ] as const) {
-    rows.push(...(await compare(title, backend, rounds)));
+    rows.push(...(await compare(title, backend, before, rounds)));
   }
   console.log(
     `Node ${process.version}, load ${loadavg()
@@ -72,12 +76,51 @@ export async function run({ rounds = 400 }: Options = {}): Promise<void> {
   console.log(markdown(['acquire + release', 'n', 'p50 µs', 'ratio', 'mean µs', 'ratio', 'p99 µs'], rows));
 }
 
-async function compare(title: string, backend: () => LockBackend, rounds: number): Promise<string[][]> {
+/** The backend as another checkout has it, if there is one. */
+async function beforeOf(
+  pick: (
+    old: typeof import('nestjs-distributed-lock'),
+    oldRedis: typeof import('nestjs-distributed-lock/redis'),
+  ) => Promise<() => LockBackend>,
+): Promise<(() => LockBackend) | undefined> {
+  if (beforeRoot === undefined) return undefined;
+  return pick(await importBuilt('index.js', beforeRoot), await importBuilt('backends/redis/index.js', beforeRoot));
+}
+
+/** What two spans cost whoever makes them. */
+async function withBareSpans(kind: Kind): Promise<Kind> {
+  const { tracer, shutdown } = tracing(undefined);
+  const span = (name: string) => tracer.startSpan(name, { attributes: ATTRIBUTES }, context.active());
+  return {
+    name: kind.name,
+    pair: async (key) => {
+      const wait = span('acquire order:<id>');
+      const hold = span('hold order:<id>');
+      await kind.pair(key);
+      wait.end();
+      hold.end();
+    },
+    async close() {
+      await kind.close();
+      await shutdown();
+    },
+  };
+}
+
+async function compare(
+  title: string,
+  backend: () => LockBackend,
+  before: Promise<(() => LockBackend) | undefined>,
+  rounds: number,
+): Promise<string[][]> {
+  const old = await before;
   const kinds = [
     await open('without', backend, {}),
     await open('metrics', backend, { metrics: true }),
     await open('metrics, tracing, no span sampled', backend, { metrics: true, sampler: new AlwaysOffSampler() }),
     await open('metrics, tracing, all spans', backend, { metrics: true, sampler: undefined }),
+    await withBareSpans(await open('without, and two bare spans of the SDK', backend, {})),
+    ...(old === undefined ? [] : [await open('without, before', old, { from: beforeRoot })]),
   ];
   const taken = kinds.map(() => [] as number[]);
   for (let turn = -WARM_UP; turn < rounds; turn++) {
@@ -112,20 +155,20 @@ async function compare(title: string, backend: () => LockBackend, rounds: number
 async function open(
   name: string,
   backend: () => LockBackend,
-  { metrics, ...tracing }: { readonly metrics?: boolean; readonly sampler?: Sampler | undefined },
+  {
+    metrics,
+    from,
+    ...traced
+  }: { readonly metrics?: boolean; readonly sampler?: Sampler | undefined; readonly from?: string | undefined },
 ): Promise<Kind> {
-  const { DistributedLockModule, LockService } =
-    await importBuilt<typeof import('nestjs-distributed-lock')>('index.js');
+  const { DistributedLockModule, LockService } = await importBuilt<typeof import('nestjs-distributed-lock')>(
+    'index.js',
+    from,
+  );
   const { LockMetricsModule } =
     await importBuilt<typeof import('nestjs-distributed-lock/prometheus')>('prometheus/index.js');
   const { otel } = await importBuilt<typeof import('nestjs-distributed-lock/opentelemetry')>('opentelemetry/index.js');
-  const tracerProvider =
-    'sampler' in tracing
-      ? new BasicTracerProvider({
-          ...(tracing.sampler && { sampler: tracing.sampler }),
-          spanProcessors: [new BatchSpanProcessor(new Dropped(), { maxQueueSize: 100_000 })],
-        })
-      : undefined;
+  const tracerProvider = 'sampler' in traced ? tracing(traced.sampler).provider : undefined;
   const imports: DynamicModule[] = [
     DistributedLockModule.forRoot({
       backend: backend(),
@@ -145,4 +188,19 @@ async function open(
       await tracerProvider?.shutdown();
     },
   };
+}
+
+const ATTRIBUTES = {
+  'lock.name': 'order:<id>',
+  'lock.backend': 'default',
+  'lock.system': 'redis',
+  'lock.mode': 'exclusive',
+};
+
+function tracing(sampler: Sampler | undefined) {
+  const provider = new BasicTracerProvider({
+    ...(sampler && { sampler }),
+    spanProcessors: [new BatchSpanProcessor(new Dropped(), { maxQueueSize: 100_000 })],
+  });
+  return { provider, tracer: provider.getTracer('bench'), shutdown: () => provider.shutdown() };
 }
