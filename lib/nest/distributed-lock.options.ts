@@ -13,7 +13,7 @@ interface CommonOptions {
   readonly defaults?: ConfiguredOptions;
   /**
    * Take a lock for a moment on every backend while the application starts, as `LockService.ping()` does, and do not start where that
-   * fails: `LockBackendError`.
+   * fails: `LockBackendError`. A server that does not answer in time is asked once more.
    *
    * @default true
    */

@@ -1,8 +1,9 @@
 import { type BeforeApplicationShutdown, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { LockBackend } from '../backends/backend.js';
 import { memory } from '../backends/memory/index.js';
+import { NoAnswerError } from '../engine/asking/ask.js';
 import { LockEngine } from '../engine/engine.js';
-import { LockConfigurationError } from '../lock/errors.js';
+import { LockBackendError, LockConfigurationError } from '../lock/errors.js';
 import { LockLog } from './log/lock-log.js';
 import type { AcquireOptions } from '../lock/lock.js';
 import { watchForSigterm } from './sigterm.js';
@@ -90,7 +91,7 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
       }
     }
     if (!this.backends.checkAtBoot) return;
-    const answers = await Promise.allSettled([...this.#engines.values()].map((engine) => engine.ping()));
+    const answers = await Promise.allSettled([...this.#engines.values()].map(firstPing));
     const silent = answers.find((answer) => answer.status === 'rejected');
     if (silent === undefined) return this.#tellWarnings();
     // Nest runs no shutdown hooks after a boot that failed, and what we opened would keep trying to connect.
@@ -167,5 +168,16 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
         log?.closed();
       }),
     );
+  }
+}
+
+/** Once more after silence: while an application starts, its process is often too busy to hear an answer in time. */
+async function firstPing(engine: LockEngine): Promise<void> {
+  try {
+    await engine.ping();
+  } catch (error) {
+    const wasSilent = error instanceof LockBackendError && error.cause instanceof NoAnswerError;
+    if (!wasSilent) throw error;
+    await engine.ping();
   }
 }

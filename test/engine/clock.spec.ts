@@ -1,4 +1,6 @@
+import { Worker } from 'node:worker_threads';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { ask } from '../../lib/engine/asking/ask.js';
 import { SystemClock } from '../../lib/engine/time/clock.js';
 
 const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
@@ -86,5 +88,68 @@ describe('the time limits of the system clock', () => {
     await new Promise((resolve) => setTimeout(resolve, 30));
     await new Promise<void>((resolve) => clock.limit(10, resolve));
     expect(lost).toHaveBeenCalledTimes(1);
+  });
+});
+
+/** A server in a thread of its own, for it answers while this one stands still. */
+class Answering {
+  /** How many questions were asked, and how many answered. */
+  readonly #counts = new Int32Array(new SharedArrayBuffer(8));
+  readonly #worker = new Worker(
+    `const { parentPort, workerData } = require('node:worker_threads');
+     for (let asked = 0; ; asked++) {
+       Atomics.wait(workerData, 0, asked);
+       parentPort.postMessage('answer');
+       Atomics.store(workerData, 1, asked + 1);
+       Atomics.notify(workerData, 1);
+     }`,
+    { eval: true, workerData: this.#counts },
+  );
+
+  constructor() {
+    onTestFinished(() => void this.#worker.terminate());
+  }
+
+  ask(): Promise<string> {
+    Atomics.add(this.#counts, 0, 1);
+    Atomics.notify(this.#counts, 0);
+    return new Promise((resolve) => void this.#worker.once('message', resolve));
+  }
+
+  /** Resolves in a turn of the event loop that reads no answers, so that the next ones come to be read after the timers. */
+  async ready(): Promise<void> {
+    await this.ask();
+    await new Promise<void>((resolve) => void setImmediate(resolve));
+  }
+
+  /** Stands still until the answer has arrived, and at least that long. */
+  standStill(clock: SystemClock, milliseconds: number): void {
+    const until = clock.now() + milliseconds;
+    Atomics.wait(this.#counts, 1, Atomics.load(this.#counts, 0) - 1);
+    while (clock.now() < until);
+  }
+}
+
+describe('a process that stood still', () => {
+  it('hears the answer that came meanwhile before its time limit counts', async () => {
+    const clock = new SystemClock();
+    const server = new Answering();
+    await server.ready();
+    const answer = ask(clock, 20, () => server.ask());
+    server.standStill(clock, 60);
+    await expect(answer).resolves.toBe('answer');
+  });
+
+  it('hears it before a timer that is late runs, which may be cancelled by it', async () => {
+    const clock = new SystemClock();
+    const server = new Answering();
+    await server.ready();
+    const never = vi.fn<() => void>();
+    const cancel = clock.after(20, never);
+    const heard = server.ask().then(cancel);
+    server.standStill(clock, 60);
+    await heard;
+    await new Promise<void>((resolve) => clock.after(20, resolve));
+    expect(never).not.toHaveBeenCalled();
   });
 });

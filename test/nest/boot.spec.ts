@@ -27,9 +27,9 @@ import { applicationWith } from './support/application.js';
 const silent = (error = new Error('connect ECONNREFUSED 127.0.0.1:6379')): LockBackend => ({
   ...memory(),
   kind: 'redis',
-  ping: async () => {
+  ping: vi.fn<() => Promise<void>>(async () => {
     throw error;
-  },
+  }),
 });
 
 class Parent {
@@ -51,6 +51,27 @@ describe('at boot every backend is asked for an answer', () => {
     await expect(boot).rejects.toThrow(
       "The lock backend 'audit' (redis) could not be reached: connect ECONNREFUSED 127.0.0.1:6379",
     );
+  });
+
+  /** A backend that does not answer so many times. */
+  const slow = (unanswered: number) => {
+    const ping = vi.fn<() => Promise<void>>(async () => {
+      if (ping.mock.calls.length <= unanswered) await new Promise(() => undefined);
+    });
+    const backend: LockBackend = { ...memory(), patienceMs: 20, ping };
+    return { ping, boot: applicationWith({ imports: [DistributedLockModule.forRoot({ backend })] }) };
+  };
+
+  test('twice when no answer came in time, for this process may have had no time to hear it', async () => {
+    const { boot, ping } = slow(1);
+    await expect(boot).resolves.toBeDefined();
+    expect(ping).toHaveBeenCalledTimes(2);
+  });
+
+  test('and no more than twice', async () => {
+    const { boot, ping } = slow(2);
+    await expect(boot).rejects.toThrow('could not be reached: no answer within 20 ms');
+    expect(ping).toHaveBeenCalledTimes(2);
   });
 
   test('and what was opened is closed again when one does not give it', async () => {

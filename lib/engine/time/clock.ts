@@ -20,6 +20,12 @@ const LONGEST_TIMER = 2 ** 31 - 1;
 /** How soon it is noticed, in milliseconds, that the machine has slept, when nobody asks for the time. */
 const LOOKOUT_MS = 1_000;
 
+/**
+ * A timer that comes later than this, in milliseconds, comes late because this process stood still. Node runs timers before it reads
+ * what has arrived, so an answer that came in time would count as late.
+ */
+const STALL_MS = 10;
+
 interface Timer extends Listed {
   readonly at: number;
   readonly run: () => void;
@@ -72,8 +78,13 @@ export class SystemClock implements Clock {
     const left = timer.at - this.now();
     // Longer than a timer of Node can be, or set before a test put timers of its own in their place.
     if (left > LOOKOUT_MS) return this.#set(timer, left);
-    this.#timers.remove(timer);
-    timer.run();
+    if (left < -STALL_MS) afterWhatArrived(() => this.#run(timer));
+    else this.#run(timer);
+  }
+
+  /** Unless it was cancelled meanwhile. */
+  #run(timer: Timer): void {
+    if (this.#timers.remove(timer)) timer.run();
   }
 
   /** The timers of Node stand still while the machine sleeps. */
@@ -115,11 +126,16 @@ export class SystemClock implements Clock {
   #arm(at: number, now: number): void {
     clearTimeout(this.#timer);
     this.#firesAt = at;
-    this.#timer = setTimeout(() => this.#fire(), Math.min(Math.ceil(at - now), LONGEST_TIMER));
+    this.#timer = setTimeout(() => this.#limitsCome(), Math.min(Math.ceil(at - now), LONGEST_TIMER));
+  }
+
+  #limitsCome(): void {
+    this.#timer = undefined;
+    if (this.#firesAt < this.now() - STALL_MS) afterWhatArrived(() => this.#fire());
+    else this.#fire();
   }
 
   #fire(): void {
-    this.#timer = undefined;
     this.#firesAt = Infinity;
     const now = this.now();
     let next = Infinity;
@@ -138,4 +154,9 @@ export class SystemClock implements Clock {
     }
     if (next < this.#firesAt) this.#arm(next, now);
   }
+}
+
+/** Runs it when the answers have been read that came while this process stood still. */
+function afterWhatArrived(run: () => void): void {
+  setImmediate(run);
 }
