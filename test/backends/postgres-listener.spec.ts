@@ -20,7 +20,7 @@ class Connection implements ListeningClient {
 
 it('a connection that has gone silent without an end is replaced, and everybody looks', async () => {
   const connections: Connection[] = [];
-  const up = vi.fn<() => void>();
+  const missed = vi.fn<() => void>();
   const listener = new Listener(
     'channel',
     async () => {
@@ -28,14 +28,14 @@ it('a connection that has gone silent without an end is replaced, and everybody 
       return connections.at(-1)!;
     },
     async (_, payload) => connections.at(-1)?.notify?.({ payload }),
-    { message: () => undefined, up },
+    { message: () => undefined, up: () => undefined, missed },
   );
   await listener.start();
   await vi.advanceTimersByTimeAsync(60_000);
-  expect([connections.length, listener.up, up.mock.calls.length]).toEqual([1, true, 1]);
+  expect([connections.length, listener.up, missed.mock.calls.length]).toEqual([1, true, 0]);
   connections[0]!.silent = true;
   await vi.advanceTimersByTimeAsync(13_000);
-  expect([connections.length, listener.up, up.mock.calls.length]).toEqual([2, true, 2]);
+  expect([connections.length, listener.up, missed.mock.calls.length]).toEqual([2, true, 1]);
   listener.close();
   await vi.advanceTimersByTimeAsync(60_000);
   expect(connections.length).toBe(2);

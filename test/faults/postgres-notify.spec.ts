@@ -54,7 +54,7 @@ describe('On PostgreSQL', () => {
       const lock = await from.acquire(key);
       const turn = to.acquire(key);
       await inLine(from, key, 1);
-      const reachable = 'select from distributed_lock.waiters where not distributed_lock.dead_v1(inbox)';
+      const reachable = 'select from distributed_lock.waiters where not deaf and not distributed_lock.dead_v1(inbox)';
       await eventually('it can be told', async () => (await ask(reachable)).length === 1);
       const before = await notified();
       await lock.release();

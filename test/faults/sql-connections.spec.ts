@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { LockEngine } from '../../lib/engine/engine.js';
+import { LockTimeoutError } from '../../lib/lock/errors.js';
 import { eventually } from '../servers/eventually.js';
+import { startProxy } from '../servers/proxy.js';
 import { startSilentProxy } from '../servers/silent-proxy.js';
 import { inLine } from './support/in-pod.js';
 import { rounds, withinRounds } from './support/rounds.js';
@@ -79,5 +81,23 @@ describe.each(sqlKinds)('When connections to $name break at the worst moment', (
     expect(after).toBeLessThan(8_000);
     expect(next.fencingToken).toBeGreaterThan(lock.fencingToken ?? 0n);
     expect(await next.release()).toBe(true);
+  });
+
+  it('a connection to listen on that is slow to open delays nobody who waits, and takes over once it stands', async () => {
+    const proxy = await startProxy(`tcp://127.0.0.1:${server.port}`);
+    onTestFinished(() => proxy.stop());
+    proxy.keepWaiting();
+    const [holder, slow] = [engine(), engine(Number(proxy.host.split(':')[1]))];
+    const lock = await holder.acquire('slow');
+    await expect(slow.acquire('slow', { wait: 300 })).rejects.toThrow(LockTimeoutError);
+    const early = slow.acquire('slow', { wait: '3s' });
+    await lock.release();
+    // It asks by itself, long before the connection is given up after five seconds.
+    const first = await early;
+    const turns = [holder, slow].map((each) => each.acquire('slow', { wait: '30s' }).then((turn) => turn.release()));
+    proxy.letIn();
+    await eventually('both can be reached', async () => (await server.reachable()) === 2);
+    await first.release();
+    expect(await Promise.all(turns)).toEqual([true, true]);
   });
 });

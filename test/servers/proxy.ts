@@ -6,6 +6,9 @@ export interface CuttableProxy {
   readonly host: string;
   /** Cuts every connection; new ones are let in. */
   cut(): void;
+  /** From now on new connections are taken and lead nowhere, until `letIn`. */
+  keepWaiting(): void;
+  letIn(): void;
   stop(): Promise<void>;
 }
 
@@ -19,13 +22,18 @@ export async function startProxy(url: string): Promise<CuttableProxy> {
     socket.on('close', () => sockets.delete(socket));
     return socket;
   };
+  let waiting: (() => void)[] | undefined;
   const server = createServer((inside) => {
     keep(inside);
+    if (waiting) waiting.push(() => lead(inside));
+    else lead(inside);
+  });
+  const lead = (inside: Socket): void => {
     const outside = keep(connect(Number(target.port), target.hostname));
     inside.pipe(outside).pipe(inside);
     inside.on('close', () => outside.destroy());
     outside.on('close', () => inside.destroy());
-  });
+  };
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   const port = typeof address === 'object' && address ? address.port : 0;
@@ -33,6 +41,11 @@ export async function startProxy(url: string): Promise<CuttableProxy> {
   return {
     host: `127.0.0.1:${port}`,
     cut,
+    keepWaiting: () => void (waiting ??= []),
+    letIn() {
+      for (const lead of waiting ?? []) lead();
+      waiting = undefined;
+    },
     async stop() {
       cut();
       await new Promise((resolve) => server.close(resolve));

@@ -5,8 +5,6 @@ interface Expected {
   readonly owner: string;
   readonly key: string;
   readonly waiter: Waiter;
-  /** Stands in line. One that has yet to hear whether it will be reached there does not. */
-  readonly inLine: boolean;
   /** Whether an answer may have been lost that concerned it, since it was last answered itself. */
   doubtful: boolean;
   /** How often it asked. */
@@ -21,9 +19,9 @@ export class Inbox {
   constructor(private readonly crowd: Crowd) {}
 
   /** From here on pushes for this owner reach the waiter. */
-  expect(key: string, owner: string, waiter: Waiter, inLine: boolean): void {
+  expect(key: string, owner: string, waiter: Waiter): void {
     const { doubtful = false, asked = 0 } = this.#waiters.get(owner) ?? {};
-    this.#waiters.set(owner, { owner, key, waiter, inLine, doubtful, asked });
+    this.#waiters.set(owner, { owner, key, waiter, doubtful, asked });
   }
 
   /** Whether this waiter, or any, is the one that pushes for the owner go to. */
@@ -53,16 +51,16 @@ export class Inbox {
   missed(key: string, asker?: string): void {
     this.crowd.doubt();
     for (const expected of this.#waiters.values()) {
-      if (!expected.inLine || expected.doubtful || expected.key !== key) continue;
+      if (expected.doubtful || expected.key !== key) continue;
       expected.doubtful = true;
       if (expected.owner !== asker) expected.waiter.look();
     }
   }
 
-  /** What was pushed until now may be lost: everybody in line looks. */
+  /** What was pushed until now may be lost, or it is known now whether pushes arrive: everybody looks. */
   lookAll(): void {
     this.crowd.doubt();
-    for (const { waiter, inLine } of [...this.#waiters.values()]) if (inLine) waiter.look();
+    for (const { waiter } of [...this.#waiters.values()]) waiter.look();
   }
 
   grant(owner: string, fencingToken: bigint, at: number): void {

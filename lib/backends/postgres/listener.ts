@@ -3,13 +3,17 @@ import type { ListeningClient } from './pool.js';
 /** What to do with what is heard. */
 export interface ListenerEvents {
   message(text: string): void;
-  /** From here on whatever is told arrives; what was told before may be lost. */
+  /** From here on whatever is told arrives. */
   up(): void;
+  /** What was told before may be lost, or those who wait were answered before it was known whether it stands. */
+  missed(): void;
 }
 
 /** How long opening may take all in all, and how long a word to oneself, in milliseconds. */
 const OPENING_MS = 5_000;
 const ECHO_MS = 2_000;
+/** How long one who waits for the first time waits for it, in milliseconds: well within the time limit of a question. */
+const SOON_MS = 200;
 /** When to try again, in milliseconds: at first, at most, and where nothing can be heard at all. */
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
@@ -24,7 +28,9 @@ const HEARTBEAT_MS = 10_000;
 export class Listener {
   #client: ListeningClient | undefined;
   #started: Promise<void> | undefined;
+  #soon: Promise<void> | undefined;
   #settled: (() => void) | undefined;
+  #late = false;
   #failures = 0;
   #opened = 0;
   #up = false;
@@ -66,6 +72,21 @@ export class Listener {
     return (this.#started ??= new Promise((resolve) => {
       this.#settled = resolve;
       void this.#open();
+    }));
+  }
+
+  /** As `start`, but it takes no longer than `SOON_MS`. */
+  soon(): Promise<void> {
+    return (this.#soon ??= new Promise((resolve) => {
+      const late = setTimeout(() => {
+        this.#late = true;
+        resolve();
+      }, SOON_MS);
+      late.unref();
+      void this.start().then(() => {
+        clearTimeout(late);
+        resolve();
+      });
     }));
   }
 
@@ -117,7 +138,10 @@ export class Listener {
     this.#deaf = false;
     this.#failures = 0;
     this.#beatOn(client);
+    const awaited = this.#settled !== undefined && !this.#late;
+    this.#settle();
     this.events.up();
+    if (!awaited) this.events.missed();
   }
 
   /** A firewall may forget a connection that is idle, and tells neither end. Without an answer it counts as broken. */
@@ -165,8 +189,11 @@ export class Listener {
   }
 
   #settle(): void {
-    this.#settled?.();
+    const settled = this.#settled;
+    if (!settled) return;
     this.#settled = undefined;
+    settled();
+    if (this.#late && !this.#up && !this.#closed) this.events.missed();
   }
 }
 

@@ -36,6 +36,10 @@ export const postgresTraits = {
 const FIRST_POLL_MS = 20;
 const LONGEST_POLL_MS = 1_000;
 
+/** Whether a claim joins the line; `unheard`: nothing can be pushed to it yet, so that it asks by itself. */
+const Joins = { not: 0, heard: 1, unheard: 2 } as const;
+type Joins = (typeof Joins)[keyof typeof Joins];
+
 export interface PostgresParts {
   readonly statements: Statements;
   /** Makes a connection to listen on, which is ours. */
@@ -80,8 +84,8 @@ export class PostgresBackend implements KeyBackend {
       message: (text) => this.#inbox.receive(text),
       up: () => {
         if (sameWay) statements.direct();
-        this.#inbox.lookAll();
       },
+      missed: () => this.#inbox.lookAll(),
     });
     this.#sweeper = new Sweeper(async (after, most) => {
       const [next, seen] = (await statements.call('sweep_v1', [micros(counterTtl), after, most])) as [string, number];
@@ -100,33 +104,31 @@ export class PostgresBackend implements KeyBackend {
   }
 
   attempt(claim: Claim, waiter?: Waiter): Promise<Attempt> {
-    if (!waiter) return this.#attempt(claim, false);
-    const { settled } = this.#listener;
-    // Beside the first question, so that it stands when the answer is that others have the key.
+    if (!waiter) return this.#attempt(claim, Joins.not);
+    const { settled, up } = this.#listener;
+    // Beside the first question, so that it stands soon when the answer is that others have the key.
     void this.#listener.start();
-    if (settled && this.#listener.up && this.#inbox.expects(claim.owner)) return this.#again(claim, waiter);
+    if (settled && up && this.#inbox.expects(claim.owner)) return this.#again(claim, waiter);
     // It is sent first and expected then: what can be done while it is on its way costs nobody time.
-    const answer = this.#attempt(claim, settled);
-    this.#inbox.expect(claim.key, claim.owner, waiter, settled);
-    if (settled) return answer;
-    return answer.then((answer) =>
-      answer.granted || 'limit' in answer ? answer : this.#standing(claim, waiter, answer),
-    );
+    const answer = this.#attempt(claim, settled ? Joins.heard : Joins.unheard);
+    this.#inbox.expect(claim.key, claim.owner, waiter);
+    return settled ? answer : this.#opening(claim, waiter, answer);
+  }
+
+  /** The first time a process waits, it opens what it listens on: soon, or it asks by itself meanwhile. */
+  async #opening(claim: Claim, waiter: Waiter, answer: Promise<Attempt>): Promise<Attempt> {
+    const outcome = await answer;
+    if (outcome.granted || 'limit' in outcome) return outcome;
+    await this.#listener.soon();
+    // Given up meanwhile, it must not join the line again.
+    const joins = this.#listener.settled && this.#inbox.expects(claim.owner, waiter);
+    return joins ? this.#attempt(claim, Joins.heard) : outcome;
   }
 
   /** One that is in line already, far from its head, is heard of together with the others of this process. */
   async #again(claim: Claim, waiter: Waiter): Promise<Attempt> {
-    this.#inbox.expect(claim.key, claim.owner, waiter, true);
-    return (await this.#crowd.look(claim.key, claim.owner)) ?? this.#attempt(claim, true);
-  }
-
-  /** The first time a process waits, it has to listen before it joins a line: the server passes over whoever it cannot reach. */
-  async #standing(claim: Claim, waiter: Waiter, busy: Busy): Promise<Attempt> {
-    await this.#listener.start();
-    // Given up meanwhile, it must not join a line that nobody would take it out of.
-    if (!this.#inbox.expects(claim.owner, waiter)) return busy;
-    this.#inbox.expect(claim.key, claim.owner, waiter, true);
-    return this.#attempt(claim, true);
+    this.#inbox.expect(claim.key, claim.owner, waiter);
+    return (await this.#crowd.look(claim.key, claim.owner)) ?? this.#attempt(claim, Joins.heard);
   }
 
   async attemptAll(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Conflict> {
@@ -223,10 +225,10 @@ export class PostgresBackend implements KeyBackend {
     await this.#end();
   }
 
-  async #attempt(claim: Claim, join: boolean): Promise<Attempt> {
+  async #attempt(claim: Claim, joins: Joins): Promise<Attempt> {
     const { key, owner, limit, ttl, claimTtl } = claim;
     const { key: id, name } = stored(key);
-    const values = [id, name, owner, this.#box, letter(claim), limit, micros(ttl), micros(claimTtl), join];
+    const values = [id, name, owner, this.#box, letter(claim), limit, micros(ttl), micros(claimTtl), joins];
     const words = await this.#serving(key, owner, 'attempt_v1', values);
     const outcome = outcomeOf(words);
     if (outcome.granted || 'limit' in outcome) {
@@ -236,9 +238,9 @@ export class PostgresBackend implements KeyBackend {
       return outcome;
     }
     this.#deliver(words.slice(6), words[2]);
-    if (join) this.#crowd.told(key, owner, outcome, Number(words[5]) > 3);
+    if (joins === Joins.heard) this.#crowd.told(key, owner, outcome, Number(words[5]) > 3);
     const asked = this.#inbox.answered(owner);
-    if (!join || this.#listener.up) return outcome;
+    if (joins === Joins.not || (joins === Joins.heard && this.#listener.up)) return outcome;
     // Nothing is pushed to one who cannot be reached.
     const poll = Math.min(FIRST_POLL_MS * 2 ** Math.min(asked, 10), LONGEST_POLL_MS);
     return { ...outcome, retryAfterMs: Math.min(outcome.retryAfterMs ?? poll, poll) };

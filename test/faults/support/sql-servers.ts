@@ -60,7 +60,7 @@ const postgresKind: SqlKind = {
         }) as KeyBackend,
       async reachable() {
         const [row] = await ask(
-          'select count(*) from distributed_lock.waiters where not distributed_lock.dead_v1(inbox)',
+          'select count(*) from distributed_lock.waiters where not deaf and not distributed_lock.dead_v1(inbox)',
         );
         return Number(row?.['count']);
       },
@@ -113,7 +113,7 @@ const mariadbKind: SqlKind = {
         }) as KeyBackend,
       async reachable() {
         const alive = `is_used_lock(concat('nestjs-lock:i:', sha1(instance)))`;
-        const [row] = await ask(`select count(${alive}) as count from distributed_lock_waiter`);
+        const [row] = await ask(`select count(${alive}) as count from distributed_lock_waiter where not deaf`);
         return Number(row?.['count']);
       },
       // Those that wait in the server; the idle ones beside them are ended by the clients when these go.

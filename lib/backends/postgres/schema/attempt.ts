@@ -4,6 +4,8 @@ import { COMMIT_DURABLY, COMMIT_SOON, define, sql, US } from './sql.js';
 /**
  * Takes the key, or joins its line in the same step. Asked again by the same owner it gives the same answer.
  *
+ * `joins`: 0 no, 1 to be told, 2 to ask by itself.
+ *
  * Answer, words with a space between: `g <token> <us> <mine…>` granted, `n` instead of `g` where the key is new here;
  * `b <look again in ms> <us> <a holder> <who is directly ahead> <how many ahead, at most 4> <mine…>` busy, with `-` for nobody; `c <limit in force>` a conflict of
  * kinds. `mine`: grants to others of the caller's process, as owner and token.
@@ -11,10 +13,11 @@ import { COMMIT_DURABLY, COMMIT_SOON, define, sql, US } from './sql.js';
 export const attempt = (schema: string): string =>
   define(
     schema,
-    `attempt_v1(k text, whole text, me text, box text, m text, lim integer, ttl bigint, claim bigint, joining boolean)`,
+    `attempt_v1(k text, whole text, me text, box text, m text, lim integer, ttl bigint, claim bigint, joins integer)`,
     'text',
     sql`
 declare
+  joining boolean := joins > 0;
   l ${schema}.locks;
   us bigint;
   fresh boolean;
@@ -60,15 +63,15 @@ begin
     return case when fresh then 'n ' else 'g ' end || l.token || ' ' || us;
   end if;
   if joining then
-    update ${schema}.waiters set deadline = us + ${WAITER_SILENCE_US}, inbox = box, missed = false
+    update ${schema}.waiters set deadline = us + ${WAITER_SILENCE_US}, inbox = box, deaf = joins = 2, missed = false
     where key = k and owner = me returning arrival into place;
     if not found then
       newcomer := true;
       place := l.arrivals + 1;
       l.arrivals := place;
       l.line := l.line + 1;
-      insert into ${schema}.waiters (key, arrival, owner, inbox, mode, n, claim, since, deadline)
-      values (k, place, me, box, m, lim, claim, us, us + ${WAITER_SILENCE_US});
+      insert into ${schema}.waiters (key, arrival, owner, inbox, mode, n, claim, since, deadline, deaf)
+      values (k, place, me, box, m, lim, claim, us, us + ${WAITER_SILENCE_US}, joins = 2);
     end if;
   end if;
   select * into s from ${schema}.serve_v1(l, case when joining then me end, ttl, newcomer, box, us);

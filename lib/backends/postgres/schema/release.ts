@@ -1,6 +1,9 @@
 import { FIRM_EXTRA_US, LONGEST_CLAIM_US, TOKEN_STEP } from './limits.js';
 import { COMMIT_DURABLY, COMMIT_SOON, define, isDead, sql, US } from './sql.js';
 
+/** The firm rule: whether a grant that is on disk keeps others out until a claim ends that is not. */
+const vouchedFor = (end: string): string => `${end} <= least(l.firm, us + ${LONGEST_CLAIM_US})`;
+
 /**
  * The owner neither holds nor waits from here on, and the line is served in the same step.
  *
@@ -8,7 +11,7 @@ import { COMMIT_DURABLY, COMMIT_SOON, define, isDead, sql, US } from './sql.js';
  * lock was let go, somebody waits for a lease to end: late, not wrong. If it forgets that it was handed on, the successor believes in
  * a grant that the server no longer knows, until the claim ends. So:
  * - `firm` is a time until which a grant that *is* on disk keeps others out. A hand-over waits for the disk unless its claim ends
- *   before that; it leaves `firm` as it is. Any other grant waits for the disk and sets it.
+ *   before that (`vouchedFor`); it leaves `firm` as it is. Any other grant waits for the disk and sets it.
  * - After a crash (`boot` is empty) an exclusive lock that was granted before it ends at `firm`, not at the end of its lease: the
  *   owner on disk may be several hand-overs behind.
  * - A release that is repeated after a crash may be of a lock that was handed on already. It keeps the key closed until the claim of
@@ -46,11 +49,11 @@ begin
       delete from ${schema}.waiters
       where key = k and arrival = (select arrival from ${schema}.waiters where key = k and arrival >= l.head order by arrival limit 1)
         and mode = 'x' and deadline > us
-        and (inbox = box or not ${isDead('inbox')})
+        and (inbox = box or deaf or not ${isDead('inbox')})
       returning * into w;
       if found then
         l.token := greatest(l.token + ${TOKEN_STEP}, us);
-        if us + w.claim <= least(l.firm, us + ${LONGEST_CLAIM_US}) then
+        if ${vouchedFor('us + w.claim')} then
           ${COMMIT_SOON}
         else
           ${COMMIT_DURABLY}
@@ -60,6 +63,7 @@ begin
           n = null, line = line - 1, head = w.arrival + 1
         where key = k;
         if w.inbox = box then return '1 ' || us || ' ' || w.owner || ' ' || l.token; end if;
+        if w.deaf then return '1 ' || us; end if;
         perform pg_notify('lock_' || w.inbox, 'g ' || w.owner || ' ' || l.token || ' ' || us);
         return '1 ' || us;
       end if;
@@ -122,7 +126,7 @@ begin
   elsif s.served = 0 then
     if l.owner is null then l.firm := 0; end if;
     ${COMMIT_SOON}
-  elsif exclusive and not again and l.owner is not null and l.ends <= least(l.firm, us + ${LONGEST_CLAIM_US}) then
+  elsif exclusive and not again and l.owner is not null and ${vouchedFor('l.ends')} then
     ${COMMIT_SOON}
   elsif l.owner is not null then
     l.firm := l.ends + ${FIRM_EXTRA_US};

@@ -194,7 +194,7 @@ begin
           return;
         end if;
       end if;
-    elsif w.inbox <> box and (w.inbox = any(dead) or ${schema}.dead_v1(w.inbox)) then
+    elsif w.inbox <> box and not w.deaf and (w.inbox = any(dead) or ${schema}.dead_v1(w.inbox)) then
       dead := dead || w.inbox;
       skipped := skipped + 1;
       if skipped < ${MOST_PASSED_OVER} then continue; end if;
@@ -210,7 +210,7 @@ begin
       token := l.token;
     elsif w.inbox = box then
       mine := mine || ' ' || w.owner || ' ' || l.token;
-    else
+    elsif not w.deaf then
       perform pg_notify('lock_' || w.inbox, 'g ' || w.owner || ' ' || l.token || ' ' || us);
     end if;
   end loop;

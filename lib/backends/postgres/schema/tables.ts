@@ -48,6 +48,7 @@ create table if not exists ${schema}.waiters (
   claim bigint not null,              -- how long a grant lasts that is pushed
   since bigint not null,
   deadline bigint not null,           -- silent for longer, it is not served
+  deaf boolean not null default false, -- asks by itself: its process has yet to open the connection that it listens on
   missed boolean not null default false,
   primary key (key, arrival),
   unique (key, owner)

@@ -25,7 +25,7 @@ begin
   select arrival into fourth from ${schema}.waiters
   where key = k and arrival >= l.head and deadline > us order by arrival offset 3 limit 1;
   with touched as (
-    update ${schema}.waiters set deadline = us + ${WAITER_SILENCE_US}, inbox = box, missed = false
+    update ${schema}.waiters set deadline = us + ${WAITER_SILENCE_US}, inbox = box, deaf = false, missed = false
     where key = k and owner = any(owners) and arrival > fourth returning owner
   )
   select string_agg(case when t.owner is null then '0' else '1' end, '' order by place) into bits
