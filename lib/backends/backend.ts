@@ -133,11 +133,11 @@ export interface Session {
   end(): Promise<void>;
 
   /**
-   * Resolves to what hangs from the session on the server, holds and places in line. The answer may be a moment old. It is for servers
-   * where a lock can go while its session stays: the engine asks after renewals, tells holders of a loss, and clears away what a late
-   * request left behind.
+   * Resolves to what hangs from the session on the server, holds and places in line. The answer may be a moment old, but not about the
+   * claims in `held`: one of these that is not in the answer is gone for certain. It is for servers where a lock can go while its
+   * session stays: the engine asks after renewals, tells holders of a loss, and clears away what a late request left behind.
    */
-  attached?(): Promise<readonly Pick<Claim, 'key' | 'owner'>[]>;
+  attached?(held: readonly Claim[]): Promise<readonly Pick<Claim, 'key' | 'owner'>[]>;
 }
 
 /** Thrown by a method that met a session which the server has forgotten: every lock that hung from it is gone. */
@@ -152,6 +152,12 @@ export class SessionEndedError extends Error {
 export interface SessionBackend extends Common {
   /** Says which family this is. */
   readonly family: 'session';
+  /**
+   * About how many claims hang from one session; further ones get another session of the same length. It is for a server that answers
+   * `attached` in one piece.
+   * @default Infinity
+   */
+  readonly perSession?: number;
   /** Opens a session whose lease is `ttl` milliseconds, or as near to it as the server can. */
   open(ttl: number): Promise<Session>;
   /** As `KeyBackend.attempt`; the hold lives as long as the session. */

@@ -284,32 +284,47 @@ describe('locks that hang from a session', () => {
     }
   });
 
-  it('many that were removed by hand are told soon: their keys are asked for together, but not all at once', async () => {
+  it('many that were removed by hand are told with the next renewal, by the answer to one question', async () => {
     const bench = new Bench();
     const server = new SessionServer(bench.table, () => bench.clock.now());
-    const { engine, wire, clock } = bench.process({ server: server.backend({ attemptAll: false }) });
+    const { engine, wire, asked } = bench.process({ server: server.backend({ attemptAll: false }) });
     const locks = await bench.clock.run(
       Promise.all(Array.from({ length: 1_000 }, (_, i) => engine.acquire(`key ${i}`, { ttl: TTL }))),
     );
-    let [onTheirWay, most, failures] = [0, 0, 0];
-    wire.ask = async (question, send) => {
-      // The process did not hear of it.
-      if (question !== 'inspect') return send();
-      most = Math.max(most, ++onTheirWay);
-      await new Promise<void>((resolve) => clock.after(10, resolve));
-      onTheirWay--;
-      if (failures++ % 100 === 50) throw new Error('the member is on fire');
-      return send();
-    };
+    // The process does not hear of it.
     wire.push = () => undefined;
     const { engine: other } = bench.process({ server: server.backend({ attemptAll: false }) });
-    await Promise.all(Array.from({ length: 1_000 }, (_, i) => other.forceRelease(`key ${i}`)));
-    await bench.clock.advance(TTL / 3 + 1_000);
-    expect(locks.filter(({ held }) => held)).toHaveLength(10);
-    expect(most).toBeGreaterThan(10);
-    expect(most).toBeLessThanOrEqual(64);
-    await bench.clock.advance(TTL / 3 + 1_000);
-    expect(locks.filter(({ held }) => held)).toEqual([]);
+    await Promise.all(Array.from({ length: 999 }, (_, i) => other.forceRelease(`key ${i}`)));
+    const { length } = asked;
+    await bench.clock.advance(TTL / 3);
+    expect(locks.filter(({ held }) => held)).toEqual([locks.at(-1)]);
+    expect(asked.slice(length).filter(({ question }) => question !== 'renew')).toEqual([
+      expect.objectContaining({ question: 'attached' }),
+    ]);
+  });
+
+  it('a session takes only so many, where the server says so; the room in it is used again', async () => {
+    const bench = new Bench();
+    const server = new SessionServer(bench.table, () => bench.clock.now());
+    const backend = Object.assign(server.backend({ attemptAll: false }), { perSession: 100 });
+    const { engine } = bench.process({ server: backend });
+    const take = (name: string, count: number) =>
+      bench.clock.run(
+        Promise.all(Array.from({ length: count }, (_, i) => engine.acquire(`${name} ${i}`, { ttl: TTL }))),
+      );
+    const locks = [];
+    for (let round = 0; round < 25; round++) locks.push(...(await take(`round ${round}`, 10)));
+    expect(server.size).toBe(3);
+    await Promise.all(locks.slice(0, 50).map((lock) => lock.release()));
+    await take('in the last one', 50);
+    await take('in the first one', 50);
+    expect(server.size).toBe(3);
+    await take('in a new one', 1);
+    expect(server.size).toBe(4);
+    await bench.clock.advance(3 * TTL);
+    expect(locks.slice(50).every(({ held }) => held)).toBe(true);
+    await bench.clock.run(engine.close(0));
+    expect([server.size, bench.table.size]).toEqual([0, 0]);
   });
 
   it('closing with many locks held ends their session instead of releasing each, but keeps what has a minHold', async () => {

@@ -1,6 +1,6 @@
 import { Etcd3 } from 'etcd3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { SessionBackend } from '../../lib/backends/backend.js';
+import type { Claim, SessionBackend } from '../../lib/backends/backend.js';
 import { etcd } from '../../lib/backends/etcd/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
 import { type EtcdServer, startEtcd } from '../servers/etcd.js';
@@ -57,22 +57,50 @@ describe('What is done to an etcd by hand', () => {
     await Promise.all(locks.map((lock) => lock.release()));
   });
 
-  it('hundreds of keys that one lease has: each is in the list that the audit reads', async () => {
+  it('keys that were removed: their holders are told with the next renewal, and the others keep theirs', async () => {
+    const locks = await Promise.all(
+      Array.from({ length: 300 }, (_, index) => engine.acquire(`removed ${index}`, { ttl: '6s', wait: '60s' })),
+    );
+    await client.delete().prefix(`${prefix}removed 1`);
+    const removed = locks.filter(({ key }) => key.startsWith('removed 1'));
+    await eventually('all holders are told', () => !removed.some(({ held }) => held), { within: 2_500 });
+    expect(locks.filter(({ held }) => held)).toHaveLength(locks.length - removed.length);
+    await Promise.all(locks.map((lock) => lock.release()));
+  });
+
+  it('thousands of keys that one lease has: all are in the list that the audit reads, and no more are on it', async () => {
     const backend = engine.backend as SessionBackend;
     const session = await backend.open(20_000);
-    const names = Array.from({ length: 5_000 }, (_, index) => `${prefix}many ${index}/owner:${index}`);
-    for (let from = 0; from < names.length; from += 100) {
-      const success = names.slice(from, from + 100).map((name) => ({
-        request_put: {
-          key: Buffer.from(name),
-          value: Buffer.from('exclusive'),
-          lease: BigInt(`0x${session.id}`).toString(),
-        },
-      }));
-      await client.kv.txn({ compare: [], success, failure: [] });
+    const claims = Array.from({ length: 5_000 }, (_, index) => claim(`${prefix}many ${index}`));
+    for (let from = 0; from < claims.length; from += 100) {
+      await client.kv.txn({
+        compare: [],
+        success: claims.slice(from, from + 100).map(({ key, owner }) => ({
+          request_put: {
+            key: Buffer.from(`${key}/${owner}`),
+            value: Buffer.from('exclusive'),
+            lease: BigInt(`0x${session.id}`).toString(),
+          },
+        })),
+        failure: [],
+      });
     }
-    expect(await session.attached?.()).toHaveLength(names.length);
+    await client.delete().prefix(`${prefix}many 3`);
+    const there = new Set((await session.attached?.(claims))?.map(({ key }) => key));
+    const expected = claims.map(({ key }) => key).filter((key) => !key.startsWith(`${prefix}many 3`));
+    expect(there).toEqual(new Set(expected));
+    // One more than so many, and the next lock gets a session of its own.
+    expect(backend.perSession).toBeLessThan(claims.length);
     await session.end();
     expect((await client.getAll().prefix(`${prefix}many`).exec()).kvs).toEqual([]);
   });
+});
+
+const claim = (key: string): Claim => ({
+  key,
+  owner: 'owner:1',
+  mode: 'exclusive',
+  limit: 1,
+  ttl: 20_000,
+  claimTtl: 20_000,
 });

@@ -719,9 +719,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'very many holders are released by force in one transaction, which etcd refuses',
-    file: 'backends/etcd/driver.ts',
-    find: 'places.slice(from, from + MOST_AT_ONCE)',
-    replace: 'places.slice(from)',
+    file: 'backends/etcd/requests.ts',
+    find: 'index * MOST_AT_ONCE, (index + 1) * MOST_AT_ONCE',
+    replace: 'index * MOST_AT_ONCE',
     killedBy: {
       spec: 'test/faults/etcd-burst.spec.ts',
       test: 'are all released by force, though one transaction takes only 128',

@@ -17,11 +17,12 @@ import {
   put,
   rangeOf,
   remove,
+  transactionsOf,
   wasCreated,
 } from './requests.js';
 import { EtcdSession, isLeaseGone, revoke } from './session.js';
 import { Store } from './store.js';
-import { MOST_AT_ONCE, tryAll } from './try-all.js';
+import { tryAll } from './try-all.js';
 import { Watches } from './watches.js';
 
 export const etcdTraits = {
@@ -42,6 +43,8 @@ export class EtcdDriver implements LineDriver<EtcdPlace, EtcdSession> {
   /** A member is waited for much shorter; the rest is for the queue. */
   readonly patienceMs = 5_000;
   readonly atOnce = AT_ONCE;
+  /** etcd lists the keys of a lease in one piece. */
+  readonly perSession = 2_000;
   readonly #store: Store;
   readonly #watches: Watches;
 
@@ -169,9 +172,8 @@ export class EtcdDriver implements LineDriver<EtcdPlace, EtcdSession> {
   }
 
   async evict(_key: string, places: readonly EtcdPlace[]): Promise<void> {
-    for (let from = 0; from < places.length; from += MOST_AT_ONCE) {
-      const success = places.slice(from, from + MOST_AT_ONCE).map(({ kv }) => remove(kv.key));
-      await this.members.call((etcd, options) => etcd.kv.txn({ compare: [], success, failure: [] }, options));
+    for (const transaction of transactionsOf(places.map(({ kv }) => remove(kv.key)))) {
+      await this.members.call((etcd, options) => etcd.kv.txn(transaction, options));
     }
   }
 

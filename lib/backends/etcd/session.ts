@@ -1,5 +1,6 @@
 import type { Claim, Session } from '../backend.js';
 import { claimOf } from './places.js';
+import { found, own, transactionsOf } from './requests.js';
 import { renewalPatience } from '../line/servers.js';
 import type { Members } from './members.js';
 
@@ -46,12 +47,26 @@ export class EtcdSession implements Session {
     );
   }
 
-  async attached(): Promise<readonly Pick<Claim, 'key' | 'owner'>[]> {
+  async attached(held: readonly Claim[]): Promise<readonly Pick<Claim, 'key' | 'owner'>[]> {
     const { keys } = await this.members.call(
       (etcd, options) => etcd.leaseClient.leaseTimeToLive({ ID: this.lease, keys: true }, options),
       { urgent: true, optional: true, patience: Math.max(this.members.patience, LIST_MS) },
     );
-    return keys.map(claimOf);
+    const listed = keys.map(claimOf);
+    const owners = new Set(listed.map(({ owner }) => owner));
+    // The leader lists them from its memory and may be a moment behind, so what is missing is asked for by name.
+    const missing = held.filter(({ owner }) => !owners.has(owner));
+    return [...listed, ...(await this.#thereAmong(missing))];
+  }
+
+  async #thereAmong(claims: readonly Claim[]): Promise<readonly Pick<Claim, 'key' | 'owner'>[]> {
+    const answers = await Promise.all(
+      transactionsOf(claims.map(own)).map((transaction) =>
+        this.members.call((etcd, options) => etcd.kv.txn(transaction, options), { urgent: true }),
+      ),
+    );
+    const there = answers.flatMap((answer) => found(answer)).filter(({ lease }) => lease === this.lease);
+    return there.map(({ key }) => claimOf(key));
   }
 
   async end(): Promise<void> {

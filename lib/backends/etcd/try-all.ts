@@ -2,12 +2,9 @@ import type { Busy, Claim, Conflict } from '../backend.js';
 import { busy, refusalOf } from '../line/judge.js';
 import type { Operation, TransactionResponse } from './client.js';
 import { createdAt, type EtcdPlace, keyOf, placesIn, taken } from './places.js';
-import { all, ends, found, isAbsent, isEmpty, isExclusive, own, put, remove } from './requests.js';
+import { all, ends, found, isAbsent, isEmpty, isExclusive, MOST_AT_ONCE, own, put, remove } from './requests.js';
 import type { EtcdSession } from './session.js';
 import type { Store } from './store.js';
-
-/** How many operations a transaction may have, unless the server's `--max-txn-ops` says otherwise. */
-export const MOST_AT_ONCE = 128;
 
 /** Takes all keys or none of them, and waits in no line. `undefined` when they do not fit into one transaction. */
 export async function tryAll(

@@ -100,6 +100,7 @@ export interface LineDriver<P extends Place, S extends Session> {
   readonly address?: string;
   readonly patienceMs?: number;
   readonly atOnce?: number;
+  readonly perSession?: number;
   ping(): Promise<void>;
   close(): Promise<void>;
   open(ttl: number): Promise<S>;

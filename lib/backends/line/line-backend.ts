@@ -34,6 +34,7 @@ export class LineBackend<P extends Place, S extends Session> implements SessionB
   readonly address?: string;
   readonly patienceMs?: number;
   readonly atOnce?: number;
+  readonly perSession?: number;
   readonly attemptAll?: NonNullable<SessionBackend['attemptAll']>;
   readonly downgrade?: NonNullable<SessionBackend['downgrade']>;
   readonly list?: NonNullable<SessionBackend['list']>;
@@ -54,6 +55,7 @@ export class LineBackend<P extends Place, S extends Session> implements SessionB
     if (driver.address !== undefined) this.address = driver.address;
     if (driver.patienceMs !== undefined) this.patienceMs = driver.patienceMs;
     if (driver.atOnce !== undefined) this.atOnce = driver.atOnce;
+    if (driver.perSession !== undefined) this.perSession = driver.perSession;
     this.#lines = {
       driver,
       contenders: this.#contenders,

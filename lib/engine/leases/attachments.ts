@@ -18,6 +18,11 @@ export class OpenSession {
     return [...this.#attachments];
   }
 
+  /** How many claims hang from it. */
+  get size(): number {
+    return this.#attachments.size;
+  }
+
   /** To be called with each renewal. Returns for how many in a row nothing has hung from it. */
   countIdle(): number {
     this.#idle = this.#attachments.size > 0 ? 0 : this.#idle + 1;

@@ -1,11 +1,8 @@
-import type { Claim, Session, SessionBackend } from '../../backends/backend.js';
+import type { Claim, Session } from '../../backends/backend.js';
 import { ask } from '../asking/ask.js';
 import type { Attachment, Attachments, OpenSession } from './attachments.js';
 import type { FamilyTools } from './family.js';
 import { NOT_IN_SESSION } from './loss.js';
-
-/** How many keys are asked for at once. */
-const AT_ONCE = 32;
 
 /** What is to be done about what an audit found. */
 export interface AuditListener {
@@ -24,7 +21,6 @@ export class SessionAudit {
   readonly #running = new Set<Session>();
 
   constructor(
-    private readonly backend: Pick<SessionBackend, 'inspect'>,
     private readonly attachments: Attachments,
     private readonly listener: AuditListener,
     private readonly tools: Pick<FamilyTools, 'clock' | 'callTimeout'>,
@@ -50,36 +46,18 @@ export class SessionAudit {
       held: attachment.lease?.live === true,
       over: attachment.over,
     }));
-    const there = await ask(clock, callTimeout, async () => (await open.session.attached?.()) ?? []);
+    const expected = before.filter(({ held }) => held).map(({ attachment }) => attachment.claim);
+    const there = await ask(clock, callTimeout, async () => (await open.session.attached?.(expected)) ?? []);
     const owners = new Set(there.map(({ owner }) => owner));
-    const missing: Attachment[] = [];
     for (const { attachment, held, over } of before) {
       const isThere = owners.has(attachment.claim.owner);
       if (isThere && over && attachment.over === over) this.listener.onLeftOver(attachment, over.keepMs);
       if (!isThere && over) this.attachments.forget(attachment);
-      if (!isThere && !over && held) missing.push(attachment);
+      if (!isThere && !over && held) attachment.lease?.lose(NOT_IN_SESSION);
     }
     for (const { key, owner } of there) {
       if (this.attachments.of(owner)) continue;
       this.listener.onUnknown({ key, owner, mode: 'exclusive', limit: 1, ttl: open.ttl, claimTtl: open.ttl }, open);
     }
-    await this.#loseUnlessAllHeld(missing);
-  }
-
-  /** The list may be a moment older than the lock, so each key itself is asked. What one of them fails with touches no other. */
-  async #loseUnlessAllHeld(missing: readonly Attachment[]): Promise<void> {
-    for (let from = 0; from < missing.length; from += AT_ONCE) {
-      await Promise.allSettled(
-        missing.slice(from, from + AT_ONCE).map((attachment) => this.#loseUnlessHeld(attachment)),
-      );
-    }
-  }
-
-  async #loseUnlessHeld({ claim, lease }: Attachment): Promise<void> {
-    if (!lease?.live) return;
-    const { clock, callTimeout } = this.tools;
-    const { holders } = await ask(clock, callTimeout, () => this.backend.inspect(claim.key));
-    if (holders.some(({ owner }) => owner === claim.owner)) return;
-    lease.lose(NOT_IN_SESSION);
   }
 }

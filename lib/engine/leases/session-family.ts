@@ -35,7 +35,7 @@ export class SessionFamily implements Family {
       onLeftOver: (attachment: Attachment, keepMs: number) => this.#letGo(attachment, keepMs),
       onUnknown: (claim: Claim, open: OpenSession) => this.#clear(claim, open),
     };
-    this.#audit = new SessionAudit(backend, this.#attachments, listener, tools);
+    this.#audit = new SessionAudit(this.#attachments, listener, tools);
     if (backend.attemptAll) this.attemptAll = (claims) => this.#attemptAll(claims);
     if (backend.downgrade) {
       this.downgrade = async (claim) => {

@@ -24,31 +24,41 @@ interface Slot {
   opened: OpenSession | undefined;
 }
 
-/** One session for each length of lease, opened when first needed and kept alive while in use. */
+/** One session for each length of lease, or several where the first is full. Opened when first needed and kept alive while in use. */
 export class Sessions {
   readonly #slots = new Map<number, Slot>();
   readonly #opened = new Map<Session, OpenSession>();
 
   constructor(
-    private readonly backend: Pick<SessionBackend, 'open'>,
+    private readonly backend: Pick<SessionBackend, 'open' | 'perSession'>,
     private readonly tools: Pick<FamilyTools, 'clock' | 'callTimeout' | 'watchdog'>,
   ) {}
 
-  /** The session for leases of that length, if it is open. */
+  /** A session for leases of that length, if one is open and has room. */
   openFor(ttl: number): OpenSession | undefined {
-    const opened = this.#slots.get(lengthFor(ttl))?.opened;
-    return opened?.lease.live === true ? opened : undefined;
+    const length = lengthFor(ttl);
+    const newest = this.#slots.get(length)?.opened;
+    if (!newest || this.#canTake(newest)) return newest;
+    // An earlier one may have room again. There are few of them.
+    for (const opened of this.#opened.values()) if (opened.ttl === length && this.#canTake(opened)) return opened;
+    return undefined;
   }
 
   /** The same, opened if it has to be. */
   async open(ttl: number): Promise<OpenSession> {
     const length = lengthFor(ttl);
     for (;;) {
-      const opened = await (this.#slots.get(length) ?? this.#newSlot(length)).opening;
-      if (opened.lease.live) return opened;
+      const slot = this.#slots.get(length) ?? this.#newSlot(length);
+      const opened = await slot.opening;
+      if (this.#canTake(opened)) return opened;
       // The timer that should have said so is late.
-      opened.lease.lose(EXPIRED);
+      if (!opened.lease.live) opened.lease.lose(EXPIRED);
+      else if (this.#slots.get(length) === slot) this.#slots.delete(length);
     }
+  }
+
+  #canTake({ lease, size }: OpenSession): boolean {
+    return lease.live && size < (this.backend.perSession ?? Infinity);
   }
 
   /** Renews it, or ends it if nothing has hung from it for long. @param onRenewed called when it still lived */
@@ -78,9 +88,9 @@ export class Sessions {
   }
 
   async close(): Promise<void> {
-    const opened = await Promise.allSettled([...this.#slots.values()].map(({ opening }) => opening));
+    await Promise.allSettled([...this.#slots.values()].map(({ opening }) => opening));
     this.#slots.clear();
-    await Promise.all(opened.flatMap((one) => (one.status === 'fulfilled' ? [this.#end(one.value)] : [])));
+    await Promise.all([...this.#opened.values()].map((opened) => this.#end(opened)));
   }
 
   #newSlot(ttl: number): Slot {

@@ -88,7 +88,8 @@ export class Wire {
     session.end = async () => void (await this.ask('end', end));
     const attached = session.attached?.bind(session);
     if (attached)
-      session.attached = async () => (await this.ask('attached', attached)) as Awaited<ReturnType<typeof attached>>;
+      session.attached = async (held) =>
+        (await this.ask('attached', () => attached(held))) as Awaited<ReturnType<typeof attached>>;
   }
 }
 
