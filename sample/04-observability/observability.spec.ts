@@ -13,14 +13,34 @@ import { type RedisServer, startRedis } from '../../test/servers/redis.js';
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const RULES = here('prometheus/locks.rules.yml');
 
-interface Panel {
-  readonly title: string;
-  readonly targets: readonly { readonly expr: string }[];
+interface DataSource {
+  readonly type: string;
+  readonly uid: string;
 }
 
+interface Panel {
+  readonly id: number;
+  readonly type: string;
+  readonly title: string;
+  readonly description?: string;
+  readonly datasource: DataSource;
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  readonly fieldConfig: { readonly defaults: { readonly unit?: string } };
+  readonly targets: readonly { readonly refId: string; readonly expr: string; readonly datasource: DataSource }[];
+}
+
+interface Board {
+  readonly uid: string;
+  readonly title: string;
+  readonly schemaVersion: number;
+  readonly templating: { readonly list: readonly { readonly name: string; readonly type: string }[] };
+  readonly panels: readonly Panel[];
+}
+
+const boardSource = readFileSync(here('grafana/locks.json'), 'utf8');
+const board = JSON.parse(boardSource) as Board;
 /** What Grafana puts in place of its variables. */
-const board = (JSON.parse(readFileSync(here('grafana/locks.json'), 'utf8')) as { panels: readonly Panel[] }).panels;
-const boardExpressions = board.flatMap(({ title, targets }) =>
+const boardExpressions = board.panels.flatMap(({ title, targets }) =>
   targets.map(
     ({ expr }) => [title, expr.replaceAll(/\$(name|backend)/g, '.*').replaceAll('$__rate_interval', '30s')] as const,
   ),
@@ -178,6 +198,75 @@ describe('what the service tells Prometheus', () => {
     const texts = new Set(series.flatMap(({ metric: { instance: _, le: __, ...metric } }) => Object.values(metric)));
     expect([...texts].filter((text) => /\d{4}|renewing|127\.0|secret/.test(text))).toEqual([]);
     expect(new Set(series.map(({ metric }) => metric['name']).filter(Boolean))).toEqual(new Set(['order:<id>']));
+  });
+});
+
+describe('the board', () => {
+  const { panels } = board;
+
+  it('is one that Grafana can import: with an address, a version of its schema and its own data source', () => {
+    expect(board.uid).toMatch(/^[\w-]{1,40}$/);
+    expect(board.schemaVersion).toBeGreaterThanOrEqual(36);
+    const variables = new Map(board.templating.list.map(({ name, type }) => [name, type]));
+    expect(variables.get('datasource')).toBe('datasource');
+    const own = { type: 'prometheus', uid: '${datasource}' };
+    for (const { datasource, targets } of panels) {
+      expect([datasource, ...targets.map((target) => target.datasource)]).toEqual(
+        Array.from({ length: targets.length + 1 }, () => own),
+      );
+    }
+    // Grafana's own variables begin with two underscores.
+    const used = boardSource.matchAll(/\$\{?([a-zA-Z]\w*)/g);
+    expect(new Set([...used].map(([, name]) => name))).toEqual(new Set(variables.keys()));
+  });
+
+  it('has panels of kinds that every Grafana has, each with its number, its queries and its unit', () => {
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+    expect(new Set(panels.map(({ type }) => type))).toEqual(new Set(['stat', 'timeseries']));
+    for (const { title, targets, fieldConfig } of panels) {
+      expect(title).not.toBe('');
+      expect(fieldConfig.defaults.unit).toMatch(/^(short|s|cps|ops|percentunit|reqps)$/);
+      expect(new Set(targets.map(({ refId }) => refId)).size).toBe(targets.length);
+    }
+  });
+
+  it('lays them side by side in the 24 columns of the grid', () => {
+    const taken = new Set<string>();
+    for (const { gridPos, title } of panels) {
+      expect(gridPos.x + gridPos.w, title).toBeLessThanOrEqual(24);
+      for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
+        for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
+          expect(taken.has(`${x},${y}`), title).toBe(false);
+          taken.add(`${x},${y}`);
+        }
+      }
+    }
+  });
+});
+
+describe('the glue', () => {
+  const sources = new Map(
+    ['app.module', 'health.controller', 'main', 'tracing'].map((file) => [
+      file,
+      readFileSync(here(`src/${file}.ts`), 'utf8'),
+    ]),
+  );
+  /** The lines of code with one of these names, without imports, comments and brackets alone. */
+  const linesWith = (names: RegExp) =>
+    [...sources.values()]
+      .join('\n')
+      .split('\n')
+      .filter((line) => names.test(line) && !/^\s*(import|\/\/|\/?\*)/.test(line));
+
+  it.each([
+    ['health', /LockHealthIndicator|isHealthy/, 3],
+    ['metrics', /LockMetricsModule/, 1],
+    ['tracing', /otel\(/, 1],
+    ['the page', /LockAdminModule/, 1],
+    ['logs', /\blog\b/, 0],
+  ])('of %s is three lines at most', (_part, names, expected) => {
+    expect(linesWith(names).length).toBeLessThanOrEqual(3);
+    expect(linesWith(names)).toHaveLength(expected);
   });
 });
 

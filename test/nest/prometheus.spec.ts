@@ -42,7 +42,7 @@ const start = (imports: Parameters<typeof applicationWith>[0]['imports'] = []) =
   applicationWith({ imports: [LockMetricsModule.forRoot({ registry }), ...imports], providers: [Orders] });
 
 describe('LockMetricsModule', () => {
-  it('counts a thousand orders in twelve series at most, and no label tells an order', async () => {
+  it('counts a thousand orders in twelve metrics at most, with one set of labels each, and no label tells an order', async () => {
     const app = await start();
     await Promise.all(Array.from({ length: 1_000 }, (_, i) => app.get(Orders).place(`o${i}`)));
     const text = await registry.metrics();
@@ -53,6 +53,10 @@ describe('LockMetricsModule', () => {
       .map((line) => line.slice(0, line.lastIndexOf(' ')));
     expect(new Set(labelled).size).toBe(labelled.length);
     expect(labelled.length).toBeLessThanOrEqual(12);
+    const families = [...text.matchAll(/^# TYPE (lock_\w+) /gm)].map(([, name]) => name);
+    expect(families).toHaveLength(10);
+    // What Prometheus stores: a histogram is a series for each bucket, its sum and its count.
+    expect(text.split('\n').filter((line) => line.startsWith('lock_'))).toHaveLength(32);
     expect(await samples('acquisitions_total')).toEqual([
       'lock_acquisitions_total{name="order:<id>",backend="default",outcome="acquired"} 1000',
     ]);
