@@ -24,8 +24,8 @@ class Orders {
   }
   @Get('renamed/:orderId')
   @UseInterceptors(LockInterceptor('order:<id>'))
-  async renamed(@Param('orderId') _id: string) {
-    return { key: key() };
+  async renamed(@Param('orderId') id: string) {
+    return { key: key(), id };
   }
   @Post('locked')
   @Locked('order:<order.customer.id>')
@@ -50,7 +50,7 @@ void (async () => {
   for (const path of ['dto', 'index', 'locked']) {
     report.expect(path, await (await fetch(`${url}/${path}`, init)).json(), { key: 'order:c1', id: 'c1' });
   }
-  report.expect('renamed', await (await fetch(`${url}/renamed/7`)).json(), { key: 'order:7' });
+  report.expect('renamed', await (await fetch(`${url}/renamed/7`)).json(), { key: 'order:7', id: '7' });
   const { wrapped } = globalThis as { wrapped?: () => number };
   if (wrapped !== undefined) report.expect('the tool was at work', wrapped() > 0, true);
   await app.close();
