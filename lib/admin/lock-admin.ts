@@ -3,7 +3,7 @@ import { ModulesContainer } from '@nestjs/core';
 import type { ServerResponse } from 'node:http';
 import type { Subscription } from 'rxjs';
 import { LockConfigurationError } from '../lock/errors.js';
-import { messageOf } from '../lock/messages.js';
+import { textOf } from '../lock/messages.js';
 import { lockServicesOf, noBackend } from '../nest/service/application.js';
 import type { LockService } from '../nest/service/lock.service.js';
 import { frameOf, type View } from './frame.js';
@@ -37,7 +37,7 @@ export class LockAdmin implements OnApplicationBootstrap, OnModuleDestroy {
       this.#listening.push(service.events$.subscribe((event) => this.#waits.note(event)));
     }
     this.#sweeps = new Sweeps([...this.#services.values()], this.#now, (backend, error) =>
-      this.#logger.warn(`The locks of "${backend}" cannot be shown: ${messageOf(error)}`),
+      this.#logger.warn(`The locks of "${backend}" cannot be shown: ${textOf(error)}`),
     );
   }
 

@@ -1,5 +1,5 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util';
-import { messageOf } from '../lock/messages.js';
+import { textOf } from '../lock/messages.js';
 import { UsageError } from './command.js';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
@@ -21,7 +21,7 @@ export function parsed<const O extends Options>(
   try {
     return parseArgs<Shape<O>>({ args: [...args], options, allowPositionals: true });
   } catch (error) {
-    throw new UsageError(messageOf(error));
+    throw new UsageError(textOf(error));
   }
 }
 

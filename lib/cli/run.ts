@@ -1,4 +1,4 @@
-import { messageOf } from '../lock/messages.js';
+import { textOf } from '../lock/messages.js';
 import { type Command, type Outcome, type Terminal, UsageError } from './command.js';
 import { inspectCommand } from './inspect.js';
 import { listCommand } from './list.js';
@@ -18,7 +18,7 @@ export async function run([name, ...args]: readonly string[], terminal: Terminal
     const result = await command.run(args, terminal);
     return typeof result === 'string' ? printed(result) : result;
   } catch (error) {
-    const message = withoutLogin(messageOf(error));
+    const message = withoutLogin(textOf(error));
     if (error instanceof UsageError) return { code: 2, out: '', err: `${message}\n\n${usageOf(command)}\n` };
     return { code: 1, out: '', err: `${message}\n` };
   }

@@ -79,7 +79,7 @@ afterAll(async () => {
   program[Symbol.dispose]();
 });
 
-describe.concurrent('npx nestjs-distributed-lock list', () => {
+describe('npx nestjs-distributed-lock list', () => {
   it('shows people one line for each holder, and programs JSON with tokens as texts', async () => {
     const engine = engineOn(redis({ url }));
     const order = await engine.acquire('list:order:42');
@@ -135,7 +135,7 @@ describe.concurrent('npx nestjs-distributed-lock list', () => {
   });
 });
 
-describe.concurrent('npx nestjs-distributed-lock inspect', () => {
+describe('npx nestjs-distributed-lock inspect', () => {
   it('names holders and waiters, and ends with 3 for a free key', async () => {
     const engine = engineOn(redis({ url }));
     const lock = await engine.acquire('inspect:held');
@@ -150,7 +150,7 @@ describe.concurrent('npx nestjs-distributed-lock inspect', () => {
   });
 });
 
-describe.concurrent('npx nestjs-distributed-lock release', () => {
+describe('npx nestjs-distributed-lock release', () => {
   it('with --yes takes the key from its holder, who hears of it, and ends with 3 when nobody has it', async () => {
     const engine = engineOn(redis({ url }));
     const lock = await engine.acquire('release:stuck', { ttl: '2s' });
@@ -195,7 +195,7 @@ describe.concurrent('npx nestjs-distributed-lock release', () => {
   });
 });
 
-describe.concurrent('what goes wrong', () => {
+describe('what goes wrong', () => {
   it('is said within the timeout when the server does not answer, without the password', async () => {
     const port = await freePort();
     const at = `127.0.0.1:${port}`;
@@ -244,7 +244,7 @@ describe.concurrent('what goes wrong', () => {
   });
 });
 
-describe.concurrent('on every server', () => {
+describe('on every server', () => {
   const started: (readonly [option: string, ServerControl, address: string, LockBackend])[] = [];
 
   beforeAll(async () => {
