@@ -1,5 +1,5 @@
 import { Inject, Logger, type OnApplicationBootstrap, type Type } from '@nestjs/common';
-import { DiscoveryService, ModulesContainer } from '@nestjs/core';
+import { APP_INTERCEPTOR, DiscoveryService, ModulesContainer } from '@nestjs/core';
 import { LockConfigurationError, LockError } from '../lock/errors.js';
 import { lockServicesOf, noBackend } from './service/application.js';
 import { LockExceptionFilter } from './lock-exception.filter.js';
@@ -10,7 +10,8 @@ import { type LockedMethod, lockedMethodsOf } from './locked/locked-methods.js';
 import { acquireOptions } from './locked/locked.options.js';
 import { lockLifecyclesOf } from './service/lock-lifecycles.js';
 import { onWired } from './service/wiring.js';
-import { routeLocksOn } from './route/noted-route-locks.js';
+import { routeLockOf, routeLocksOn } from './route/noted-route-locks.js';
+import type { RouteLock } from './route/route-lock.js';
 import { type RunsInterceptors, runsInterceptors } from './route/runs-interceptors.js';
 
 type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
@@ -36,6 +37,10 @@ export class BootReport implements OnApplicationBootstrap {
     const seen = new Set<object>();
     // Guards, pipes, interceptors and filters that stand on classes and methods are neither providers nor controllers.
     const enhancers = [...this.application.values()].flatMap(({ injectables }) => [...injectables.values()]);
+    const global = enhancers.concat(this.discovery.getProviders()).flatMap(({ token, metatype }) => {
+      const lock = String(token).startsWith(APP_INTERCEPTOR) ? routeLockOf(metatype) : undefined;
+      return lock === undefined ? [] : [lock];
+    });
     for (const wrapper of [...this.discovery.getProviders(), ...this.discovery.getControllers(), ...enhancers]) {
       const prototype = prototypeOf(wrapper);
       if (prototype === undefined) continue;
@@ -46,7 +51,7 @@ export class BootReport implements OnApplicationBootstrap {
       for (const lock of this.#methodLocks(prototype)) locks.add(lock);
       this.#warnDropped(prototype);
       if (!wrapper.isNotMetatype) {
-        for (const lock of this.#routeLocks(wrapper.metatype as Type, prototype, problems)) locks.add(lock);
+        for (const lock of this.#routeLocks(wrapper.metatype as Type, prototype, global, problems)) locks.add(lock);
       }
     }
     // Objects that Nest makes from now on: for a request, in lazily loaded modules, by `ModuleRef.create`.
@@ -128,8 +133,13 @@ export class BootReport implements OnApplicationBootstrap {
   }
 
   /** The locks that `LockInterceptor` puts around the handlers of a class, and those that it cannot put around anything. */
-  #routeLocks(controller: Type, prototype: object, problems: string[]): readonly LockedMethod[] {
-    const onClass = routeLocksOn(controller);
+  #routeLocks(
+    controller: Type,
+    prototype: object,
+    global: readonly RouteLock[],
+    problems: string[],
+  ): readonly LockedMethod[] {
+    const around = [...global, ...routeLocksOn(controller)];
     const handlers = new Set(
       prototypesOf(prototype)
         .flatMap((each) => Reflect.ownKeys(each))
@@ -143,7 +153,7 @@ export class BootReport implements OnApplicationBootstrap {
       const runs = runsInterceptors(controller, handler);
       if (own.length > 0 && runs !== 'always') this.#doubt(`${controller.name}.${handler.name}`, runs, problems);
       if (runs === 'never') return [];
-      return (isHttpRoute(handler) ? [...onClass, ...own] : own).flatMap((lock) => {
+      return (isHttpRoute(handler) ? [...around, ...own] : own).flatMap((lock) => {
         try {
           return [lock.describe(controller, handler)];
         } catch (error) {

@@ -8,7 +8,7 @@ import {
   UseGuards,
   UseInterceptors,
 } from '@nestjs/common';
-import { ModuleRef } from '@nestjs/core';
+import { APP_INTERCEPTOR, ModuleRef } from '@nestjs/core';
 import { CommandHandler } from '@nestjs/cqrs';
 import { OnEvent } from '@nestjs/event-emitter';
 import { Interval } from '@nestjs/schedule';
@@ -354,6 +354,23 @@ describe('locks where nobody looks', () => {
     await expect(applicationWith({ controllers: [Orders] })).rejects.toThrow(
       /Guard\.canActivate: there is no backend "nobody"/,
     );
+  });
+
+  it('does not start with a global one whose key does not fit every route', async () => {
+    @Controller()
+    class Orders {
+      @Get('orders/:id')
+      order(@Param('id') id: string) {
+        return id;
+      }
+      @Get('orders')
+      all() {}
+    }
+    const boot = applicationWith({
+      controllers: [Orders],
+      providers: [{ provide: APP_INTERCEPTOR, useClass: LockInterceptor('order:<id>') }],
+    });
+    await expect(boot).rejects.toThrow(/^Orders\.all: `<id>` in the lock key `order:<id>` is not known/);
   });
 
   it('warns of a lock that its own object hides', async () => {

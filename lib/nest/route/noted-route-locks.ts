@@ -10,10 +10,15 @@ export function noteRouteLock(interceptor: Type, lock: RouteLock): void {
   routeLocks.set(interceptor, lock);
 }
 
+/** What an interceptor class locks, if it is one of ours. */
+export function routeLockOf(interceptor: unknown): RouteLock | undefined {
+  return typeof interceptor === 'function' ? routeLocks.get(interceptor) : undefined;
+}
+
 /** The locks that `@UseInterceptors` puts around a handler, or around all handlers of a class. */
 export function routeLocksOn(target: Type | Handler): readonly RouteLock[] {
   return interceptorsOn(target).flatMap((interceptor) => {
-    const lock = typeof interceptor === 'function' ? routeLocks.get(interceptor) : undefined;
+    const lock = routeLockOf(interceptor);
     return lock === undefined ? [] : [lock];
   });
 }
