@@ -8,6 +8,7 @@ import { mysql } from '../../lib/backends/mysql/index.js';
 import { postgres } from '../../lib/backends/postgres/index.js';
 import { redis } from '../../lib/backends/redis/index.js';
 import { zookeeper } from '../../lib/backends/zookeeper/index.js';
+import { run } from '../../lib/cli/run.js';
 import { LockEngine } from '../../lib/engine/engine.js';
 import { startConsul } from './consul.js';
 import { startEtcd } from './etcd.js';
@@ -29,8 +30,11 @@ interface Ran {
   readonly err: string;
 }
 
+/** What the program does, without a process around it. */
+const cli = (args: readonly string[]): Promise<Ran> => run(args, { env: {} });
+
 /** The program as a process of its own, without a terminal. */
-function cli(
+function cliProcess(
   args: readonly string[],
   { env = {}, from = program }: { env?: NodeJS.ProcessEnv; from?: Transpiled } = {},
 ) {
@@ -90,8 +94,8 @@ describe('npx nestjs-distributed-lock list', () => {
     await eventually('it waits', async () => (await engine.inspect('list:order:42')).waiting === 1);
 
     const [people, programs] = await Promise.all([
-      cli(['list', '--redis', url, '--match', 'list:*']),
-      cli(['list', '--redis', 'env:LOCKS_AT', '--match', 'list:o*', '--json'], { env: { LOCKS_AT: url } }),
+      cliProcess(['list', '--redis', url, '--match', 'list:*']),
+      cliProcess(['list', '--redis', 'env:LOCKS_AT', '--match', 'list:o*', '--json'], { env: { LOCKS_AT: url } }),
     ]);
 
     expect([people.code, people.err]).toEqual([0, '']);
@@ -153,9 +157,9 @@ describe('npx nestjs-distributed-lock inspect', () => {
 describe('npx nestjs-distributed-lock release', () => {
   it('with --yes takes the key from its holder, who hears of it, and ends with 3 when nobody has it', async () => {
     const engine = engineOn(redis({ url }));
-    const lock = await engine.acquire('release:stuck', { ttl: '2s' });
+    const lock = await engine.acquire('release:stuck', { ttl: '6s' });
     const lost = new Promise((resolve) => lock.signal.addEventListener('abort', resolve));
-    expect(await cli(['release', 'release:stuck', '--redis', url, '--yes'])).toEqual({
+    expect(await cliProcess(['release', 'release:stuck', '--redis', url, '--yes'])).toEqual({
       code: 0,
       out: 'release:stuck was released.\n',
       err: '',
@@ -208,7 +212,7 @@ describe('what goes wrong', () => {
         ['--zookeeper', at],
         ['--postgres', `postgres://user:hush@${at}/app`],
         ['--mysql', `mysql://user:hush@${at}/app`],
-      ].map((address) => cli(['list', ...address, '--timeout', '700ms'], { env: secret })),
+      ].map((address) => cliProcess(['list', ...address, '--timeout', '700ms'], { env: secret })),
     );
     for (const { code, out, err } of runs) {
       expect([code, out]).toEqual([1, '']);
@@ -229,10 +233,10 @@ describe('what goes wrong', () => {
   it('is said when the package of the client is not installed', async () => {
     using from = program.with(['ms']);
     const [ioredis, etcd3, pg, mysql2] = await Promise.all([
-      cli(['list', '--redis', url], { from }),
-      cli(['list', '--etcd', '127.0.0.1:1'], { from }),
-      cli(['list', '--postgres', 'postgres://127.0.0.1:1/app'], { from }),
-      cli(['list', '--mysql', 'mysql://127.0.0.1:1/app'], { from }),
+      cliProcess(['list', '--redis', url], { from }),
+      cliProcess(['list', '--etcd', '127.0.0.1:1'], { from }),
+      cliProcess(['list', '--postgres', 'postgres://127.0.0.1:1/app'], { from }),
+      cliProcess(['list', '--mysql', 'mysql://127.0.0.1:1/app'], { from }),
     ]);
     expect(ioredis).toMatchObject({ code: 1, out: '' });
     expect(ioredis?.err).toMatch(
