@@ -99,7 +99,7 @@ async function startPod(): Promise<Pod> {
     stdio: 'ignore',
   });
   const url = `http://127.0.0.1:${port}`;
-  await eventually('the service answers', async () => (await fetch(`${url}/health`)).ok, { within: 30_000 });
+  await eventually('the service answers', async () => (await fetch(`${url}/health`)).ok, { within: 55_000 });
   return { url, stop: () => void child.kill('SIGKILL') };
 }
 
