@@ -233,10 +233,10 @@ describe('the board', () => {
   it('lays them side by side in the 24 columns of the grid', () => {
     const taken = new Set<string>();
     for (const { gridPos, title } of panels) {
-      expect(gridPos.x + gridPos.w, title).toBeLessThanOrEqual(24);
+      expect({ title, right: gridPos.x + gridPos.w <= 24 }).toEqual({ title, right: true });
       for (let x = gridPos.x; x < gridPos.x + gridPos.w; x++) {
         for (let y = gridPos.y; y < gridPos.y + gridPos.h; y++) {
-          expect(taken.has(`${x},${y}`), title).toBe(false);
+          expect({ title, free: !taken.has(`${x},${y}`) }).toEqual({ title, free: true });
           taken.add(`${x},${y}`);
         }
       }
