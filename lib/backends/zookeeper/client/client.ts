@@ -2,6 +2,7 @@ import { type Answer, Connection, type Credentials, type TlsOptions } from './co
 import { is, isUntrusted, ZooKeeperError } from './errors.js';
 import type { Address } from './hosts.js';
 import { bare, CODES, type Login, login, type Request, setWatches, sync } from './requests.js';
+import { WaitingQuestions } from './waiting-questions.js';
 import { type WatchListener, Watches } from './watches.js';
 
 export interface ClientOptions extends Address {
@@ -16,12 +17,6 @@ export interface ClientOptions extends Address {
  * `closed`: we ended it.
  */
 export type SessionState = 'connecting' | 'connected' | 'suspended' | 'lost' | 'closed';
-
-/** A question that waits for a connection. */
-interface Waiting {
-  send(connection: Connection): void;
-  reject(error: ZooKeeperError): void;
-}
 
 /** How long a connection takes at most, in milliseconds, where the session is short. */
 const SHORTEST_PATIENCE_MS = 250;
@@ -43,7 +38,7 @@ export class ZooKeeperClient {
   #credentials: Credentials;
   #lastZxid = 0;
   #failure: ZooKeeperError | undefined;
-  readonly #waiting = new Set<Waiting>();
+  readonly #waiting = new WaitingQuestions();
   #retry: NodeJS.Timeout | undefined;
   /** Servers tried since the last that let us in. */
   #tried = 0;
@@ -108,24 +103,7 @@ export class ZooKeeperClient {
   }
 
   #connected<T>(send: (connection: Connection) => T | Promise<T>): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      const limit = setTimeout(() => {
-        this.#waiting.delete(waiting);
-        reject(this.#failure ?? new ZooKeeperError('ConnectionLoss', 'No ZooKeeper could be reached.'));
-      }, this.sessionTimeout);
-      const waiting: Waiting = {
-        send: (connection) => {
-          clearTimeout(limit);
-          resolve(send(connection));
-        },
-        reject(error) {
-          clearTimeout(limit);
-          reject(error);
-        },
-      };
-      limit.unref();
-      this.#waiting.add(waiting);
-    });
+    return this.#waiting.add(send, this.sessionTimeout, () => this.#failure);
   }
 
   /** The path of a node as servers know it, of one that is named below the chroot. */
@@ -199,9 +177,7 @@ export class ZooKeeperClient {
     for (const one of first) void this.#judged(connection, one).catch((error) => this.#refused(connection, error));
     this.#tried = 0;
     this.#enter('connected');
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const one of waiting) one.send(connection);
+    this.#waiting.sendAll(connection);
   }
 
   /** What has to come first was refused, so nothing behind it can be trusted. */
@@ -235,7 +211,7 @@ export class ZooKeeperClient {
     this.#host++;
     this.#tried++;
     if (this.#state === 'connected') this.#enter('suspended');
-    if (isUntrusted(error)) this.#refuseWaiting(error);
+    if (isUntrusted(error)) this.#waiting.refuseAll(error);
     if (this.#tried % this.options.hosts.length !== 0) return this.#connect();
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => this.#connect(), ROUND_MS * (1 + Math.random())).unref();
@@ -248,14 +224,8 @@ export class ZooKeeperClient {
     this.#enter(state);
     const over = this.#over();
     connection?.destroy(over);
-    this.#refuseWaiting(over);
+    this.#waiting.refuseAll(over);
     this.#watches.tellAll();
-  }
-
-  #refuseWaiting(error: ZooKeeperError): void {
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    for (const { reject } of waiting) reject(error);
   }
 
   #enter(state: SessionState): void {
