@@ -86,7 +86,10 @@ export class Nodes {
     session: ZooKeeperSession,
     { value, at }: Answer<readonly string[]>,
   ): Promise<View<ZooKeeperPlace>> {
-    const line = placesIn(this.layout, this.folders.of(claim.key), value, place.number);
+    const folder = this.folders.of(claim.key);
+    // Nobody else is there, which is so for most locks.
+    if (value.length === 1 && place.path === `${folder}/${value[0]}`) return { at, own: place, ahead: [] };
+    const line = placesIn(this.layout, folder, value, place.number);
     const index = line.findIndex(
       ({ path, owner, number }) =>
         // Turned into a reader's it is another node with the same number.
