@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createClient } from 'node-zookeeper-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { zookeeper, type ZooKeeperOptions } from '../../lib/backends/zookeeper/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
@@ -70,5 +71,31 @@ describe('A ZooKeeper with a secure port and logins', () => {
     await using other = engineOn({ connect: `${server.host}/private`, auth: { ...auth, password: 'wrong' } });
     await expect(other.ping()).rejects.toThrow(/NoAuth .*this login may not do that/);
     await expect(other.acquire('order', { ttl: '2s', wait: '1s' })).rejects.toThrow(/NoAuth/);
+  });
+
+  it('goes by the servers, the chroot and the login of a client of node-zookeeper-client, which stays open', async () => {
+    const client = createClient(`${server.host}/of-client`);
+    client.addAuthInfo('digest', Buffer.from('shop:secret'));
+    const connected = new Promise<void>((resolve) => client.once('connected', resolve));
+    client.connect();
+    await connected;
+    const children = (path: string) =>
+      new Promise<readonly string[]>((resolve, reject) =>
+        client.getChildren(path, (error, names) => (error ? reject(error) : resolve(names))),
+      );
+    {
+      await using engine = engineOn({ client });
+      await engine.ping();
+      const lock = await engine.acquire('order', { ttl: '2s' });
+      expect(await children('/lock:order')).toHaveLength(1);
+      const auth = { username: 'shop', password: 'secret' };
+      await using same = engineOn({ connect: `${server.host}/of-client`, auth });
+      expect(await same.tryAcquire('order', { ttl: '2s' })).toBe(null);
+      await using stranger = engineOn({ connect: `${server.host}/of-client` });
+      await expect(stranger.tryAcquire('order', { ttl: '2s' })).rejects.toThrow(/NoAuth/);
+      expect(await lock.release()).toBe(true);
+    }
+    expect(await children('/lock:order')).toEqual([]);
+    client.close();
   });
 });
