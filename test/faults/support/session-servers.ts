@@ -26,6 +26,8 @@ export interface SessionKind {
   readonly name: string;
   /** The longest time after its last renewal until a server ends a session, in times of its length. */
   readonly endsWithin: number;
+  /** The session of the test that freezes the server for 10 s, in milliseconds: Consul's servers grant 10 s unless told otherwise. */
+  readonly frozenTtl: number;
   /** The shortest session that outlives the silence of the connection it is on, in milliseconds. */
   readonly outlivesSilence: number;
   start(size?: number): Promise<SessionServers>;
@@ -59,6 +61,7 @@ const together = (cluster: Cluster): SessionServers => ({
 export const zooKeeperKind: SessionKind = {
   name: 'ZooKeeper',
   endsWithin: 1,
+  frozenTtl: 3_000,
   outlivesSilence: 2_000,
   start: async (size = 1) =>
     size === 1 ? alone(await startZooKeeper({ own: true })) : together(await startZooKeeperEnsemble(size)),
@@ -81,6 +84,7 @@ const CONSUL_ROOT = 'nestjs-distributed-lock/';
 export const consulKind: SessionKind = {
   name: 'Consul',
   endsWithin: 2,
+  frozenTtl: 10_000,
   outlivesSilence: 2_000,
   start: async (size = 1) =>
     size === 1 ? alone(await startConsul({ own: true })) : together(await startConsulCluster(size)),
@@ -113,6 +117,7 @@ async function askEtcd(host: string, path: string, body: object): Promise<Record
 export const etcdKind: SessionKind = {
   name: 'etcd',
   endsWithin: 1,
+  frozenTtl: 3_000,
   // A silent connection is noticed after 8 s: an etcd hangs up on clients that ping more often than every 5 s.
   outlivesSilence: 10_000,
   start: async (size = 1) =>
