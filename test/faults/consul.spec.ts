@@ -1,12 +1,23 @@
+import { getEventListeners } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ConsulClient } from '../../lib/backends/consul/client.js';
 import { consul, type ConsulOptions } from '../../lib/backends/consul/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
 import { LockBackendError, LockConfigurationError } from '../../lib/lock/errors.js';
-import { ask, type ConsulServer, newCertificate, startConsul, startConsulCluster } from '../servers/consul.js';
+import {
+  ask,
+  type ConsulCluster,
+  type ConsulServer,
+  newCertificate,
+  startConsul,
+  startConsulCluster,
+} from '../servers/consul.js';
 import { eventually } from '../servers/eventually.js';
+import { startSilentProxy } from '../servers/silent-proxy.js';
 
 const ROOT = 'nestjs-distributed-lock';
 
@@ -141,6 +152,78 @@ describe('One Consul server', () => {
     await (await engine.acquire('destroyed')).release();
   });
 
+  it('serves a waiter within a session although its one blocking query went silent, and its other connections did not', async () => {
+    const proxy = await startSilentProxy(Number(server.host.split(':')[1]), /[?&]index=/);
+    // Half of it is no whole number of milliseconds.
+    const ttl = 2_001;
+    await using other = engineOn({ url: server.url });
+    {
+      await using engine = engineOn({ url: `http://127.0.0.1:${proxy.port}` });
+      const kept = await engine.acquire('kept', { ttl });
+      const lock = await other.acquire('awaited', { ttl: '10s' });
+      const waiting = engine.acquire('awaited', { wait: '30s', ttl });
+      await eventually('its query is silenced', () => proxy.silence('subscribers') > 0);
+      const silentAt = performance.now();
+      await lock.release();
+      const next = await waiting;
+      expect(performance.now() - silentAt).toBeLessThan(ttl);
+      expect([kept.held, await kept.release(), await next.release()]).toEqual([true, true, true]);
+    }
+    await proxy.stop();
+  });
+
+  it('says at boot how long a dead holder is in the way, and which `ttl` is the shortest', async () => {
+    await using engine = engineOn({ url: server.url, sessionTtlMin: '2s' });
+    expect(await engine.warnings()).toEqual([
+      expect.stringMatching(
+        /up to twice the `ttl` .*The shortest `ttl` is 2000 ms, which is what `sessionTtlMin` says/,
+      ),
+    ]);
+    // These servers take no less than a second.
+    await using wrong = engineOn({ url: server.url, sessionTtlMin: '500ms' });
+    await expect(wrong.ping()).rejects.toThrow(
+      /Invalid Session TTL.* Give `sessionTtlMin` what `session_ttl_min` says/,
+    );
+  });
+
+  it('has sessions that no check of a node ends, without a delay that would be none', async () => {
+    await using engine = engineOn({ url: server.url });
+    const lock = await engine.acquire('session', { ttl: '5s' });
+    const all = (await ask(server.url, 'GET', '/v1/session/list')) as Record<string, unknown>[];
+    const ours = all.filter(({ Name }) => Name === ROOT);
+    expect(ours.length).toBeGreaterThan(0);
+    for (const { Behavior, LockDelay, NodeChecks, Checks } of ours) {
+      expect([Behavior, LockDelay, NodeChecks ?? [], Checks ?? []]).toEqual(['delete', 0, [], []]);
+    }
+    await lock.release();
+  });
+
+  it('leaves no listener behind with a blocking query', async () => {
+    const client = new ConsulClient({
+      urls: [new URL(server.url)],
+      token: undefined,
+      datacenter: undefined,
+      tls: undefined,
+      patience: 2_000,
+      connections: 1,
+      watches: 1,
+    });
+    const { signal } = new AbortController();
+    for (let asked = 0; asked < 20; asked++) {
+      const query = { keys: '', index: '1' };
+      await client.wait({ method: 'GET', path: '/kv/nothing', query, waitMs: 1, signal });
+    }
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+    client.close();
+  });
+
+  it('has its locks in the datacenter that is named, and a wrong name is told at boot', async () => {
+    await using engine = engineOn({ url: server.url, datacenter: 'dc1' });
+    await engine.ping();
+    await using wrong = engineOn({ url: server.url, datacenter: 'elsewhere' });
+    await expect(wrong.ping()).rejects.toThrow(/No path to datacenter/);
+  });
+
   it('lists what is held and waited for, a page at a time', async () => {
     const backend = consul({ url: server.url, sessionTtlMin: '1s' });
     await using engine = engineOn({ url: server.url });
@@ -179,8 +262,13 @@ describe('One Consul server', () => {
 });
 
 describe('Several Consul agents', () => {
+  let cluster: ConsulCluster;
+  beforeAll(async () => {
+    cluster = await startConsulCluster(3);
+  });
+  afterAll(() => cluster?.stop());
+
   it('stand for each other: one that is frozen costs nobody his lock', async () => {
-    await using cluster = await startConsulCluster(3);
     await using engine = engineOn({ url: [...cluster.urls] });
     const leader = await cluster.leader();
     const frozen = cluster.members.find((member) => member !== leader)!;
@@ -193,18 +281,75 @@ describe('Several Consul agents', () => {
     frozen.resume();
   });
 
-  it('keep what was granted when the leader is killed', async () => {
-    await using cluster = await startConsulCluster(3);
+  it('keep what was granted when the leader is frozen, and when it then dies', async () => {
     await using engine = engineOn({ url: [...cluster.urls] });
     const lock = await engine.acquire('kept', { ttl: '20s' });
-    await (await cluster.leader()).kill();
-    await cluster.leader();
-    const next = await engine.acquire('next', { wait: '20s' });
+    const leader = await cluster.leader();
+    leader.pause();
+    const next = await engine.acquire('next', { ttl: '20s', wait: '20s' });
     expect(next.fencingToken).toBeGreaterThan(lock.fencingToken!);
-    expect(lock.held).toBe(true);
-    for (const one of [next, lock]) await one.release();
+    await leader.kill();
+    await cluster.leader();
+    const last = await engine.acquire('last', { ttl: '20s', wait: '20s' });
+    expect(last.fencingToken).toBeGreaterThan(next.fencingToken!);
+    for (const one of [lock, next, last]) expect([one.held, await one.release()]).toEqual([true, true]);
+    await leader.restart({ keepData: true });
+    await cluster.leader();
+  });
+
+  it('may stand behind a balancer, which sends each connection to another one, and one of them may die', async () => {
+    const alive = cluster.members.map(({ host }) => Number(host.split(':')[1]));
+    await using balancer = await startBalancer(alive);
+    await using engine = engineOn({ url: balancer.url });
+    await using other = engineOn({ url: balancer.url });
+    const kept = await engine.acquire('kept', { ttl: '3s' });
+    let token = kept.fencingToken!;
+    const turns = async (count: number): Promise<void> => {
+      for (let turn = 0; turn < count; turn++) {
+        const lock = await engine.acquire('in turn', { ttl: '3s', wait: '20s' });
+        const waiting = other.acquire('in turn', { ttl: '3s', wait: '20s' });
+        await eventually('it waits', async () => (await engine.inspect('in turn')).waiting === 1);
+        expect(await lock.release()).toBe(true);
+        const next = await waiting;
+        expect([lock.fencingToken! > token, next.fencingToken! > lock.fencingToken!]).toEqual([true, true]);
+        token = next.fencingToken!;
+        expect(await next.release()).toBe(true);
+      }
+    };
+    await turns(10);
+    expect(balancer.used.size).toBe(3);
+    const leader = await cluster.leader();
+    const [dies] = cluster.members.filter((member) => member !== leader);
+    alive.splice(alive.indexOf(Number(dies?.host.split(':')[1])), 1);
+    await dies?.kill();
+    await turns(5);
+    expect([kept.held, await kept.release()]).toEqual([true, true]);
+    expect(await entries(leader)).toEqual([]);
   });
 });
+
+/** Sends each connection to the next of these ports. */
+async function startBalancer(ports: readonly number[]) {
+  const used = new Set<number>();
+  let connections = 0;
+  const server = createServer((inside) => {
+    const port = ports[connections++ % ports.length] ?? 0;
+    used.add(port);
+    const outside = connect(port, '127.0.0.1');
+    for (const socket of [inside, outside]) socket.setNoDelay(true).on('error', () => undefined);
+    inside.pipe(outside).pipe(inside);
+    inside.on('close', () => outside.destroy());
+    outside.on('close', () => inside.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    /** The ports that had a connection. */
+    used,
+    [Symbol.asyncDispose]: async () => void server.close(),
+  };
+}
 
 describe('consul()', () => {
   it('says what is wrong with its options', () => {
@@ -216,6 +361,8 @@ describe('consul()', () => {
       { url: 'http://consul:8500', root: '/slash' },
       { url: 'http://consul:8500', maxWatches: 0 },
       { url: 'http://consul:8500', tokn: 'x' },
+      // Every owner has an entry of its own, so it would delay nobody.
+      { url: 'http://consul:8500', lockDelay: '5s' },
     ]) {
       expect(() => consul(options as ConsulOptions)).toThrow(LockConfigurationError);
     }

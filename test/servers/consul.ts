@@ -146,7 +146,9 @@ async function startMember(
     args: (dataDir) => ['agent', '-data-dir', dataDir, '-config-file', join(dataDir, 'agent.json')],
     // Until a leader has been found, a session cannot be made.
     ready: async () => {
-      const session = { TTL: '10s', Behavior: 'delete', NodeChecks: [] };
+      // One whose answer came too late is nobody's, and ends soon.
+      const ttl = config?.['session_ttl_min'] ?? '1s';
+      const session = { TTL: ttl, Behavior: 'delete', NodeChecks: [] };
       const { ID } = (await ask(url, 'PUT', '/v1/session/create', { master, tls, body: session })) as { ID: string };
       await ask(url, 'PUT', `/v1/session/destroy/${ID}`, { master, tls });
       return true;

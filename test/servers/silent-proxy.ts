@@ -3,7 +3,7 @@ import { connect, createServer, type Socket } from 'node:net';
 /** A door in front of servers in which connections go silent: no byte passes any more, and nobody is told. New connections pass. */
 export interface SilentProxy {
   readonly port: number;
-  /** Silences those that stand now. With `noticed` the server sees them end. */
+  /** Silences those that stand now: all, those that wait for news, or the others. With `noticed` the server sees them end. */
   silence(which: 'all' | 'subscribers' | 'others', noticed?: boolean): number;
   /** From now on each that subscribes is silenced, as long as the proxy lives. */
   silenceSubscribers(): void;
@@ -19,7 +19,8 @@ interface Pair {
   silent: boolean;
 }
 
-export async function startSilentProxy(target: number): Promise<SilentProxy> {
+/** @param subscribing what a client sends on a connection on which it waits for news */
+export async function startSilentProxy(target: number, subscribing = /subscribe/i): Promise<SilentProxy> {
   const pairs = new Set<Pair>();
   let to = target;
   let letsSubscribe = true;
@@ -28,7 +29,7 @@ export async function startSilentProxy(target: number): Promise<SilentProxy> {
     const pair: Pair = { inside, outside, subscribes: false, silent: false };
     pairs.add(pair);
     inside.on('data', (bytes) => {
-      if (/subscribe/i.test(bytes.toString('latin1'))) pair.subscribes = true;
+      if (subscribing.test(bytes.toString('latin1'))) pair.subscribes = true;
       if (pair.subscribes && !letsSubscribe) pair.silent = true;
       if (!pair.silent) outside.write(bytes);
     });

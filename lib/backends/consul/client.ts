@@ -149,15 +149,18 @@ export class ConsulError extends Error {
     readonly text: string,
     host: string,
   ) {
+    const said = `${status}: ${text.trim().slice(0, 200)}`;
     const denied = status === 403 || text.includes('Permission denied') || text.includes('ACL not found');
     super(
       denied
-        ? `Consul at ${host} refused the token (${status}: ${text.trim().slice(0, 200)}): give it the rights that the backend needs.`
-        : `Consul at ${host} answered ${status}: ${text.trim().slice(0, 200)}`,
+        ? `Consul at ${host} refused the token (${said}): give it the rights that the backend needs.`
+        : `Consul at ${host} answered ${said}${text.includes('Invalid Session TTL') ? TTL_ADVICE : ''}`,
     );
     this.name = 'ConsulError';
   }
 }
+
+const TTL_ADVICE = '. Give `sessionTtlMin` what `session_ttl_min` says in the configuration of your servers.';
 
 /** The agent, or the server behind it, could not do it. Anything else is the cluster's answer. */
 function isTrouble(error: unknown): error is Error {

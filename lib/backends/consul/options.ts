@@ -106,7 +106,7 @@ export function consul(options: ConsulOptions): LockBackend {
     return Object.assign(new LineBackend(driver), {
       address,
       forApplication: make,
-      warnings,
+      warnings: async () => warningsOf(minTtl),
       list: (query: ListQuery) => list(driver, query),
     });
   };
@@ -114,8 +114,9 @@ export function consul(options: ConsulOptions): LockBackend {
 }
 
 /** What nobody would expect of a `ttl`. */
-const warnings = async (): Promise<readonly string[]> => [
-  'Consul ends the session of a holder that died after up to twice the `ttl` of its locks. Until then nobody else gets them.',
+const warningsOf = (minTtl: number): readonly string[] => [
+  'Consul ends the session of a holder that died after up to twice the `ttl` of its locks. Until then nobody else gets them. ' +
+    `The shortest \`ttl\` is ${minTtl} ms, which is what \`sessionTtlMin\` says of your servers.`,
 ];
 
 function urlsOf(url: ConsulOptions['url']): readonly URL[] {
