@@ -80,7 +80,6 @@ const LONG: Readonly<Record<string, string>> = {
   'backends/mysql/mysql.ts': 'a verb each for all the verbs of the port',
   'backends/postgres/postgres.ts': 'a verb each for all the verbs of the port',
   'backends/redis/redis.ts': 'a verb each for all the verbs of the port',
-  'backends/zookeeper/client/client.ts': 'one session over the connections that it goes through',
   'backends/zookeeper/client/connection.ts': 'one connection, from its greeting to its end',
   'engine/engine.ts': 'all that the Nest layer asks of an engine',
   'engine/holding/hold.ts': 'one lock, with all the members of `Lock`',
@@ -157,7 +156,7 @@ const OWN_TIME = [
   // A stream of events is opened anew by nobody else, and hung up when it is not used.
   /^backends\/line\/contender\.ts: else this\.#confirmation = setTimeout\(confirm, CONFIRM_MS\)\.unref\(\);$/,
   // A connection is opened anew, and a silent one given up, by nobody else; and so is a session that nobody renews.
-  /^backends\/zookeeper\/client\/(client|connection)\.ts: .*\bset(Timeout|Immediate)\(/,
+  /^backends\/zookeeper\/client\/(client|connection|waiting-questions)\.ts: .*\bset(Timeout|Immediate)\(/,
   /^backends\/zookeeper\/session\.ts: this\.#ending = setTimeout\(.*\.unref\(\);$/,
   // The server has no timer for a key that is kept closed.
   /^backends\/zookeeper\/kept-places\.ts: .*\bsetTimeout\b/,
