@@ -161,6 +161,10 @@ export class Nodes {
   ): Promise<ZooKeeperPlace | undefined> {
     const folder = this.folders.of(key);
     const { name, mode } = by(path.slice(folder.length + 1));
+    // Asked again, and the answer was lost the first time: the place has that name, and its data must stay.
+    if (path === `${folder}/${name}`) {
+      return (await isThere(session.ask(requests.exists(path)))) ? placesIn(this.layout, folder, [name])[0] : undefined;
+    }
     const successor = requests.createIn(`${folder}/${name}`, mode, this.access, dataOf(session, token));
     // Both are in one write, and the second is not done when there is nothing to replace.
     const [, moved] = await Promise.allSettled([
@@ -168,7 +172,8 @@ export class Nodes {
       session.ask(requests.multi(successor, requests.remove(path))),
     ]);
     if (moved.status === 'fulfilled') return placesIn(this.layout, folder, [name])[0];
-    if (is(moved.reason, 'NoNode')) return undefined;
+    // Replaced before, by a question whose answer was lost, or gone.
+    if (is(moved.reason, 'NodeExists') || is(moved.reason, 'NoNode')) return undefined;
     throw moved.reason;
   }
 }

@@ -171,7 +171,7 @@ begin
     if l.owner = owners[i] then
       held[i] := l.token;
     elsif l.holders > 0 then
-      select token into held[i] from ${schema}.holders where key = keys[i] and owner = owners[i];
+      held[i] := (select token from ${schema}.holders where key = keys[i] and owner = owners[i]);
     end if;
     if held[i] is null then
       if (l.owner is not null or l.holders > 0 or l.line > 0) and coalesce(l.n, 1) <> lims[i] then

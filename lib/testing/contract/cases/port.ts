@@ -67,6 +67,23 @@ export const portCases: readonly Case[] = [
     },
   },
   {
+    name: 'a downgrade sent again says yes, and the token stays',
+    async run(stage) {
+      if (!stage.observer.backend.downgrade) return;
+      const [holder] = await lineOf(stage, 0);
+      const { holders } = await stage.observer.backend.inspect(holder.claim.key);
+      assert.deepEqual([await holder.downgrade(), await holder.downgrade()], [true, true]);
+      const state = await stage.observer.backend.inspect(holder.claim.key);
+      assert.equal(state.mode, 'shared');
+      assert.deepEqual(
+        state.holders.map(({ owner, fencingToken }) => ({ owner, fencingToken })),
+        holders.map(({ owner, fencingToken }) => ({ owner, fencingToken })),
+      );
+      assert.equal(await holder.release(), true);
+      assert.equal(await holder.holds(), false, 'one release ends it');
+    },
+  },
+  {
     name: 'renewing many tells of each by itself: one lost among many, and one that waits',
     async run(stage) {
       const port = await stage.port();

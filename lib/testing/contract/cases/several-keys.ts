@@ -32,6 +32,25 @@ export const severalKeysCases: readonly Case[] = [
     },
   },
   {
+    name: 'beside readers and holders of a permit: all are had where they go together, and none where not',
+    async run(stage) {
+      const [engine, other] = [await stage.engine(), await stage.engine()];
+      for (const kind of [{ mode: 'shared' }, { limit: 3 }] as const) {
+        if ('limit' in kind ? !stage.traits.semaphores : !stage.traits.modes.includes(kind.mode)) continue;
+        const keys = ['a', 'b', 'c'].map((label) => stage.key(`${label}{beside}`));
+        const beside = await other.acquire(keys[1] ?? '', { ttl: LONG, ...kind });
+        if ('mode' in kind) assert.equal(await engine.tryAcquire(keys), null, 'a writer waits for the reader');
+        const all = await engine.tryAcquire(keys, { ttl: LONG, ...kind });
+        assert(all, 'they go together');
+        assert.equal((await stage.observer.backend.inspect(stage.fullKey(keys[1] ?? ''))).holders.length, 2);
+        assert.equal(await all.release(), true);
+        assert.equal(beside.held, true);
+        await beside.release();
+        await stage.assertNoResidue(...keys);
+      }
+    },
+  },
+  {
     name: 'a key that is named twice is locked once',
     async run(stage) {
       const engine = await stage.engine();
