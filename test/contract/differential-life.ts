@@ -87,7 +87,7 @@ export class Life {
         return force(dice.pick(this.keys));
       case 'all':
         return can.takeAll ? this.#all() : undefined;
-      case 'takeOver':
+      default:
         return can.handOver ? this.#with(holding, (asker) => this.#takeOver(asker, states)) : undefined;
     }
   }

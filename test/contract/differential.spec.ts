@@ -89,7 +89,8 @@ describe.each(Object.entries(SERVERS))('%s answers as memory does', (_, start) =
         );
         asked.push(`${question.text} -> ${expected}`);
         expect(answered, `seed ${seed}, after\n${asked.join('\n')}`).toBe(expected);
-        if (table.traits.fencing) for (const key of life.keys) tokens.see(key, await table.inspect(key));
+        if (table.traits.fencing)
+          for (const key of life.keys) expect(tokens.wrongAt(key, await table.inspect(key))).toEqual([]);
       }
       for (const { pod, claim } of life.claims) await table.release(pod, claim);
     }
@@ -109,16 +110,18 @@ class Tokens {
   readonly #held = new Map<string, bigint>();
   readonly #highest = new Map<string, bigint>();
 
-  see(key: string, { holders }: KeyState): void {
+  wrongAt(key: string, { holders }: KeyState): readonly string[] {
     const there = new Set(holders.map(({ owner }) => `${key} ${owner}`));
     for (const held of this.#held.keys()) if (held.startsWith(`${key} `) && !there.has(held)) this.#held.delete(held);
     const highest = this.#highest.get(key) ?? -1n;
+    const wrong: string[] = [];
     for (const { owner, fencingToken = -1n } of holders) {
       const known = this.#held.get(`${key} ${owner}`);
-      if (known === undefined) expect(fencingToken, `the token of ${owner}`).toBeGreaterThan(highest);
-      else expect(fencingToken, `the token of ${owner}, later`).toBe(known);
+      if (known === undefined && fencingToken <= highest) wrong.push(`${owner} has ${fencingToken} after ${highest}`);
+      if (known !== undefined && fencingToken !== known) wrong.push(`${owner} had ${known} and has ${fencingToken}`);
       this.#held.set(`${key} ${owner}`, fencingToken);
       if (fencingToken > (this.#highest.get(key) ?? -1n)) this.#highest.set(key, fencingToken);
     }
+    return wrong;
   }
 }
