@@ -89,8 +89,7 @@ describe.each(Object.entries(SERVERS))('%s answers as memory does', (_, start) =
         );
         asked.push(`${question.text} -> ${expected}`);
         expect(answered, `seed ${seed}, after\n${asked.join('\n')}`).toBe(expected);
-        if (table.traits.fencing)
-          for (const key of life.keys) expect(tokens.wrongAt(key, await table.inspect(key))).toEqual([]);
+        for (const key of life.keys) expect(tokens.wrongAt(key, await table.inspect(key))).toEqual([]);
       }
       for (const { pod, claim } of life.claims) await table.release(pod, claim);
     }
