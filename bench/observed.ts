@@ -179,7 +179,8 @@ async function open(
   ];
   const app = await NestFactory.createApplicationContext({ module: Application, imports }, { logger: false });
   const locks = app.get(LockService);
-  const options = { name: 'order:<id>' };
+  // Another checkout may not know the option.
+  const options = from === undefined ? { name: 'order:<id>' } : {};
   return {
     name,
     pair: async (key) => (await locks.acquire(key, options)).release(),
