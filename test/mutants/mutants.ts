@@ -239,8 +239,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'what a late answer left is let go of ahead of the release of its owner, which then counts as lost',
     file: 'engine/leases/session-family.ts',
-    find: '      await ahead?.catch(() => undefined);\n',
-    replace: '      void ahead?.catch(() => undefined);\n',
+    find: '      if (tries++ === 0) await ownersRelease;\n',
+    replace: '      tries++;\n',
     killedBy: engine('session-family', 'a late answer during the release lets go once more, and not ahead of it'),
   },
   {
@@ -486,37 +486,37 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'a release overtakes the attempt that it takes back',
-    file: 'backends/redis/calls.ts',
+    file: 'backends/redis/batcher.ts',
     find: 'const first = this.#onTheWay === 0 && this.#gathered.length === 0;',
     replace: 'const first = this.#onTheWay === 0;',
     killedBy: {
-      spec: 'test/redis/calls.spec.ts',
+      spec: 'test/redis/batcher.spec.ts',
       test: 'none overtakes those that wait for the end of the turn, though the server has nothing to do by now',
     },
   },
   {
     bug: 'the first of those who were answered together asks again ahead of the others',
-    file: 'backends/redis/calls.ts',
+    file: 'backends/redis/batcher.ts',
     find: '    this.#manyAnswered = true;\n',
     replace: '',
     killedBy: {
-      spec: 'test/redis/calls.spec.ts',
+      spec: 'test/redis/batcher.spec.ts',
       test: 'those who were answered together ask again together: nobody of another process comes between them in line',
     },
   },
   {
     bug: 'a takeover is taken for told with that of an owner who has nothing to do with it',
-    file: 'backends/redis/calls.ts',
-    find: 'return owner === call.args[0] || from.includes(owner);',
-    replace: 'return true;',
+    file: 'backends/redis/batcher.ts',
+    find: '(owner === question.owner || question.from.includes(owner))',
+    replace: 'true',
     killedBy: {
-      spec: 'test/redis/calls.spec.ts',
+      spec: 'test/redis/batcher.spec.ts',
       test: 'a takeover that the key did not go on from is told by itself, be it of another key or of the same',
     },
   },
   {
     bug: 'a lock that the server refuses takes those with it that were asked for in the same turn',
-    file: 'backends/redis/calls.ts',
+    file: 'backends/redis/batcher.ts',
     find: 'if (isRefusal(error)) this.#sendAlone(calls);\n          else ',
     replace: '',
     killedBy: {

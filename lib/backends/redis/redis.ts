@@ -14,12 +14,13 @@ import type {
   Waiter,
 } from '../backend.js';
 import { allOf, attemptedOf, listOf, type Mine, type Released, releasedOf, stateOf, strangeAnswer } from './answers.js';
-import { Calls } from './calls.js';
+import { Batcher } from './batcher.js';
 import { Inbox, instanceOf } from './inbox.js';
 import { hashTag, keysOf } from './keys.js';
 import { type RedisLink, type Replicas, type Run, whole } from './link.js';
-import { clusterProtocol, INBOX, type Protocol, protocol, type Script, TAKES_OVER } from './protocol/index.js';
+import { clusterProtocol, INBOX, type Protocol, protocol, type Script } from './protocol/index.js';
 import { listKeys } from './list.js';
+import { letter } from './questions.js';
 import { Renewals } from './renewals.js';
 import { checkVersion, warningsOf } from './server-info.js';
 import { tagOf } from './slots.js';
@@ -55,8 +56,8 @@ export class RedisBackend implements KeyBackend {
   readonly #protocol: Protocol;
   /** Runs the scripts that take locks. */
   readonly #take: Run;
-  readonly #attempts: Calls;
-  readonly #releases: Calls;
+  readonly #attempts: Batcher;
+  readonly #releases: Batcher;
   readonly #renewals: Renewals;
   /** Not where replicas have to have a lock before it counts: they would have to be waited for here as well. */
   readonly handOver?: HandOver;
@@ -82,9 +83,9 @@ export class RedisBackend implements KeyBackend {
     this.#take = replicas ? link.onReplicas(replicas) : link.run;
     // In a cluster what goes together would have to share a slot.
     const apart = link.slotOf !== undefined;
-    this.#releases = new Calls(link.run, this.#protocol, apart);
+    this.#releases = new Batcher(link.run, this.#protocol, apart);
     this.#renewals = new Renewals(link, this.#protocol);
-    this.#attempts = replicas ? new Calls(this.#take, this.#protocol, true) : this.#releases;
+    this.#attempts = replicas ? new Batcher(this.#take, this.#protocol, true) : this.#releases;
     if (!replicas) {
       this.handOver = {
         takeOver: (claim, from, token) => this.#takeOver(claim, from, token),
@@ -151,19 +152,15 @@ export class RedisBackend implements KeyBackend {
     return this.#release(claim, [], keepMs);
   }
 
-  #release(claim: Claim, from: readonly string[], keepMs = 0): Promise<boolean> {
-    const { key, owner } = claim;
-    const args = [owner];
-    if (keepMs > 0 || from.length > 0 || this.link.slotOf) args.push(whole(keepMs));
-    if (from.length > 0 || this.link.slotOf) args.push(numbersOf(from));
-    if (this.link.slotOf) args.push(this.#inboxArgument(key));
-    const answer = this.#releases.release(keysOf(key), args, from);
+  #release({ key, owner }: Pick<Claim, 'key' | 'owner'>, from: readonly string[], keepMs = 0): Promise<boolean> {
+    const inboxes = this.#clusterInboxes(key);
+    const answer = this.#releases.ask({ verb: 'release', keys: keysOf(key), owner, keepMs, from, inboxes });
     this.#inbox.forget(owner);
     return answer
       .then((answer) => {
         const { held, more } = this.#released(key, answer);
         // Nobody waits for that: whoever looks next would do the same.
-        if (more) this.release(claim).catch(() => undefined);
+        if (more) this.#release({ key, owner }, []).catch(() => undefined);
         return held;
       })
       .catch((error: unknown) => this.#unanswered(key, owner, error));
@@ -175,11 +172,11 @@ export class RedisBackend implements KeyBackend {
 
   async #takeOver({ key, owner, ttl }: Claim, from: readonly string[], fencingToken: bigint): Promise<TakenOver> {
     this.#inbox.forget(owner);
-    const what = `${TAKES_OVER} ${fencingToken}${numbersOf(from)}`;
-    const keys = keysOf(key);
+    const all = keysOf(key);
     // While a slot of a cluster is on its way, each key that does not exist is in the way.
-    const needed = this.link.slotOf ? keys.slice(0, 2) : keys;
-    const answer = await this.#releases.takeOver(needed, [owner, whole(ttl), what], from);
+    const keys = this.link.slotOf ? all.slice(0, 2) : all;
+    const inboxes = undefined;
+    const answer = await this.#releases.ask({ verb: 'takeOver', keys, owner, ttl, fencingToken, from, inboxes });
     // A release that stands for the takeover as well says the same of both.
     const held = Number(Array.isArray(answer) ? answer[0] : answer);
     if (held === 0) return 'gone';
@@ -210,12 +207,11 @@ export class RedisBackend implements KeyBackend {
   /** @param inbox where it is told of its turn, if it joins the line */
   #attempt(claim: Claim, inbox: string | undefined): Promise<Attempt> {
     const { key, owner } = claim;
-    const what = `${letter(claim)} ${claim.limit} ${whole(claim.claimTtl)} ${inbox === undefined ? 0 : 1}`;
-    const args = [owner, whole(claim.ttl), what];
-    if (this.link.slotOf) args.push(this.#inboxArgument(key));
-    const ups = inbox === undefined ? 0 : this.#inbox.ups(inbox);
+    const inboxes = this.#clusterInboxes(key);
+    const joins = inbox !== undefined;
+    const ups = joins ? this.#inbox.ups(inbox) : 0;
     return this.#attempts
-      .attempt(keysOf(key), args)
+      .ask({ verb: 'attempt', keys: keysOf(key), owner, claim, joins, inboxes })
       .then((answer) => this.#attempted(claim, answer, inbox, ups))
       .catch((error: unknown) => this.#unanswered(key, owner, error));
   }
@@ -261,6 +257,11 @@ export class RedisBackend implements KeyBackend {
     }
   }
 
+  /** As `inboxes` of a question. */
+  #clusterInboxes(key: string): string | undefined {
+    return this.link.slotOf ? this.#inboxArgument(key) : undefined;
+  }
+
   /** What the scripts put before an instance to have the channel of its inbox; only in a cluster does it depend on the key. */
   #inboxArgument(key: string): string {
     return INBOX + this.#inboxesOf(key);
@@ -283,8 +284,3 @@ const PUSH_MS = 900;
 
 /** How soon the next in line looks again while no push comes. */
 const UNHEARD_LOOK_MS = 500;
-
-const letter = (claim: Claim): 'x' | 's' | 'p' => (claim.limit > 1 ? 'p' : claim.mode === 'shared' ? 's' : 'x');
-/** Owners of one instance, as the scripts take them: what follows its name. */
-const numbersOf = (owners: readonly string[]): string =>
-  owners.length === 0 ? '' : ` ${owners.map((owner) => owner.slice(owner.lastIndexOf(':') + 1)).join(' ')} `;

@@ -6,14 +6,14 @@ import { forItsLongest, type HeldKey } from './held-key.js';
 import { Lease } from './lease.js';
 import type { Watchdog } from './watchdog.js';
 
-/** A waiter that may be given the key by another owner of its process. */
+/** A waiter that may get the key from another owner of its process. */
 export interface Successor {
   readonly claim: Claim;
-  /** Who stands directly ahead of it; only `LocalHandOver` touches it. */
+  /** The owner directly ahead of it in line. Only `LocalHandOver` writes it. */
   ahead: string | undefined;
-  /** Whether it does nothing but wait, for no answer either. */
+  /** Whether it only waits, and no answer of the server is on its way to it. */
   readonly waiting: boolean;
-  /** Whether it is to be served in turn only. */
+  /** Whether it may be served in arrival order only. */
   readonly fair: boolean;
   takeOver(lease: Lease, fencingToken: bigint): void;
 }
@@ -22,26 +22,41 @@ export interface HandOverTools {
   readonly clock: Clock;
   readonly family: Pick<Family, 'detach'>;
   readonly watchdog: Pick<Watchdog, 'keepAndRenew'>;
-  /** The server did not confirm that the key went on. The successor tries again. */
+  /** The server did not confirm the hand-over. The successor tries again. */
   readonly onUnknown: (claim: Claim, error: unknown) => void;
 }
 
-/** How often in a row a key goes to somebody of its process out of turn, before it is the server's to give again. */
+/** How often in a row a process may hand on a key out of order. After that the server gives it to the first in line. */
 export const MOST_OUT_OF_TURN = 32;
 
+/** What becomes of a key that its owner lets go. */
+type Decision =
+  | {
+      readonly next: 'give';
+      readonly successor: Successor;
+      readonly fencingToken: bigint;
+      /** How often in a row the key has gone out of order, this time included. */
+      readonly outOfTurn: number;
+    }
+  /** Too many owners are unconfirmed. The renewal on its way may confirm some. */
+  | { readonly next: 'decide again'; readonly after: Promise<void> }
+  | { readonly next: 'release' };
+
+const RELEASE: Decision = { next: 'release' };
+
 /**
- * From one owner to the next inside of a process, the lock goes without waiting for the server, as it does among the threads of one
- * node in a cohort lock (Dice, Marathe, Shavit: Lock Cohorting, 2012).
+ * Hands the lock from one owner to the next inside a process without waiting for the server, as a cohort lock does among the threads of
+ * one node (Dice, Marathe, Shavit: Lock Cohorting, 2012).
  *
- * Nobody is overtaken: the server told each waiter who stands directly ahead of it, and later ones come behind. Nobody else gets in:
- * the server has the old owner, whose lease is what the new one believes in until the server has confirmed it. That takes one
- * call, which is on its way while the new owner works, and is repeated like a renewal while it is not answered.
+ * It keeps the order, because the server told each waiter which owner stands directly ahead of it, and later waiters join behind. It keeps
+ * others out, because the server still has the old owner, and the new one trusts only the old owner's lease until the server confirms the
+ * hand-over. The confirmation takes one call. The new owner works meanwhile, and the call is repeated like a renewal.
  *
- * Those who asked for `fair: false` may go ahead of others that came before, `MOST_OUT_OF_TURN` times in a row.
+ * Waiters with `fair: false` may overtake others, `MOST_OUT_OF_TURN` times in a row.
  */
 export class LocalHandOver {
   readonly #behind = new Map<string, Successor>();
-  /** Those who may be served out of turn, by their key, as they came. */
+  /** The waiters with `fair: false`, by their key, in arrival order. */
   readonly #unfair = new Map<string, Set<Successor>>();
   readonly #inside: string;
 
@@ -54,7 +69,7 @@ export class LocalHandOver {
     this.#inside = `${instance}:`;
   }
 
-  /** It waits in line, and the server says who stands directly ahead of it. */
+  /** The waiter stands in line. The server named the owner directly ahead of it. */
   stand(successor: Successor, ahead: string | undefined): void {
     if (!this.possible) return;
     if (!successor.fair) this.#unfairFor(successor.claim.key).add(successor);
@@ -65,7 +80,7 @@ export class LocalHandOver {
     this.#behind.set(ahead, successor);
   }
 
-  /** It waits no more. */
+  /** The waiter no longer waits. */
   leave(successor: Successor): void {
     this.#stepOut(successor);
     if (successor.fair) return;
@@ -88,25 +103,42 @@ export class LocalHandOver {
   }
 
   /**
-   * Gives the key to the next in line, if that waits in this process, or to one of it who need not be next; otherwise `undefined`, and
-   * it is to be released. Resolves to whether it was held until then, or to `undefined` if it has to be released after all.
+   * Gives the key to a waiter of this process. Returns `undefined` when you must release it. Otherwise resolves to whether it was held
+   * until then, or to `undefined` when you must release it after all.
    */
   handOn(held: HeldKey): Promise<Released | undefined> | undefined {
+    const decision = this.#decide(held);
+    switch (decision.next) {
+      case 'give':
+        return this.#give(held, decision);
+      case 'decide again':
+        return decision.after.then(() => (this.#isTooDeep(held) ? undefined : this.handOn(held)));
+      default:
+        return undefined;
+    }
+  }
+
+  #decide(held: HeldKey): Decision {
     const { claim, lease, fencingToken } = held;
     const next = this.#nextOf(claim, lease);
     const successor = next ?? this.#anyOf(claim, lease);
-    if (!successor || fencingToken === undefined || !lease.live) return undefined;
-    // What the server keeps for longer than the successor asked for would outlive it by that much.
-    if (lease.longest > successor.claim.ttl) return undefined;
-    // A renewal that arrived after this would find another owner.
-    if (lease.renewing && lease.succession.unconfirmedToken === undefined) return undefined;
-    if (lease.succession.depth >= MOST_UNCONFIRMED) return lease.renewing?.then(() => this.#handOnSoon(held));
-    // The successor needs time to have its own lease confirmed.
-    if (lease.remainingMs < successor.claim.claimTtl / 2) return undefined;
-    return this.#give(successor, held, fencingToken + 1n, next ? 0 : lease.succession.outOfTurn + 1);
+    if (!successor || fencingToken === undefined || !lease.live) return RELEASE;
+    // The server would keep the lease for longer than the successor asked for.
+    if (lease.longest > successor.claim.ttl) return RELEASE;
+    // The renewal would arrive after the hand-over and find another owner.
+    if (lease.renewing && lease.succession.unconfirmedToken === undefined) return RELEASE;
+    if (this.#isTooDeep(held)) return lease.renewing ? { next: 'decide again', after: lease.renewing } : RELEASE;
+    // The successor needs time until the server has confirmed its own lease.
+    if (lease.remainingMs < successor.claim.claimTtl / 2) return RELEASE;
+    const outOfTurn = next ? 0 : lease.succession.outOfTurn + 1;
+    return { next: 'give', successor, fencingToken: fencingToken + 1n, outOfTurn };
   }
 
-  /** Who stands directly behind, unless somebody was overtaken on the way here: then that is no longer the next. */
+  #isTooDeep({ lease }: HeldKey): boolean {
+    return lease.succession.depth >= MOST_UNCONFIRMED;
+  }
+
+  /** The waiter directly behind. After an overtaking there is none, because the overtaken waiter is next. */
   #nextOf({ owner }: Claim, { succession: { overtaking, outOfTurn } }: Lease): Successor | undefined {
     const next = this.#behind.get(owner);
     return next?.waiting && !overtaking && outOfTurn === 0 ? next : undefined;
@@ -118,12 +150,8 @@ export class LocalHandOver {
     return undefined;
   }
 
-  /** Once an earlier one is confirmed. */
-  #handOnSoon(held: HeldKey): Promise<Released | undefined> | undefined {
-    return held.lease.succession.depth < MOST_UNCONFIRMED ? this.handOn(held) : undefined;
-  }
-
-  async #give(successor: Successor, predecessor: HeldKey, fencingToken: bigint, outOfTurn: number): Promise<Released> {
+  async #give(predecessor: HeldKey, decision: Extract<Decision, { next: 'give' }>): Promise<Released> {
+    const { successor, fencingToken, outOfTurn } = decision;
     const { clock, family, watchdog, onUnknown } = this.tools;
     const { claim, lease } = predecessor;
     const next = new Lease(clock, { claim: successor.claim }, lease.validUntil, successor.claim.ttl);
@@ -135,10 +163,10 @@ export class LocalHandOver {
     successor.takeOver(next, fencingToken);
     try {
       const held = await answered;
-      // The successor may have let go meanwhile, or handed on, and what it said counted for both before this could arrive.
+      // The successor may have released the key or handed it on meanwhile. The server's answer to that counts for both.
       return held || next.wasLost ? held : 'unknown';
     } catch (error) {
-      // From here on it is the successor who tries again, and who takes back what is left of both.
+      // The successor tries again from here on, and takes back what the server may still have of both.
       onUnknown(claim, error);
       return 'unknown';
     }

@@ -16,7 +16,7 @@ import { SessionLease } from './session-lease.js';
 import { Sessions } from './sessions.js';
 import { pushedAfter } from './validity.js';
 
-/** Many locks hang from one lease, that of a session. */
+/** Many locks hang from the lease of one session. */
 export class SessionFamily implements Family {
   readonly attemptAll?: NonNullable<Family['attemptAll']>;
   readonly downgrade?: NonNullable<Family['downgrade']>;
@@ -55,18 +55,18 @@ export class SessionFamily implements Family {
       this.backend.attempt(claim, open.session, waiter && this.#boundTo(open, claim, waiter)),
     );
     if (answer.granted) attachment.grantedIn = open;
-    const isThere = answer.granted || (waiter !== undefined && !('limit' in answer));
-    if (!isThere) {
-      // A refusal that comes late must not make the grant of a later question be forgotten: nobody would release it.
-      if (question === attachment.asked) this.#attachments.forget(attachment);
-    } else if (!this.#attachments.isWanted(attachment)) {
-      // Given up meanwhile: its release may have overtaken the attempt, and done nothing.
+    const isOnServer = answer.granted || (waiter !== undefined && !('limit' in answer));
+    const isNewest = question === attachment.asked;
+    if (isOnServer && !this.#attachments.isWanted(attachment)) {
+      // The owner gave up meanwhile. Its release may have overtaken the attempt and found nothing.
       this.#clear(claim, open);
     }
+    // Only the newest answer may make us forget the claim: an older refusal can arrive after a grant, which must still be released.
+    if (!isOnServer && isNewest) this.#attachments.forget(attachment);
     return answer;
   }
 
-  /** A place in line, and so the grant that is pushed to it, belongs to one session: under a later one it is only a hint. */
+  /** A place in line belongs to one session, and so does the grant that is pushed to it. Under a later session it is only a hint. */
   #boundTo(open: OpenSession, { owner }: Claim, waiter: Waiter): Waiter {
     return {
       granted: (grant) => {
@@ -88,12 +88,12 @@ export class SessionFamily implements Family {
     attachment.over = { keepMs };
     attachment.waiter = undefined;
     const { claim, session: open } = attachment;
-    // All that hangs from the session ends with it, in one question.
+    // The end of the session releases all its locks in one call.
     if (this.#closing && keepMs === 0 && open?.lease.live) {
       this.#attachments.forget(attachment);
       return attachment.grantedIn === open;
     }
-    // What hung from a session that has ended is gone with it; one that ended only by our clock may still be there.
+    // The server drops the locks of an ended session. A session that ended only by our clock may still have them.
     const held = open !== undefined && (await this.backend.release(claim, open.session, keepMs).catch(falseIfEnded));
     this.#attachments.forget(attachment);
     return held;
@@ -109,9 +109,9 @@ export class SessionFamily implements Family {
     attachment.waiter = undefined;
     attachment.lease = lease;
     open.lease.listen(lease);
-    // Its session lives on, so nobody but us lets go of it.
+    // Its session lives on, so only we can release it.
     if (!renewed) lease.listen({ lost: () => this.#letGo(attachment, 0) });
-    // Renewed with its session; the watchdog knows it for `extend`.
+    // Its session renews it. The watchdog knows it for `extend`.
     watchdog.keep(lease, false);
     return lease;
   }
@@ -128,7 +128,7 @@ export class SessionFamily implements Family {
 
   async renew(leases: readonly Lease[]): Promise<readonly (boolean | undefined)[]> {
     const [first] = leases;
-    // Alone, its error is told as it is. Among others it is an answer that did not come, which touches none of them.
+    // A single renewal rejects with its own error. In a batch, an error is an unknown answer and does not touch the others.
     if (first && leases.length === 1) return [await this.#renew(first)];
     return Promise.all(leases.map((lease) => this.#renew(lease).catch(() => undefined)));
   }
@@ -157,7 +157,7 @@ export class SessionFamily implements Family {
     return answer;
   }
 
-  /** The session that the claim was made in or will be, if it is open. */
+  /** The open session that the claim was made in, or will be made in. */
   #sessionOf(attachment: Attachment): OpenSession | undefined {
     if (attachment.session?.lease.live) return attachment.session;
     const open = this.#sessions.openFor(attachment.claim.ttl);
@@ -167,13 +167,13 @@ export class SessionFamily implements Family {
 
   async #openFor(attachment: Attachment): Promise<OpenSession> {
     const open = await this.#sessions.open(attachment.claim.ttl);
-    // Sent now, it would arrive after its own release.
+    // If the claim were sent now, it would arrive after its own release.
     if (!this.#attachments.isWanted(attachment)) throw new Error('it was given up while its session was opened');
     attachment.moveTo(open);
     return open;
   }
 
-  /** Renewing a lock that hangs from a session is renewing that. */
+  /** To renew a lock is to renew its session. */
   async #renew({ subject }: Lease): Promise<boolean> {
     if ('session' in subject) return this.#sessions.renew(subject.session, (open) => void this.#audit.run(open));
     const attachment = this.#attachments.of(subject.claim.owner);
@@ -182,7 +182,7 @@ export class SessionFamily implements Family {
     return attachment.lease.live;
   }
 
-  /** Takes back what came to the server after its own release. */
+  /** Releases a claim that reached the server after its own release. */
   #clear(claim: Claim, open: OpenSession): void {
     const attachment = this.#attachments.expect(claim);
     attachment.moveTo(open);
@@ -192,16 +192,15 @@ export class SessionFamily implements Family {
   #letGo(attachment: Attachment, keepMs: number): void {
     if (attachment.leaving || this.#attachments.of(attachment.claim.owner) !== attachment) return;
     attachment.leaving = true;
-    // Ahead of its owner's release it would leave nothing for that to find, and a lock that was held would count as lost. One that
-    // gets no answer is waited for but once.
-    let owners = attachment.releasing;
+    // The owner's own release goes first. After this one it would find nothing, and the lock would count as lost. It is awaited only once,
+    // because it may never be answered.
+    const ownersRelease = attachment.releasing?.catch(() => undefined);
+    let tries = 0;
     const release = async (): Promise<boolean> => {
-      const ahead = owners;
-      owners = undefined;
-      await ahead?.catch(() => undefined);
+      if (tries++ === 0) await ownersRelease;
       return this.#release(attachment, keepMs);
     };
-    // As long as the session lives nobody else does it; when it ends, there is nothing left to do, and `release` says so.
+    // It is repeated while the session lives, because nobody else does it. When the session has ended, `release` resolves to `false`.
     void this.tools.retries.release(release, Infinity, () => undefined);
   }
 }

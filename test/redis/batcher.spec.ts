@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Calls } from '../../lib/backends/redis/calls.js';
+import { Batcher } from '../../lib/backends/redis/batcher.js';
 import type { Run } from '../../lib/backends/redis/link.js';
 import { protocol, RELEASES, TAKES_OVER } from '../../lib/backends/redis/protocol/index.js';
 
@@ -21,23 +21,20 @@ function callsTo(apart = false) {
     new Promise((answer, fail) => {
       sent.push({ script: names.get(script) ?? 'another', keys, args, answer, fail });
     });
-  const calls = new Calls(run, scripts, apart);
+  const batcher = new Batcher(run, scripts, apart);
+  const keysOf = (key: string) => [key, `${key}:line`, `${key}:shared`];
+  const inboxes = undefined;
+  const claim = { mode: 'exclusive', limit: 1, ttl: 10, claimTtl: 10 } as const;
   return {
     sent,
     attempt: (key: string) =>
-      calls.attempt([key, `${key}:line`, `${key}:shared`], [`owner of ${key}`, '10', 'x 1 10 1']),
+      batcher.ask({ verb: 'attempt', keys: keysOf(key), owner: `owner of ${key}`, claim, joins: true, inboxes }),
     release: (key: string, owner = `owner of ${key}`, from: readonly string[] = []) =>
-      calls.release(
-        [key, `${key}:line`, `${key}:shared`],
-        [owner, '0', numbers(from)].slice(0, from.length ? 3 : 1),
-        from,
-      ),
+      batcher.ask({ verb: 'release', keys: keysOf(key), owner, keepMs: 0, from, inboxes }),
     takeOver: (key: string, owner = `successor of ${key}`, from: readonly string[] = ['owner:1']) =>
-      calls.takeOver([key, `${key}:line`, `${key}:shared`], [owner, '10', `${TAKES_OVER} 5${numbers(from)}`], from),
+      batcher.ask({ verb: 'takeOver', keys: keysOf(key), owner, ttl: 10, fencingToken: 5n, from, inboxes }),
   };
 }
-
-const numbers = (from: readonly string[]): string => ` ${from.map((owner) => owner.split(':')[1]).join(' ')} `;
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
