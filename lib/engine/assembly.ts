@@ -26,35 +26,35 @@ export interface AssemblyOptions {
   readonly backend: LockBackend;
   /** The backend's name in the module. */
   readonly backendName: string;
-  /** Names this process on the server; the owners of its claims begin with it. */
+  /** Names this process on the server. The owners of its claims begin with it. */
   readonly instance: string;
-  /** Put before every key on the server. */
+  /** The prefix of every key on the server. */
   readonly prefix: string;
   readonly clock: Clock;
   readonly random: () => number;
-  /** The longest a single call to the server is waited for, in milliseconds. */
+  /** Time limit of a single call to the server, in milliseconds. */
   readonly callTimeout: number;
   readonly listeners: EventListeners;
-  /** What follows every call for a lock. */
+  /** Observes every call for a lock. */
   readonly instrumentations: readonly LockInstrumentation[];
-  /** Checks a ttl given by the user, in milliseconds. */
+  /** Checks a ttl from the user, in milliseconds. */
   readonly ttlOf: (ttl: Duration) => number;
-  /** An acquisition or a hold is over. */
+  /** An acquisition or a hold has ended. */
   readonly onEnd: () => void;
 }
 
-/** What an engine is made of, as far as it speaks to it. */
+/** The parts of an engine that the engine itself calls. */
 export interface Assembly {
   readonly acquisitions: Acquisitions;
   readonly holds: Holds;
   readonly family: Family;
   readonly watchdog: Watchdog;
   readonly retries: ReleaseRetries;
-  /** An owner for a new claim. */
+  /** Makes an owner for a new claim. */
   readonly nextOwner: () => string;
 }
 
-/** Puts the rooms of an engine together, the lower ones first. */
+/** Assembles the rooms of an engine, the lower ones first. */
 export function assemble(options: AssemblyOptions): Assembly {
   const { backend, backendName, instance, prefix, clock, random, callTimeout, listeners, ttlOf, onEnd } = options;
   const { emit } = listeners;

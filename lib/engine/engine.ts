@@ -24,29 +24,29 @@ export type { WithLockOptions };
 export interface EngineOptions {
   /** The backend's name, for messages. @default 'default' */
   readonly name?: string;
-  /** Put before every key on the server. @default 'lock:' */
+  /** The prefix of every key on the server. @default 'lock:' */
   readonly prefix?: string;
-  /** Options that apply where a call names none. */
+  /** Options for calls that do not set them. */
   readonly defaults?: AcquireOptions;
-  /** Options by name, for calls that name them as `profile`. */
+  /** Named options, for calls that name them as `profile`. */
   readonly profiles?: Readonly<Record<string, AcquireOptions>>;
-  /** The longest a single call to the server is waited for. @default '2s', or what the backend says */
+  /** Time limit of a single call to the server. @default '2s', or the backend's own */
   readonly callTimeout?: Duration;
-  /** What follows every call for a lock. */
+  /** Observes every call for a lock. */
   readonly instrumentations?: readonly LockInstrumentation[];
   readonly clock?: Clock;
   readonly random?: () => number;
 }
 
-/** How long closing waits for unconfirmed releases, in milliseconds. */
+/** How long `close` waits for unconfirmed releases, in milliseconds. */
 const LAST_RELEASES_MS = 2_000;
 
-/** Acquires, keeps and releases locks on one backend. Everything that is the same for all backends, once. */
+/** Acquires, keeps and releases locks on one backend. It has everything that is the same for all backends. */
 export class LockEngine {
   readonly name: string;
-  /** What locks are on: for a description, the backend that was made of it for this engine. */
+  /** The backend that the locks live on. From a description, the engine makes a backend of its own. */
   readonly backend: LockBackend;
-  /** Names this process on the server; the owners of its claims begin with it. */
+  /** Names this process on the server. The owners of its claims begin with it. */
   readonly instance = instanceName();
   readonly #prefix: string;
   readonly #clock: Clock;
@@ -119,7 +119,7 @@ export class LockEngine {
   }
 
   /**
-   * Runs the work under the lock and releases it. The work's own error comes out whatever happens to the lock.
+   * Runs the work under the lock, then releases the lock. If the work fails, you get its own error, whatever happens to the lock.
    * @throws LockLostError when the work succeeded but the lock was lost meanwhile
    */
   async withLock<T>(
@@ -139,23 +139,29 @@ export class LockEngine {
     return result;
   }
 
-  /** The two halves of `withLock`, for work that is not one promise. */
+  /** The two halves of `withLock`, for work that is more than one promise. */
   enter(key: string | readonly string[], options: WithLockOptions = NONE): Promise<Entered> {
     return enter(this, this.#clock, this.#options.resolve(options), canonicalKeys(key), options);
   }
 
-  /** What the server knows of the key. @throws LockBackendError */
+  /**
+   * Resolves to what the server knows of the key.
+   * @throws LockBackendError
+   */
   inspect(key: string): Promise<LockInfo> {
     return this.#questions.inspect(key);
   }
 
-  /** A page of the locks that are held or waited for. @throws LockBackendError, LockConfigurationError */
+  /**
+   * Resolves to a page of the locks that somebody holds or waits for.
+   * @throws LockBackendError, LockConfigurationError
+   */
   list(options: ListOptions = NONE): Promise<LockPage> {
     return this.#questions.list(options);
   }
 
   /**
-   * Takes the key from whoever holds it, for emergencies: the holder's `signal` aborts, and whoever is first in line gets it.
+   * Takes the key from its holder, for emergencies. The holder's `signal` aborts, and the first waiter gets the lock.
    * @returns whether anybody held it
    * @throws LockBackendError
    */
@@ -164,8 +170,8 @@ export class LockEngine {
   }
 
   /**
-   * Resolves when the server answers and lets this process take a lock and give it back.
-   * @param timeout for all of it; without one, the time limit of a call for each question
+   * Resolves when the server answers and this process can take a lock and give it back.
+   * @param timeout for the whole ping; by default each call has its own time limit
    * @throws LockBackendError, LockClosedError
    */
   async ping(timeout?: Duration): Promise<void> {
@@ -177,14 +183,14 @@ export class LockEngine {
     await this.#questions.ping(this.#options.resolve(NONE), timeout);
   }
 
-  /** What an operator should know of the backend although locks work, for the log. */
+  /** Warnings for an operator, although locks work. They go to the log. */
   warnings(): Promise<readonly string[]> {
     return this.#questions.warnings();
   }
 
   /**
-   * Calls the listener for every event, or only for those of some types, which costs the others nothing.
-   * @returns how to stop that
+   * Calls the listener for every event, or only for some types. Types that nobody listens to cost nothing.
+   * @returns how to unsubscribe
    */
   listen(listener: LockEventListener, types?: readonly LockEventType[]): () => void {
     return this.#listeners.listen(listener, types);
@@ -195,28 +201,27 @@ export class LockEngine {
     return this.#rooms.holds.held;
   }
 
-  /** Nobody waits any more: who does is sent home, and a new call asks once. Locks that are held stay. */
+  /** Ends all waiting: waiting calls fail, and a new call asks the server only once. Held locks stay. */
   drain(): void {
     if (this.#state === 'open') this.#state = 'draining';
     this.#rooms.acquisitions.cancel((key) => this.#closed(key));
   }
 
   /**
-   * The shutdown begins. Work that asked for it (`onShutdown: 'abort'`) is told at once, all other work when the grace is over.
-   *
-   * @param onGraceOver called then, if anything is still held
+   * Begins the shutdown. Work with `onShutdown: 'abort'` is told at once, all other work when the grace is over.
+   * @param onGraceOver called at that moment, if any lock is still held
    * @returns when the work that was told at once has ended, or the grace is over
    */
   shutDown(graceMs: number, onGraceOver?: () => void): Promise<void> {
     return this.#shutdown.begin(graceMs, onGraceOver);
   }
 
-  /** Refuses new calls, lets holders finish for that long, releases the rest, and closes what the backend opened. */
+  /** Refuses new calls, lets holders finish for that long, releases the remaining locks, and closes what the backend opened. */
   close(graceMs = 10_000): Promise<void> {
     return (this.#closing ??= this.#close(graceMs));
   }
 
-  /** Acquires as `acquire` does. For the engine's own parts. */
+  /** As `acquire`, for the engine's own parts. */
   hold(key: string | readonly string[], options?: AcquireOptions): Promise<Hold> {
     return this.#acquire(key, options, false).then((hold) => {
       if (hold) return hold;
@@ -244,7 +249,7 @@ export class LockEngine {
     await this.#shutdown.finish(graceMs);
     family.closing?.();
     await holds.surrender(SHUT_DOWN);
-    // Called off, each of them ends soon, whatever the server does.
+    // A cancelled acquisition ends soon, whatever the server does.
     await this.#shutdown.lastAcquisitions();
     await retries.settle(LAST_RELEASES_MS);
     this.#leftBehind = retries.leftBehind;
@@ -254,12 +259,12 @@ export class LockEngine {
     await this.backend.close();
   }
 
-  /** After `close`: the keys whose release the server did not confirm, and why. They are free when their leases end. */
+  /** The keys whose release the server did not confirm, with the reasons. Read it after `close`. The keys are free when their leases end. */
   get leftBehind(): readonly LeftBehind[] {
     return this.#leftBehind.map(({ key, error }) => ({ key: key.slice(this.#prefix.length), error }));
   }
 
-  /** The server took the key of this owner away; it may be one of several, with the others still waited for. */
+  /** The server took a key from this owner. The owner may have other keys, and may still wait for some. */
   #taken(owner: string): void {
     this.#rooms.watchdog.lose(owner, FORCED);
   }

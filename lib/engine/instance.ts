@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 
-/** Names an engine on the server: the host and the process for people who look there, and chance so that no two are alike. */
+/** Names an engine on the server: host and process for the people who look there, and a random part so that no two are alike. */
 export const instanceName = (): string =>
   `${hostname()
     .replace(/[^\w.-]/g, '')

@@ -1,7 +1,7 @@
 import type { Holds } from './holding/holds.js';
 import type { Clock } from './time/clock.js';
 
-/** How long work has to stop when it is told at the end of its grace, in milliseconds. */
+/** How long work has to stop after its grace is over, in milliseconds. */
 const LAST_MOMENT_MS = 1_000;
 
 interface Open {
@@ -9,7 +9,7 @@ interface Open {
   readonly acquisitions: { readonly size: number };
 }
 
-/** Waits for the work under the locks of an engine that closes, and tells it when its time is over. */
+/** Waits for the work under the locks of an engine that closes, and tells the work when its time is over. */
 export class Shutdown {
   readonly #looks = new Set<() => void>();
   #grace: { readonly endsAt: number; readonly stop: () => void } | undefined;
@@ -21,12 +21,12 @@ export class Shutdown {
     private readonly open: Open,
   ) {}
 
-  /** An acquisition or a hold is over. */
+  /** An acquisition or a hold has ended. */
   look(): void {
     for (const look of this.#looks) look();
   }
 
-  /** Resolves when the work that is told at once has ended, or the grace is over. */
+  /** Resolves when all work that was told at once has ended, or the grace is over. */
   begin(graceMs: number, onGraceOver?: () => void): Promise<void> {
     const { holds } = this.open;
     if (this.#grace === undefined) {
@@ -38,19 +38,19 @@ export class Shutdown {
     return this.#until(() => holds.aborting === 0, this.#left());
   }
 
-  /** Resolves when nothing is held any more, or the grace is over and the work had its moment to stop. */
+  /** Resolves when no lock is held any more, or when the grace and the moment to stop are over. */
   async finish(graceMs: number): Promise<void> {
     const { holds, acquisitions } = this.open;
     const over = (): boolean => acquisitions.size === 0 && holds.size === 0;
     void this.begin(graceMs);
-    // The grace may have begun long ago: a server waits for its requests between the beginning of the shutdown and this.
+    // The grace may have begun long ago, because the HTTP server waits for its requests between the start of the shutdown and this call.
     await this.#until(over, this.#left());
     this.#grace?.stop();
     this.#graceOver();
     await this.#until(over, Math.min(graceMs, LAST_MOMENT_MS));
   }
 
-  /** Called off, each of them ends soon, whatever the server does. */
+  /** A cancelled acquisition ends soon, whatever the server does. */
   lastAcquisitions(): Promise<void> {
     return this.#until(() => this.open.acquisitions.size === 0, Infinity);
   }
@@ -67,7 +67,7 @@ export class Shutdown {
 
   /** Resolves when `reached()` is true after an acquisition or a hold ended, or after the time limit. */
   async #until(reached: () => boolean, milliseconds: number): Promise<void> {
-    // No timer for no time: under the fake timers of a test it would never come.
+    // Set no timer for 0 ms: under the fake timers of a test it would never fire.
     if (reached() || milliseconds === 0) return;
     await new Promise<void>((resolve) => {
       const end = (): void => {

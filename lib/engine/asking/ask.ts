@@ -8,7 +8,7 @@ export class NoAnswerError extends Error {
   }
 }
 
-/** Nobody waits for the answer any more. */
+/** The asker no longer waits for the answer. */
 export class GivenUpError extends Error {
   constructor() {
     super('the question was given up');
@@ -16,18 +16,18 @@ export class GivenUpError extends Error {
   }
 }
 
-/** Whoever wants to know more of a question than its answer. */
+/** Learns more of a question than its answer. */
 export interface Asker<T> {
-  /** Gets an answer that came after its question had timed out or was given up, so that it can be undone. */
+  /** Receives an answer that came after the time limit or after the question was given up, so that it can be undone. */
   late(answer: T): void;
-  /** Is handed the way to give the question up, which rejects it at once. */
+  /** Receives a function that gives the question up. It rejects the question at once. */
   canGiveUp?(giveUp: () => void): void;
 }
 
-/** Asks the server with a time limit, because every client library waits for a frozen server without one. */
+/** Asks the server with a time limit, because client libraries wait for a frozen server without one. */
 export function ask<T>(clock: Clock, milliseconds: number, question: () => Promise<T>, asker?: Asker<T>): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    // Sent first: what is set up while the question is on its way costs no time.
+    // Send first: the set-up below then runs while the question is on its way.
     const answer = question();
     let over = false;
     const end = (error: Error): void => {

@@ -1,6 +1,6 @@
 import type { Clock } from '../time/clock.js';
 
-/** How long a question waits to be asked at most, in milliseconds, unless its asker gives up before. */
+/** Maximum time in the queue, in milliseconds, unless the asker gives up earlier. */
 export const LONGEST_QUEUE_MS = 10_000;
 
 /** The question was never sent, so the server knows nothing of it. */
@@ -12,25 +12,25 @@ export class NotAskedError extends Error {
 }
 
 export interface Queueing {
-  /** How long it waits to be asked, in milliseconds. */
+  /** Maximum time in the queue, in milliseconds. */
   readonly atMost: number;
-  /** Goes ahead of the others: it makes room. */
+  /** Goes ahead of the others, because it makes room. */
   readonly first?: boolean;
-  /** Is handed the way out of the queue, which rejects the question; once it was sent, that does nothing. */
+  /** Receives a function that leaves the queue and rejects the question. After the question was sent, it does nothing. */
   canLeave?(leave: () => void): void;
 }
 
 /**
- * Lets so many questions be on their way at once, and the others wait here in order. A server that gets thousands at once answers all
- * of them late, and each would count as failed. The time limit of a question begins when it is let through. Renewals do not come here:
- * what is held goes ahead of what is asked for.
+ * Limits how many questions are on their way at once. The others wait here in order. A server that gets thousands at once answers all of
+ * them late, and each would count as failed. The time limit of a question begins when it leaves the queue. Renewals do not queue, because
+ * held locks go ahead of new ones.
  */
 export class QuestionQueue {
   readonly #first = new Set<() => void>();
   readonly #others = new Set<() => void>();
   #free: number;
 
-  /** @param size `Infinity` for a backend that batches what it is asked */
+  /** @param size `Infinity` for a backend that batches its questions */
   constructor(
     private readonly clock: Clock,
     private readonly size = Infinity,

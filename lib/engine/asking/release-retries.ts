@@ -2,23 +2,23 @@ import { ask } from './ask.js';
 import { LONGEST_QUEUE_MS, QuestionQueue } from './question-queue.js';
 import type { Clock } from '../time/clock.js';
 
-/** How soon, and how slowly at most, an unconfirmed release is tried again, in milliseconds. */
+/** First and longest delay before an unconfirmed release is tried again, in milliseconds. */
 const FIRST_RETRY_MS = 50;
 const SLOWEST_RETRY_MS = 2_000;
 
-/** What came of a release: what the server said, or that it did not say. */
+/** The result of a release: the server's answer, or that there was none. */
 export type Released = boolean | 'unknown';
 
-/** A release that was never confirmed. */
+/** A release that the server never confirmed. */
 export interface LeftBehind {
-  /** The key, as the server has it. */
+  /** The key on the server, with its prefix. */
   readonly key: string;
   readonly error: unknown;
 }
 
 /**
- * Takes back what the server may still hold for us: a release that was not confirmed, an attempt whose answer never came. It
- * is tried again in the background until it is confirmed, or until the server must have forgotten it by itself.
+ * Takes back what the server may still have for us: an unconfirmed release, or an attempt without an answer. It tries in the background
+ * until the server confirms it, or until the server must have forgotten it.
  */
 export class ReleaseRetries {
   readonly #pending = new Set<Promise<void>>();
@@ -32,7 +32,7 @@ export class ReleaseRetries {
     private readonly questions = new QuestionQueue(clock),
   ) {}
 
-  /** Tries once and waits for that; goes on in the background if it was not confirmed. */
+  /** Tries once and waits for the result. Without a confirmation it goes on in the background. */
   release(
     release: () => Promise<boolean>,
     forgottenAfterMs: number,
@@ -50,7 +50,7 @@ export class ReleaseRetries {
     return this.#pending.size;
   }
 
-  /** Something that is on its way and ends by itself, within the time limit of a call: closing waits for it. */
+  /** Something on its way that ends by itself within the time limit of a call. Closing waits for it. */
   expect(onItsWay: Promise<unknown>): void {
     const over = ask(this.clock, this.callTimeout, () => onItsWay)
       .then(noop, noop)
@@ -58,7 +58,7 @@ export class ReleaseRetries {
     this.#pending.add(over);
   }
 
-  /** Waits until nothing is left to take back, or that long; after that nothing is tried any more. */
+  /** Waits until nothing is left to take back, or until the time is over. After that nothing is tried any more. */
   async settle(milliseconds: number): Promise<void> {
     const until = this.clock.now() + milliseconds;
     while (this.#pending.size > 0 && this.clock.now() < until) {
@@ -68,7 +68,7 @@ export class ReleaseRetries {
     for (const stop of this.#stops) stop();
   }
 
-  /** What was never confirmed until now. */
+  /** The releases that are still unconfirmed. */
   get leftBehind(): readonly LeftBehind[] {
     return [...this.#unconfirmed];
   }
@@ -101,13 +101,13 @@ export class ReleaseRetries {
     return !this.#over;
   }
 
-  /** It goes ahead of those who ask for a lock: they may be waiting for this one. */
+  /** Goes ahead of those who ask for a lock, because they may wait for this one. */
   #ask<T>(release: () => Promise<T>): Promise<T> {
     const send = (): Promise<T> => ask(this.clock, this.callTimeout, release);
     return this.questions.run(send, { atMost: LONGEST_QUEUE_MS, first: true });
   }
 
-  /** Background work: it does not keep the process alive. Resolves to whether to go on. */
+  /** Background work, which does not keep the process alive. Resolves to whether to go on. */
   #pause(milliseconds: number): Promise<boolean> {
     return new Promise((resolve) => {
       const end = (goOn: boolean): void => {

@@ -7,11 +7,11 @@ import { type Leadership, type LeaderWork, Term, worksFor } from './leader-term.
 import type { AcquireOptions } from '../../lock/lock.js';
 import { orWarn } from '../telling/or-warn.js';
 
-/** How a process stands for election. Durations are milliseconds or strings such as `'30s'`. */
+/** How a process takes part in an election. Durations are milliseconds or strings such as `'30s'`. */
 export interface LeaderOptions {
   /**
    * The lease: how long nobody leads after a leader fell silent (killed, frozen, cut off). A leader that shuts down or resigns hands over
-   * at once, whatever this is.
+   * at once, whatever the lease.
    *
    * @default the module's `defaults.ttl`, or '15s'
    */
@@ -21,25 +21,25 @@ export interface LeaderOptions {
 export interface ElectionListener {
   /** This process leads. */
   elected?(leadership: Leadership): void;
-  /** It leads no more. Comes before the lease can end on the server. */
+  /** It no longer leads. Called before the lease can end on the server. */
   ended?(leadership: Leadership, reason: unknown): void;
-  /** The leader's work failed, or standing for election did; tried again after a pause. */
+  /** The leader's work failed, or the candidacy did. It is tried again after a pause. */
   failed?(error: unknown): void;
-  /** It stands for election, but the server does not answer or refuses it. Comes once, and again after the server has answered. */
+  /** It is a candidate, but the server does not answer or refuses it. Called once, and again after the server has answered. */
   unanswered?(error: unknown): void;
 }
 
 export interface ElectionSetting {
-  /** Nobody is elected before this resolves. @default at once */
+  /** The election begins when this resolves. @default at once */
   readonly opened?: Promise<void>;
   readonly clock?: Clock;
 }
 
-/** After a failure, in milliseconds, so that another process may have its try; doubled each time. */
+/** Pause after a failure, in milliseconds, so that another process may try. It doubles each time. */
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
 
-/** So long after it began to stand, and then so often, the server is asked whether it answers at all, in milliseconds. */
+/** The first and every further check whether the server answers a candidate at all, in milliseconds. */
 const FIRST_CHECK_MS = 3_000;
 const CHECK_MS = 30_000;
 
@@ -49,11 +49,11 @@ interface Candidacy {
 }
 
 /**
- * Leader election: whoever holds the lock `leader:<name>` leads, and who does not stands in its line. A thin layer: all that it
- * promises, and all that it cannot, is the lock's.
+ * Leader election: the holder of the lock `leader:<name>` leads, and the other candidates stand in its line. It is a thin layer, so its
+ * promises and limits are those of the lock.
  */
 export class Election {
-  /** What is locked. */
+  /** The key of the lock. */
   readonly key: string;
   readonly #options: AcquireOptions;
   readonly #clock: Clock;
@@ -77,7 +77,7 @@ export class Election {
       throw new LockKeyError('An election needs a name: what there is to lead, such as "reports".');
     }
     this.key = `leader:${name}`;
-    // An office has one holder for an open end, whatever the defaults of other locks are.
+    // A leader has no end, whatever the defaults of other locks are.
     const office = {
       name: this.key,
       mode: 'exclusive',
@@ -86,7 +86,7 @@ export class Election {
       renew: true,
       maxHold: Infinity,
       minHold: 0,
-      // A term has a signal of its own, which ends first.
+      // A term has its own signal, which ends first.
       onShutdown: 'finish',
     } as const;
     this.#options = ttl === undefined ? office : { ...office, ttl };
@@ -95,12 +95,12 @@ export class Election {
     this.#clock = clock;
   }
 
-  /** The present term, if this process leads. */
+  /** The current term, if this process leads. */
   get leadership(): Leadership | undefined {
     return this.#term?.held === true ? this.#term : undefined;
   }
 
-  /** Stands for election from now on: in line, and again at its end after each term that was lost. Not again after `close`. */
+  /** Becomes a candidate: in line, and again at its end after each term that was lost. Does nothing after `close`. */
   campaign(): void {
     if (this.#closed || this.#candidacy?.stop.signal.aborted === false) return;
     const before = this.#candidacy?.over;
@@ -109,8 +109,8 @@ export class Election {
   }
 
   /**
-   * Leads no more and stands no more, until `campaign`. Resolves when the leader's work has settled and the office is handed over; for the
-   * work itself at once, since it cannot wait for its own end.
+   * Stops leading and being a candidate, until `campaign`. Resolves when the leader's work has settled and the next leader may begin. It
+   * resolves at once for the work itself, because the work cannot wait for its own end.
    */
   resign(): Promise<void> {
     return this.#end(new DOMException(`This process resigned from leading "${this.name}".`, 'AbortError'));
@@ -127,7 +127,7 @@ export class Election {
     );
   }
 
-  /** Has the work done in every term, the present one included; returns how to have it left out of the terms to come. */
+  /** Runs the work in every term, the current one included. Returns how to leave it out of later terms. */
   lead(work: LeaderWork): () => void {
     this.#works.add(work);
     if (this.#term?.held === true) this.#term.start(work);
@@ -191,7 +191,7 @@ export class Election {
       forget = onAbort(stop, () => elected.end(stop.reason));
       this.#tell((listener) => listener.elected?.(elected));
       for (const work of this.#works) elected.start(work);
-      // Lost before anybody listened.
+      // The lock was lost before anybody listened.
       if (lock.signal.aborted) elected.end(lock.signal.reason);
     });
     forget?.();
@@ -199,7 +199,7 @@ export class Election {
     return failed;
   }
 
-  /** Who stands waits without an end, and would never hear that the server is down or refuses it. Returns how to stop. */
+  /** A candidate waits without an end, so it would never hear that the server is down or refuses it. Returns how to stop. */
   #checkWhileStanding(): () => void {
     let over = false;
     let cancel: () => void = () => undefined;

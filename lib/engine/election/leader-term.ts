@@ -4,33 +4,33 @@ import { LockLostError } from '../../lock/errors.js';
 import type { Lock } from '../../lock/lock.js';
 
 /**
- * One term of office: from being elected to losing, resigning or shutting down.
+ * One term of a leader: from the election to losing the lock, resigning or shutting down.
  *
- * A class for the sake of `emitDecoratorMetadata`: as the type of a decorated method's parameter it is read at run time.
+ * It is a class for the sake of `emitDecoratorMetadata`, which reads the type of a decorated method's parameter at run time.
  */
 export abstract class Leadership {
-  /** What was stood for. */
+  /** The name of the election. */
   abstract readonly name: string;
-  /** Grows with each leader. Give it to whatever the leader writes to, which refuses anything below the highest it has seen. */
+  /** Grows with each leader. Pass it to the store that the leader writes to, so that the store can refuse a smaller one. */
   abstract readonly fencingToken: bigint | undefined;
   /**
    * Aborts when the term ends: with `LockLostError` before the lease can end on the server, with `LockClosedError` at shutdown, with an
-   * `AbortError` on resignation. Hand it to whatever the leader's work awaits.
+   * `AbortError` on resignation. Pass it to whatever the leader's work awaits.
    */
   abstract readonly signal: AbortSignal;
-  /** Whether this process surely leads at this moment. Asks the clock, so it is right even when no timer could run. */
+  /** Whether this process certainly leads now. Reads the clock, so it is right even when no timer could run. */
   abstract readonly held: boolean;
   /** @throws the reason of `signal` when the term is over */
   abstract assertHeld(): void;
 }
 
-/** What a leader does. The next leader is not elected before it has settled, unless the lock was lost. */
+/** The leader's work. The next leader is not elected before it has settled, unless the lock was lost. */
 export type LeaderWork = (leadership: Leadership) => unknown;
 
 export interface TermListener {
-  /** Comes once, in the moment of the end and before the work hears of it. */
+  /** Called once, when the term ends and before the work hears of it. */
   ended(reason: unknown): void;
-  /** The work failed by itself, not because the term was over. */
+  /** The work failed by itself, and not because the term was over. */
   failed(error: unknown): void;
 }
 
@@ -77,10 +77,10 @@ export class Term extends Leadership {
     this.signal.throwIfAborted();
   }
 
-  /** Begins a piece of the leader's work, once in a term, unless that is over. */
+  /** Starts a piece of the leader's work, once in a term, unless the term is over. */
   start(work: LeaderWork): void {
     if (!this.held || this.#started.has(work)) return;
-    // First: the work itself, or whoever hears of the election, may hand it in again.
+    // First, because the work itself or a listener of the election may hand it in again.
     this.#started.add(work);
     const serving = new Set([...(offices.getStore() ?? []), this.office]);
     const running = offices
@@ -102,13 +102,13 @@ export class Term extends Leadership {
     this.#controller.abort(reason);
   }
 
-  /** Hands the office over: after the work has settled, so that two leaders are never at work side by side. */
+  /** Hands over to the next leader after the work has settled, so that two leaders never work side by side. */
   async handOver(): Promise<void> {
     while (this.#works.size > 0) await Promise.all(this.#works);
     await this.lock.release();
   }
 
-  /** Work that stops on `signal` rejects with its reason, or with an `AbortError` of whatever it awaited. */
+  /** Work that stops on `signal` rejects with the signal's reason, or with an `AbortError` of whatever it awaited. */
   #isTheEnd(error: unknown): boolean {
     if (!this.#over) return false;
     return (

@@ -9,27 +9,27 @@ export interface SurroundingLock extends Lock {
   /** One more nested call runs under it. */
   joinNested(): void;
   leaveNested(): void;
-  /** Runs work in what follows the lock puts around it. */
+  /** Runs work inside the context that observers set up around the lock. */
   around<T>(work: () => T): T;
 }
 
 /**
- * A stretch of work under a lock. Frames of nested work form a chain through the async context.
+ * A stretch of work under a lock. The frames of nested work form a chain through the async context.
  *
- * A frame ends when its own work has ended and all work nested in it has, awaited or not. Only then the lock is released, or the next
- * sibling goes in: nobody else may come in beside work that runs on.
+ * A frame ends when its own work and all work nested in it have ended, awaited or not. Only then is the lock released or the next sibling
+ * enters, so that nobody works beside work that still runs.
  */
 export class Frame {
-  /** How many frames it is inside of. */
+  /** The number of frames around it. */
   readonly depth: number;
   /** Nested work under the same lock runs one after another, not side by side. */
   readonly nested = new LocalLine();
   #active = true;
-  /** Its own work, and every call nested in it, those that wait in `nested` included. */
+  /** Its own work and every nested call, including those that wait in `nested`. */
   #inside = 1;
 
   constructor(
-    /** The engine that the lock is from: keys of different backends have nothing to do with each other. */
+    /** The engine of the lock. Keys of different backends are unrelated. */
     readonly engine: object,
     readonly hold: SurroundingLock,
     readonly parent: Frame | undefined,
@@ -39,12 +39,12 @@ export class Frame {
     this.depth = (parent?.depth ?? -1) + 1;
   }
 
-  /** Whether its own work still runs. Later it covers nothing any more: work that outlives the lock does not pass for it. */
+  /** Whether its own work still runs. Afterwards it covers nothing: work that outlives the lock does not count as nested. */
   get active(): boolean {
     return this.#active;
   }
 
-  /** Counts one more nested call, which must call `leaveNested` however it ends. */
+  /** Counts one more nested call. That call must call `leaveNested`, however it ends. */
   joinNested(): void {
     this.#inside += 1;
     this.hold.joinNested();
@@ -68,7 +68,7 @@ export class Frame {
   }
 }
 
-/** One for the process, also when a test runner loads two copies of this package. */
+/** One per process, even when a test runner loads two copies of this package. */
 const KEY = Symbol.for('nestjs-distributed-lock:context');
 const holder = globalThis as { [KEY]?: AsyncLocalStorage<Frame | undefined> };
 const storage = (holder[KEY] ??= new AsyncLocalStorage<Frame | undefined>());
@@ -78,14 +78,14 @@ export function runIn<T>(frame: Frame, work: () => T): T {
 }
 
 /**
- * Runs what is nobody's nested work. Timers and pushes come in the async context of whoever happened to set them up, and what they
- * tell may make somebody lock: that must not pass for work under the locks of that context.
+ * Runs work outside every lock. A timer or push keeps the async context in which it was set up, and may lead to a new lock. That lock must
+ * not count as nested in that context.
  */
 export function runOutside(tell: () => void): void {
   storage.run(undefined, tell);
 }
 
-/** The frame around the present work, active or not. */
+/** The frame around the current work, active or not. */
 export function surroundingFrame(): Frame | undefined {
   return storage.getStore();
 }
@@ -99,8 +99,8 @@ export function coveringFrame(engine: object, key: string): Frame | undefined {
 }
 
 /**
- * The lock that the present work runs under: the innermost one, or the innermost one of that key. `undefined` outside of
- * `withLock` and `@Locked`, and in work that has outlived its lock.
+ * The lock of the current work: the innermost one, or the innermost one of that key. `undefined` outside of `withLock` and `@Locked`, and
+ * in work that has outlived its lock.
  */
 export function currentLock(key?: string): Lock | undefined {
   for (let frame = storage.getStore(); frame; frame = frame.parent) {

@@ -1,20 +1,20 @@
 import type { LockMode } from '../../backends/backend.js';
 
-/** A lock that its holder let go of, and whose end is not told yet. */
+/** A released lock whose end has not been reported yet. */
 export interface Ending {
   readonly keys: readonly string[];
   readonly mode: LockMode;
   readonly limit: number;
-  /** Tells that it was released. */
+  /** Reports that it was released. */
   tell(): void;
 }
 
 /**
- * Has the end of a lock told before its key's next holder in this process is. The next one may be in before the server has answered the
- * release: it was handed the key directly, or the server's word to it came sooner.
+ * Reports the end of a lock before the next holder of its key in this process is reported. The next holder can enter before the server
+ * answers the release, because it got the key directly or its push came sooner.
  */
 export class Endings {
-  /** Nearly always there is one for a key. */
+  /** Almost every key has one. */
   readonly #byKey = new Map<string, Ending | Set<Ending>>();
 
   expect(ending: Ending): void {
@@ -34,7 +34,7 @@ export class Endings {
     }
   }
 
-  /** These keys have a new holder. What could not be held beside it has ended. */
+  /** These keys have a new holder. Every lock that could not be held beside it has ended. */
   next({ keys, mode, limit }: Omit<Ending, 'tell'>): void {
     if (this.#byKey.size === 0) return;
     const alone = mode === 'exclusive' && limit === 1;

@@ -4,34 +4,37 @@ import { LockConfigurationError, LockLostError, LockTimeoutError } from '../../l
 import type { AcquireOptions, Lock } from '../../lock/lock.js';
 import type { ResolvedOptions } from '../options/options.js';
 
-/** How `withLock` acquires: as `acquire` does, and whether a nested call goes in under the lock that is held. */
+/** How `withLock` acquires: the options of `acquire`, and whether a nested call re-enters a held lock. */
 export interface WithLockOptions extends AcquireOptions {
-  /** Whether work that already runs under the key goes on under the same lock; otherwise it would wait for itself. @default true */
+  /**
+   * Whether work that runs under the key may lock it again under the same lock. With `false` it would wait for itself.
+   * @default true
+   */
   readonly reentrant?: boolean;
 }
 
-/** Whoever locks what the work around a call does not hold yet. */
+/** Locks the keys that the surrounding work does not hold. */
 export interface Acquirer {
   /** The backend's name, for messages. */
   readonly name: string;
   hold(keys: readonly string[], options?: AcquireOptions): Promise<SurroundingLock>;
 }
 
-/** Work that is under a lock: newly acquired, or that of the work around it. */
+/** Work under a lock: a new one, or the lock of the surrounding work. */
 export interface Entered {
   readonly lock: Lock;
   /** Runs a function in the async context of the lock, where `currentLock()` and re-entry find it. */
   run<T>(work: () => T): T;
   /**
-   * Ends the work: releases the lock, or steps back out of that of the work around it.
+   * Ends the work: releases the lock, or leaves the lock of the surrounding work.
    * @throws LockLostError when the work did not fail but the lock was lost meanwhile
    */
   leave(failed: boolean): Promise<void>;
 }
 
 /**
- * Puts work under the keys. Those that the work around this call holds already are entered again: under the same lock, with the
- * same token, and one such call at a time, so that siblings do not meet. The others are locked.
+ * Puts work under the keys. Keys that the surrounding work holds are re-entered: same lock, same token, one call at a time, so that
+ * siblings do not meet. The other keys are locked.
  */
 export async function enter(
   engine: Acquirer,
@@ -41,13 +44,13 @@ export async function enter(
   options: WithLockOptions,
 ): Promise<Entered> {
   const covered = options.reentrant === false ? [] : keys.map((key) => coveringFrame(engine, key));
-  // Outer before inner, always: two calls that both enter two of them do not wait for each other in a circle.
+  // Always outer before inner, so that two calls which enter two locks do not wait for each other in a circle.
   const around = [...new Set(covered)].filter((frame) => frame !== undefined).sort((a, b) => a.depth - b.depth);
   for (const { hold } of around) checkReentry(engine, hold, resolved);
   const missing = around.length > 0 ? keys.filter((_, index) => covered[index] === undefined) : keys;
-  // Before anything is awaited: from here on none of these locks ends under this call.
+  // Before the first await: from here on none of these locks ends under this call.
   for (const frame of around) frame.joinNested();
-  // As they are now: the caller may change them while this waits.
+  // Read now: the caller may change the options while this waits.
   const own = around.length > 0 ? { ...options } : options;
   const entered = new Set<Frame>();
   const stepOut = async (): Promise<boolean> => {
@@ -62,7 +65,7 @@ export async function enter(
     for (const frame of around) {
       await enterNested(engine, clock, frame, startedAt, resolved);
       entered.add(frame);
-      // Again, after the wait: a sibling may have downgraded the lock, or it was lost.
+      // Check again after the wait: a sibling may have downgraded the lock, or it was lost.
       checkReentry(engine, frame.hold, resolved);
     }
     const [innermost] = around.slice(-1);
@@ -70,7 +73,7 @@ export async function enter(
     if (!hold) {
       hold = await engine.hold(missing, own);
     } else if (missing.length > 0) {
-      // What other nested work took of the wait is gone.
+      // Other nested work used part of the wait.
       const wait = Math.max(0, startedAt + resolved.wait - clock.now());
       hold = await engine.hold(missing, { ...own, wait });
       await checkAfterWait(engine, around, hold, resolved);
@@ -103,13 +106,13 @@ class UnderLock implements Entered {
   }
 
   run<T>(work: () => T): T {
-    // Work that goes in under a lock which it has already is in all that was put around that.
+    // Work that re-enters a lock is already inside everything that observers put around it.
     return runIn(this.#frame, this.owned ? () => this.#frame.hold.around(work) : work);
   }
 
   async leave(failed: boolean): Promise<void> {
     const { hold } = this.#frame;
-    // Work that let go of its own lock by hand did so on purpose; that of somebody else was taken from it.
+    // Work that released its own lock by hand meant to. The lock of the surrounding work was taken from it.
     const stillHeld = await (this.#frame.finish() ?? (this.owned && hold.released ? hold.release() : hold.held));
     if (!stillHeld && !failed) throw lostMeanwhile(this.engine, hold);
   }
@@ -129,7 +132,7 @@ async function enterNested(
   );
 }
 
-/** The locks around it once more, after the wait for another one: they may have been downgraded or lost meanwhile. */
+/** Checks the surrounding locks again after the wait for another one. Meanwhile they may have been downgraded or lost. */
 async function checkAfterWait(
   engine: Acquirer,
   around: readonly Frame[],

@@ -1,11 +1,11 @@
 import type { HeldKey } from '../leases/held-key.js';
 import { joined } from '../options/keys.js';
 
-/** The keys of one lock: held together, and lost together. */
+/** The keys of one lock, which are held and lost together. */
 export class HeldKeys implements Iterable<HeldKey> {
-  /** Names the acquisition: the owner of the first. */
+  /** Names the acquisition: the owner of the first key. */
   readonly owner: string;
-  /** The highest of all. */
+  /** The highest token of all keys. */
   readonly fencingToken: bigint | undefined;
 
   constructor(private readonly all: readonly HeldKey[]) {
@@ -33,7 +33,7 @@ export class HeldKeys implements Iterable<HeldKey> {
     return new Map(this.all.flatMap(({ key, fencingToken: token }) => (token === undefined ? [] : [[key, token]])));
   }
 
-  /** Whether every lease of them is believed in. */
+  /** Whether every lease is still valid. */
   get live(): boolean {
     for (const { lease } of this.all) if (!lease.live) return false;
     return true;
@@ -43,10 +43,10 @@ export class HeldKeys implements Iterable<HeldKey> {
     return Math.min(...this.all.map(({ lease }) => lease.remainingMs));
   }
 
-  /** Does it with all of them at once. */
+  /** Does it for all keys at once. */
   each<T>(run: (held: HeldKey) => Promise<T>): Promise<readonly T[]> {
     const [only] = this.all;
-    // Nearly every lock has one key.
+    // Almost every lock has one key.
     return this.all.length === 1 && only ? run(only).then((one) => [one]) : Promise.all(this.all.map(run));
   }
 }

@@ -2,7 +2,7 @@ import { LockBackendError, LockClosedError, LockConfigurationError, LockLostErro
 import { messageOf } from '../../lock/messages.js';
 import type { Loss } from '../leases/loss.js';
 
-/** Which lock an error is about. */
+/** The lock that an error is about. */
 export interface HoldDetails {
   /** The key, or all keys joined. */
   readonly key: string;

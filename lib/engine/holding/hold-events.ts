@@ -26,19 +26,19 @@ interface Told {
   readonly limit: number;
 }
 
-/** A lock that is held, as the log names it. */
+/** The name of a held lock in the log. */
 export interface HeldNow extends Labels {
   readonly key: string;
   readonly heldMs: number;
 }
 
-/** What one lock that is held tells to those who listen, in particular its end, once. */
+/** Reports one held lock to listeners, and its end exactly once. */
 export class HoldEvents implements Ending {
   readonly acquiredAt: number;
   #isEndTold = false;
   #byShutdown = false;
 
-  /** @param observer who follows this lock from its call on */
+  /** @param observer observes this lock from its call on */
   constructor(
     private readonly hold: Told,
     private readonly labels: Labels,
@@ -74,12 +74,12 @@ export class HoldEvents implements Ending {
     return { key: this.hold.key, name, method, heldMs: this.heldMs };
   }
 
-  /** Runs work in what the observer puts around it. */
+  /** Runs work inside the context that the observer sets up. */
   around<T>(work: () => T): T {
     return within(this.observer, work);
   }
 
-  /** Its end is that of the application, which is no loss. */
+  /** The application ended it, which is not a loss. */
   shutDown(): void {
     this.#byShutdown = true;
   }
@@ -95,27 +95,27 @@ export class HoldEvents implements Ending {
     );
   }
 
-  /** Its release is sent: the end is told when that is answered, or when the next holder of the key is. */
+  /** The release is sent. The end is reported when the server answers, or when the next holder of the key is reported. */
   ending(): void {
     const isHeard = this.observer !== undefined || this.tools.listeners.hears('released');
     if (!this.#isEndTold && isHeard) this.tools.endings.expect(this);
   }
 
-  /** @param loss the release showed that it was lost before */
+  /** @param loss the release showed that the lock was lost earlier */
   ended(loss?: Loss): void {
     if (loss) this.lost(loss);
     else this.tell();
     this.tools.endings.forget(this);
   }
 
-  /** Tells that it was released. */
+  /** Reports that it was released. */
   tell(): void {
     if (this.#isEndTold) return;
     this.#isEndTold = true;
     this.tools.listeners.emit('released', () => this.#released(), this.observer);
   }
 
-  /** Every lock has one, so it is made field by field. */
+  /** Builds the event field by field, because every lock has one. */
   #released(): LockReleasedEvent {
     const { key, owner } = this.hold;
     const { name, method } = this.labels;

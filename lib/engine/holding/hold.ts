@@ -26,24 +26,24 @@ export type HoldOptions = Pick<
 export interface HoldTools extends HoldEventsTools {
   readonly changes: HeldKeyChanges;
   readonly lettingGo: LettingGo;
-  /** Checks a ttl given by the user, in milliseconds. */
+  /** Checks a ttl from the user, in milliseconds. */
   readonly ttlOf: (ttl: Duration) => number;
-  /** The hold is over and nothing of it is left to do. */
+  /** The hold is over, and its release needs nothing more. */
   readonly onReleased: (hold: Hold) => void;
 }
 
-/** A lock that is held: one lease for each of its keys, lost when any of them is. */
+/** A held lock. It has one lease for each of its keys, and is lost when any of them is lost. */
 export class Hold implements SurroundingLock, LeaseListener, Listed {
   place = NOWHERE;
   readonly #keys: HeldKeys;
   readonly #events: HoldEvents;
   #mode: LockMode;
-  /** Whether it is exclusive on the server, for certain. */
+  /** Whether the lock is certainly exclusive on the server. */
   #plain: boolean;
   #lost: LockLostError | undefined;
   #controller: AbortController | undefined;
   #releasing: Promise<boolean> | undefined;
-  /** The server still has it, though whoever works under it is told that it is lost. */
+  /** The server still has it, although the work under it was told that it is lost. */
   #surrendered = false;
   /** Nested calls under it that have not ended. */
   #nested = 0;
@@ -106,7 +106,7 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
       return false;
     }
     if (this.#keys.live) return true;
-    // The timer that should have said so is late: the event loop stood still, or the process did.
+    // The timer for this is late, because the event loop was blocked or the process was stopped.
     this.lost(EXPIRED);
     return false;
   }
@@ -115,7 +115,7 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
     return this.held ? this.#keys.remainingMs : 0;
   }
 
-  /** Made when first asked for: most locks are let go without anybody looking. */
+  /** Made on first use: most locks are released before anybody reads it. */
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
@@ -148,7 +148,7 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
     if (!changes.canDowngrade) throw errors.cannotDowngrade(this.#events.details);
     this.assertHeld();
     this.#plain = false;
-    // From the question on, not from the answer: readers may be in before it comes, and it may never come.
+    // Counts from the question, not from the answer: readers may enter before the answer comes, and it may never come.
     const onAsked = (): void => void (this.#mode = 'shared');
     for (const held of this.#keys) {
       try {
@@ -176,17 +176,17 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
     this.#nested -= 1;
   }
 
-  /** Takes back what a question may have brought about that the server got only after the release. */
+  /** Withdraws the claim again, because the server may have received a question only after the release. */
   async releaseAgain(claim: Claim): Promise<void> {
     await this.release();
     for (const held of this.#keys) if (held.claim === claim) await this.tools.lettingGo.again(held);
   }
 
-  /** Releases although the work under it has not ended, and tells the work so. */
+  /** Releases the lock although its work has not ended, and tells the work. */
   surrender(loss: Loss): Promise<boolean> {
     this.#surrendered = this.held;
     this.lost(loss);
-    // Work that ends later is told that it had lost the lock.
+    // Work that ends later learns that it had lost the lock.
     return (this.#releasing ??= this.#release(false));
   }
 
@@ -217,7 +217,7 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
     return this.release().then(() => undefined);
   }
 
-  /** Ends the belief in this lock and tells whoever works under it. */
+  /** Gives up this lock and tells the work under it. */
   lost(loss: Loss): void {
     if (this.#lost || this.#releasing) return;
     this.#lost = errors.lost(this.#events.details, loss);
@@ -227,12 +227,12 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
     });
   }
 
-  /** What it is, for the log. */
+  /** A description for the log. */
   get now(): HeldNow {
     return this.#events.now;
   }
 
-  /** Runs work in what follows the lock puts around it. */
+  /** Runs work inside the context that observers set up around the lock. */
   around<T>(work: () => T): T {
     return this.#events.around(work);
   }
@@ -255,11 +255,14 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
       .then((released) => this.#released(wasHeld, released.includes(false)));
   }
 
-  /** Resolves to whether it was held until then. @param gone whether the server had lost it before */
+  /**
+   * Resolves to whether it was held until then.
+   * @param gone whether the server had lost it before
+   */
   #released(wasHeld: boolean, gone: boolean): boolean {
     this.#events.ended(gone ? GONE_AT_RELEASE : undefined);
     this.tools.onReleased(this);
-    // Unknown is not no: it was ours when the release was sent.
+    // Unknown is not "no": the lock was ours when the release was sent.
     return wasHeld && !gone;
   }
 
@@ -268,7 +271,7 @@ export class Hold implements SurroundingLock, LeaseListener, Listed {
     return this.tools.lettingGo.letGo(held, keepMs, this.#plain);
   }
 
-  /** Lets go, whatever the work under it still does: the next one comes in. */
+  /** Releases the lock, whatever its work still does, so that the next holder enters. */
   #endByMaxHold(): void {
     if (this.#lost || this.#releasing) return;
     this.#surrendered = this.#keys.live;

@@ -6,11 +6,11 @@ import { UnorderedList } from '../time/unordered-list.js';
 import { Hold, type HoldOptions, type HoldTools } from './hold.js';
 import type { HeldNow } from './hold-events.js';
 
-/** The locks that are held, until nothing of their release is left to do. */
+/** The held locks, until their releases need nothing more. */
 export class Holds {
   readonly #holds = new UnorderedList<Hold>();
   readonly #tools: HoldTools;
-  /** Who is told of the shutdown, those that begin later included. */
+  /** The reason to tell the shutdown to locks that begin later. */
   #told: 'nobody' | OnShutdown = 'nobody';
 
   /** @param onReleased called when one of them is over */
@@ -35,18 +35,18 @@ export class Holds {
     return hold;
   }
 
-  /** What is held at this moment, for the log. */
+  /** What is held now, for the log. */
   get held(): readonly HeldNow[] {
     return [...this.#holds].filter(({ held }) => held).map((hold) => hold.now);
   }
 
-  /** Tells work of the shutdown: that which asked to be told at once (`abort`), or all of it, whose time to finish is over. */
+  /** Tells work of the shutdown: work with `abort` only, or all work, because its time is over. */
   shutDown(which: OnShutdown): void {
     this.#told = which;
     for (const hold of [...this.#holds]) if (this.#isTold(hold)) hold.shutDown();
   }
 
-  /** How many are held whose work is told at once. */
+  /** The number of held locks whose work is told at once. */
   get aborting(): number {
     return [...this.#holds].filter(({ onShutdown }) => onShutdown === 'abort').length;
   }
@@ -55,7 +55,7 @@ export class Holds {
     return this.#told === 'finish' || this.#told === onShutdown;
   }
 
-  /** Releases them all although the work under them has not ended, and tells the work so. */
+  /** Releases all of them although their work has not ended, and tells the work. */
   async surrender(loss: Loss): Promise<void> {
     await Promise.all([...this.#holds].map((hold) => hold.surrender(loss)));
   }

@@ -6,7 +6,7 @@ export class LocalLine {
   #taken = false;
   readonly #waiting = new Set<() => void>();
 
-  /** Resolves to whether it is one's turn before the deadline; rejects with the signal's reason. */
+  /** Resolves to whether your turn came before the deadline. Rejects with the signal's reason. */
   async enter(clock: Clock, deadline: number, signal?: AbortSignal): Promise<boolean> {
     if (!this.#taken) {
       this.#taken = true;

@@ -2,7 +2,7 @@ import type { Claim, Session, Waiter } from '../../backends/backend.js';
 import type { Lease } from './lease.js';
 import type { SessionLease } from './session-lease.js';
 
-/** A session, its lease, and what hangs from it. */
+/** A session, its lease, and the claims attached to it. */
 export class OpenSession {
   readonly #attachments = new Set<Attachment>();
   #idle = 0;
@@ -18,12 +18,12 @@ export class OpenSession {
     return [...this.#attachments];
   }
 
-  /** How many claims hang from it. */
+  /** The number of attached claims. */
   get size(): number {
     return this.#attachments.size;
   }
 
-  /** To be called with each renewal. Returns for how many in a row nothing has hung from it. */
+  /** Call it with each renewal. Returns the number of renewals in a row at which nothing was attached. */
   countIdle(): number {
     this.#idle = this.#attachments.size > 0 ? 0 : this.#idle + 1;
     return this.#idle;
@@ -40,37 +40,37 @@ export class OpenSession {
 
 /** A claim that the server may have something of. */
 export class Attachment {
-  /** How often it was asked for. Only the last answer tells that nothing of it is there. */
+  /** The number of questions about it. Only the newest answer can say that the server has nothing of it. */
   asked = 0;
-  /** The session it was last granted in. Under another one that grant is void. */
+  /** The session of its last grant. Under another session that grant is void. */
   grantedIn: OpenSession | undefined;
-  /** While it waits: if the session ends, it lost its place. */
+  /** Set while it waits. If the session ends, the waiter loses its place. */
   waiter: Waiter | undefined;
   /** Its part in the lease of the session, while it is held. */
   lease: SessionLease | undefined;
-  /** It is not wanted any more, and was let go of so. */
+  /** Set when its owner gave it up. */
   over: { readonly keepMs: number } | undefined;
-  /** What its owner asked for last, whose answer says whether it was held. */
+  /** The owner's latest release, whose answer says whether it was held. */
   releasing: Promise<boolean> | undefined;
-  /** Its release is being tried until it is confirmed. */
+  /** Whether its release is being repeated until it is confirmed. */
   leaving = false;
   #session: OpenSession | undefined;
 
   constructor(readonly claim: Claim) {}
 
-  /** The session it was last asked for in; a release must name the same one. */
+  /** The session of the last question about it. A release must name the same session. */
   get session(): OpenSession | undefined {
     return this.#session;
   }
 
-  /** From here on it hangs from this session. */
+  /** Attaches it to this session. */
   moveTo(session: OpenSession): void {
     this.#session?.delete(this);
     this.#session = session;
     session.add(this);
   }
 
-  /** The server has nothing of it. It still tells which session it was in. */
+  /** The server has nothing of it. It keeps its session, so that you can still read it. */
   forget(): void {
     if (this.lease) this.#session?.lease.unlisten(this.lease);
     this.#session?.delete(this);
@@ -93,7 +93,7 @@ export class Attachments {
     return attachment;
   }
 
-  /** Whether it is still asked for or held. Given up, what the server answers of it has to be taken back. */
+  /** Whether its owner still asks for it or holds it. If not, a grant from the server must be taken back. */
   isWanted(attachment: Attachment): boolean {
     return !attachment.over && this.#byOwner.get(attachment.claim.owner) === attachment;
   }

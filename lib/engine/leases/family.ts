@@ -5,31 +5,28 @@ import type { Lease } from './lease.js';
 import type { NotYet } from './validity.js';
 import type { Watchdog } from './watchdog.js';
 
-/**
- * The one difference between the two families of backends, taken out of everybody else's way: what a grant's lease is, and how
- * leases are renewed.
- */
+/** The one difference between the two families of backends, kept in one place: what the lease of a grant is, and how leases are renewed. */
 export interface Family {
   attempt(claim: Claim, waiter?: Waiter): Promise<Attempt>;
   attemptAll?(claims: readonly Claim[]): Promise<readonly Grant[] | Busy | Conflict | undefined>;
-  /** @param before those it took the key over from inside of this process, where the server may not know of that */
+  /** @param before earlier owners of this process that the server may still have as the holder */
   release(claim: Claim, keepMs: number, before: readonly Claim[]): Promise<boolean>;
   downgrade?(claim: Claim): Promise<boolean>;
-  /** The lease that a grant hangs from, already kept alive if `renewed`; `undefined` when it is over before it began. */
+  /** The lease of a grant, kept alive if `renewed`; `undefined` when it ended before the grant arrived. */
   attach(claim: Claim, since: number, ttl: number, renewed: boolean): Lease | undefined;
-  /** The grant is let go of. What it returns is to be awaited before the release: a renewal of the lease that is on its way. */
+  /** The grant is given up. Await the returned promise before the release: it is a renewal of the lease that is on its way. */
   detach(claim: Claim, lease: Lease): Promise<void> | undefined;
-  /** Since when a pushed grant counts, or `undefined` when it is only a hint to look. */
+  /** The time from which a pushed grant counts, or `undefined` when it is only a hint to ask. */
   pushedSince(notYet: NotYet, grantedAt: number | undefined, now: number): number | undefined;
   renew(leases: readonly Lease[]): Promise<readonly (boolean | undefined)[]>;
-  /** Nothing is asked for any more, and `close` follows: what it ends on the server at once need not be released one by one. */
+  /** No more questions come, and `close` follows. Locks that `close` ends on the server at once need no release of their own. */
   closing?(): void;
   close(): Promise<void>;
 }
 
 export interface FamilyTools {
   readonly clock: Clock;
-  /** The longest a single call to the server is waited for, in milliseconds. */
+  /** Time limit of a single call to the server, in milliseconds. */
   readonly callTimeout: number;
   readonly watchdog: Watchdog;
   readonly retries: ReleaseRetries;

@@ -6,17 +6,17 @@ import type { Watchdog } from './watchdog.js';
 
 export interface HeldKeyChangesTools {
   readonly clock: Clock;
-  /** The longest a single call to the server is waited for, in milliseconds. */
+  /** Time limit of a single call to the server, in milliseconds. */
   readonly callTimeout: number;
   readonly watchdog: Pick<Watchdog, 'renewNow'>;
   readonly family: Pick<Family, 'downgrade'>;
 }
 
-/** What may change about a key while it is held. Every verb rejects when the server did not answer. */
+/** Changes a held key. Each method rejects when the server did not answer. */
 export class HeldKeyChanges {
   constructor(private readonly tools: HeldKeyChangesTools) {}
 
-  /** Renews now, and to `ttl` milliseconds from here on. */
+  /** Renews now, and from here on to `ttl` milliseconds. */
   async extend({ lease }: HeldKey, ttl: number | undefined): Promise<void> {
     await this.tools.watchdog.renewNow(lease, ttl);
   }
@@ -25,10 +25,13 @@ export class HeldKeyChanges {
     return this.tools.family.downgrade !== undefined;
   }
 
-  /** Makes it shared. Resolves to whether it was held. @param onAsked called as the question goes to the server */
+  /**
+   * Makes it shared. Resolves to whether it was held.
+   * @param onAsked called when the question goes to the server
+   */
   async downgrade({ claim, lease }: HeldKey, onAsked: () => void): Promise<boolean> {
     const { clock, callTimeout, family, watchdog } = this.tools;
-    // The server may not know yet that it came from another owner of this process.
+    // The server may not know yet that another owner of this process handed it over.
     await lease.renewing;
     if (lease.succession.unconfirmedToken !== undefined) await watchdog.renewNow(lease);
     onAsked();

@@ -40,7 +40,7 @@ export class KeyFamily implements Family {
     return this.tools.watchdog.drop(lease);
   }
 
-  /** Each kind in its own way. Where all fail, so does this. */
+  /** Asks for each kind in its own way. Rejects only if all of them fail. */
   async renew(leases: readonly Lease[]): Promise<readonly (boolean | undefined)[]> {
     if (!leases.some(isTakenOver)) return this.backend.renew(leases.flatMap(claimToRenew));
     const [only] = leases;

@@ -6,14 +6,14 @@ import type { Loss } from './loss.js';
 import { Succession } from './succession.js';
 import { believedUntil } from './validity.js';
 
-/** What a lease is on the server: a claim's own (key family), or a session that many claims hang from. */
+/** The server's side of a lease: a single claim (key family), or a session with many claims. */
 export type Subject = { readonly claim: Claim } | { readonly session: Session };
 
-/** What the owner of a lease wants to know of it. */
+/** Hears of a lease. */
 export interface LeaseListener {
-  /** It has ended, or cannot be surely held any more. Comes once. */
+  /** The lease has ended, or is not certain any more. Called once. */
   lost(loss: Loss): void;
-  /** A renewal was not confirmed. It is tried again while the lease lasts. */
+  /** The server did not confirm a renewal. It is tried again while the lease lasts. */
   renewalFailed?(error: unknown, remainingMs: number): void;
 }
 
@@ -21,7 +21,7 @@ export interface LeaseListener {
 export class Watch implements Listed, Due {
   place = NOWHERE;
   due: Due['due'];
-  /** Whether the lease is renewed; without that the watchdog only tells its end. */
+  /** Whether the watchdog renews the lease. Otherwise it only reports its end. */
   renewed = false;
   /** The renewal in flight. There is one at a time. */
   renewing: Promise<void> | undefined;
@@ -29,10 +29,10 @@ export class Watch implements Listed, Due {
   constructor(readonly lease: Lease) {}
 }
 
-/** One lease on a server, as far as this process may believe in it. The unit of liveness: locks hang from leases. */
+/** One lease on a server, as far as this process can rely on it. Locks are attached to leases. */
 export class Lease {
   readonly watch = new Watch(this);
-  /** How it came from another owner of this process, and went to the next. */
+  /** Its place among owners of this process that handed the key to each other. */
   readonly succession = new Succession(this);
   #validUntil: number;
   #renewTo: number;
@@ -51,7 +51,7 @@ export class Lease {
     this.#renewTo = this.#longest = renewTo;
   }
 
-  /** Asks the clock, so it is true also when no timer has run since the lease ended. */
+  /** Reads the clock, so it is right even when no timer has run since the lease ended. */
   get live(): boolean {
     return !this.#ended && this.clock.now() < this.#validUntil;
   }
@@ -73,28 +73,28 @@ export class Lease {
     return this.#ended ? 0 : Math.max(0, this.#validUntil - this.clock.now());
   }
 
-  /** What renewals ask for, in milliseconds; longer than the first lease when the grant was pushed. */
+  /** The length that renewals ask for, in milliseconds. It is longer than the first lease when the grant was pushed. */
   get renewTo(): number {
     return this.#renewTo;
   }
 
-  /** The longest that the server was ever asked to keep it for, which it does though it was asked for less since. */
+  /** The longest length that the server was ever asked for. The server keeps it, even if later renewals ask for less. */
   get longest(): number {
     return this.#longest;
   }
 
-  /** The renewal that is on its way, to be awaited before the lease is let go. */
+  /** The renewal that is on its way. Await it before you give up the lease. */
   get renewing(): Promise<void> | undefined {
     return this.watch.renewing;
   }
 
-  /** From here on renewals ask for that long. */
+  /** Sets the length that renewals ask for from here on. */
   renewFor(ttl: number): void {
     this.#renewTo = ttl;
     this.#longest = Math.max(this.#longest, ttl);
   }
 
-  /** A renewal sent at `sentAt` was confirmed. A lease that has already ended stays so: its holder was told. */
+  /** The server confirmed a renewal that was sent at `sentAt`. A lease that has ended stays ended, because its holder was told. */
   confirm(sentAt: number, ttl: number): void {
     this.#validUntil = Math.max(this.#validUntil, believedUntil(sentAt, ttl));
   }
@@ -107,14 +107,14 @@ export class Lease {
     this.#listeners.delete(listener);
   }
 
-  /** Ends the belief and tells so. */
+  /** Ends the lease and tells its listeners. */
   lose(loss: Loss): void {
     if (this.#ended) return;
     this.#ended = this.#lost = true;
     for (const listener of [...this.#listeners]) listener.lost(loss);
   }
 
-  /** Ends the belief in silence: it was let go on purpose. */
+  /** Ends the lease silently, because its owner gave it up. */
   end(): void {
     this.#ended = true;
   }

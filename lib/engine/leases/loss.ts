@@ -3,7 +3,7 @@ import type { LockLossReason } from '../../lock/events.js';
 /** Why a lease ended against its owner's will. */
 export interface Loss {
   readonly code: LockLossReason;
-  /** As part of a sentence: "the lock was lost: …". */
+  /** Part of a sentence: "the lock was lost: …". */
   readonly text: string;
 }
 

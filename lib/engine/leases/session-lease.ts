@@ -4,9 +4,9 @@ import { Lease, type LeaseListener } from './lease.js';
 import type { Loss } from './loss.js';
 import { believedUntil } from './validity.js';
 
-/** What a lock has of the lease of its session: it ends with that, or before. */
+/** The lease of one lock in a session. It ends with the session's lease, or before. */
 export class SessionLease extends Lease implements LeaseListener {
-  /** @param renewed whether it lasts as long as the session does; otherwise for `ttl` at most */
+  /** @param renewed whether it lasts as long as the session; otherwise it lasts `ttl` at most */
   constructor(
     private readonly ownClock: Clock,
     claim: Claim,

@@ -8,31 +8,31 @@ import { EXPIRED, type Loss, TAKEN } from './loss.js';
 /** How many leases one call renews. */
 const BATCH = 100;
 
-/** How soon a renewal that failed is tried again at least, in milliseconds, unless the lease is very short. */
+/** Shortest delay before a failed renewal is tried again, in milliseconds, unless the lease is very short. */
 const SOONEST_RETRY_MS = 50;
 
 export interface WatchdogOptions {
   readonly clock: Clock;
   readonly random: () => number;
-  /** The longest a renewal is waited for, in milliseconds. */
+  /** Time limit of a renewal, in milliseconds. */
   readonly callTimeout: number;
-  /** Renews the leases in one call; for each whether it still lives, or `undefined` where that is not known. */
+  /** Renews the leases in one call. Resolves for each to whether it still lives, or `undefined` where nobody knows. */
   readonly renew: (leases: readonly Lease[]) => Promise<readonly (boolean | undefined)[]>;
-  /** The server that has the lease, where there are several: each is asked by itself. */
+  /** The server of a lease, where there are several. Each server gets its own call. */
   readonly nodeOf?: ((lease: Lease) => string | undefined) | undefined;
 }
 
 /**
- * The watch-dog. One timer for all leases: those due together are renewed in one call, a third of the lease after the last
- * confirmation. An unknown outcome neither renews nor loses: it is tried again, faster, until the lease has ended on our own
- * clock. Each batch stands alone; what fails in one does not touch another.
+ * The watchdog has one timer for all leases. Leases that are due together are renewed in one call, a third of the lease after the last
+ * confirmation. An unknown outcome neither renews nor loses a lease: the watchdog tries again, faster, until the lease has ended on our own
+ * clock. Each batch stands alone, and a failure in one does not touch another.
  */
 export class Watchdog {
   readonly #watched = new UnorderedList<Watch>();
-  /** By the owner of its claim; a session has none. */
+  /** By the owner of its claim. A session has no owner. */
   readonly #byOwner = new Map<string, Watch>();
   readonly #due: TimerQueue<Watch>;
-  /** Watched since this turn of the event loop began. Whoever waits for the lock goes first. */
+  /** Leases that are new in this turn of the event loop. The waiter for the lock goes first. */
   #new: Watch[] = [];
 
   constructor(private readonly options: WatchdogOptions) {
@@ -44,20 +44,20 @@ export class Watchdog {
     if (this.#new.push(watch) === 1) process.nextTick(() => this.#admit());
   }
 
-  /** Keeps a lease that the server has not heard of, and renews it at once. As `renewNow`. */
+  /** Watches a lease that the server has not heard of, and renews it at once. As `renewNow`. */
   keepAndRenew(lease: Lease): Promise<boolean> {
     return this.#renewAlone(this.#keep(lease, true));
   }
 
-  /** Stops tending the lease. Returns the renewal that is on its way, if any: a release must not be overtaken by it. */
+  /** Stops watching the lease. Returns the renewal that is on its way, if any: it must not overtake a release. */
   drop(lease: Lease): Promise<void> | undefined {
     this.#forget(lease);
     return lease.renewing;
   }
 
-  /** Renews now. Resolves to what the server said; rejects when it did not. */
+  /** Renews now. Resolves to the server's answer, and rejects without one. */
   async renewNow(lease: Lease, ttl = lease.renewTo): Promise<boolean> {
-    // One at a time: a server that is asked twice at once may answer both with what it did for one.
+    // One renewal at a time: a server that gets two at once may give both the answer of one.
     while (lease.renewing) await lease.renewing;
     if (lease.ended) return false;
     lease.renewFor(ttl);
@@ -75,7 +75,7 @@ export class Watchdog {
     return outcome;
   }
 
-  /** Somebody knows better: the lease of that owner's claim is gone. */
+  /** The lease of that owner's claim is gone, as the server reported. */
   lose(owner: string, loss: Loss): void {
     const watch = this.#byOwner.get(owner);
     if (watch) this.#lose(watch.lease, loss);
@@ -104,7 +104,7 @@ export class Watchdog {
     const admitted = this.#new;
     this.#new = [];
     for (const watch of admitted) {
-      // Locks taken in one burst are not renewed in one: the first renewal comes anywhere in the second half of its time.
+      // Spread the locks of one burst: the first renewal comes anywhere in the second half of its time.
       if (isWatched(watch) && !watch.renewing) this.#schedule(watch, 0.5 + this.options.random() / 2);
     }
   }
@@ -113,8 +113,8 @@ export class Watchdog {
     const { lease, renewed } = watch;
     if (!renewed) return this.#due.at(lease.validUntil, watch);
     const third = Math.min(lease.renewTo, lease.remainingMs) / 3;
-    // Rounded down to a twentieth of the period, which is the same for all of one length, so that what is due at about the same
-    // time goes in one call.
+    // Round down to a twentieth of the period, which all leases of one length share. Leases that are due at about the same time then share
+    // a call.
     const step = Math.max(1, lease.renewTo / 60);
     const at = this.options.clock.now() + third * share;
     this.#due.at(Math.min(Math.floor(at / step) * step, lease.validUntil), watch);
@@ -152,7 +152,7 @@ export class Watchdog {
     // `renewTo` may change before the answer, so each keeps the length that this call asks for.
     const asked = batch.map((watch) => ({ watch, ttl: watch.lease.renewTo }));
     const shortest = Math.min(...batch.map(({ lease }) => lease.remainingMs));
-    // A quarter of the lease at most, so that there is time to try again.
+    // At most a quarter of the lease, so that there is time to try again.
     const limit = Math.min(callTimeout, Math.max(shortest / 4, 20));
     const settled = (answers: readonly (boolean | undefined)[], failure?: unknown): void => {
       for (const [index, { watch, ttl }] of asked.entries()) {
@@ -168,7 +168,7 @@ export class Watchdog {
     );
     for (const watch of batch) {
       watch.renewing = done;
-      // The end is told in time also where that comes before any answer.
+      // Report the end in time, even if it comes before any answer.
       if (limit >= shortest) this.#atOrBeforeEnd(watch, Infinity);
     }
     return done;
@@ -207,7 +207,7 @@ export class Watchdog {
   }
 }
 
-/** A twelfth of the lease, or of what is left of it where it came from another owner and is shorter than its own will be. */
+/** A twelfth of the lease. A lease from another owner may have less left than that, and then it is a twelfth of the rest. */
 const retryAfter = ({ renewTo, remainingMs }: Lease): number =>
   Math.min(renewTo / 12, Math.max(remainingMs / 12, SOONEST_RETRY_MS));
 

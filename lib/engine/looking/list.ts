@@ -4,16 +4,16 @@ import type { ListOptions, LockPage } from '../../lock/listing.js';
 import type { LockInfo } from '../../lock/lock.js';
 import { readable } from '../../lock/readable.js';
 
-/** How many locks a page may have. */
+/** Maximum number of locks on a page. */
 const MOST = 1_000;
-/** How often the server is asked for one page, so that a page comes soon although few of many keys match. */
+/** Maximum number of calls to the server for one page. A page then comes soon, even if few of many keys match. */
 const MOST_QUESTIONS = 10;
 
 /**
- * A page of the locks whose keys match.
- * @param prefix what the engine puts before every key
- * @param ask asks the server, with a time limit for each question
- * @throws LockConfigurationError when the options are none
+ * Resolves to a page of the locks whose keys match.
+ * @param prefix the prefix of every key on the server
+ * @param ask asks the server, with a time limit for each call
+ * @throws LockConfigurationError when the options are invalid
  */
 export async function listLocks(
   { match = '*', limit = 100, cursor }: ListOptions,
@@ -38,7 +38,7 @@ export async function listLocks(
   return next === undefined ? { locks } : { locks, cursor: next };
 }
 
-/** What the server knows of a key, as people are shown it. */
+/** The server's state of a key, in the form that people see. */
 export function infoOf(key: string, state: KeyState): LockInfo {
   return {
     key,
@@ -69,7 +69,7 @@ function check(match: unknown, limit: unknown, cursor: unknown): void {
   }
 }
 
-/** Whole keys; `*` is any text, everything else is itself. */
+/** Matches whole keys. `*` is any text, and every other character is itself. */
 function pattern(match: string): RegExp {
   const parts = match.split(/\*+/).map((text) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'));
   return new RegExp(`^${parts.join('.*')}$`, 's');

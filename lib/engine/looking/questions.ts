@@ -16,17 +16,17 @@ export interface QuestionsTools {
   readonly backend: LockBackend;
   /** The backend's name in the module. */
   readonly backendName: string;
-  /** Put before every key on the server. */
+  /** The prefix of every key on the server. */
   readonly prefix: string;
   readonly clock: Clock;
-  /** The longest a single call to the server is waited for, in milliseconds. */
+  /** Time limit of a single call to the server, in milliseconds. */
   readonly callTimeout: number;
   readonly family: Family;
   readonly retries: ReleaseRetries;
   readonly nextOwner: () => string;
 }
 
-/** What an operator asks of the server: who holds what, and whether it works. Each rejects with a `LockBackendError` if it fails. */
+/** An operator's questions to the server: who holds what, and whether locks work. Each rejects with a `LockBackendError` if it fails. */
 export class Questions {
   constructor(private readonly tools: QuestionsTools) {}
 
@@ -56,7 +56,7 @@ export class Questions {
     return this.#ask(`force the release of '${name}'`, { key: name }, () => backend.forceRelease(prefix + name));
   }
 
-  /** @param timeout for all of it; without one, the time limit of a call for each question */
+  /** @param timeout for the whole ping; by default each call has its own time limit */
   async ping({ ttl, claimTtl }: Pick<Claim, 'ttl' | 'claimTtl'>, timeout: Duration | undefined): Promise<void> {
     const { backend, prefix, clock, callTimeout, family, retries, nextOwner } = this.tools;
     const milliseconds = timeout === undefined ? callTimeout : toMilliseconds('timeout', timeout);
@@ -68,7 +68,7 @@ export class Questions {
     await this.#ask('take a lock and give it back', {}, () => probe(family, retries, claim), left);
   }
 
-  /** What an operator should know although locks work. A backend that cannot say so now has nothing to say. */
+  /** Warnings for an operator, although locks work. A backend that cannot answer now has none. */
   async warnings(): Promise<readonly string[]> {
     const { backend, clock, callTimeout } = this.tools;
     if (!backend.warnings) return [];
@@ -85,7 +85,7 @@ export class Questions {
     try {
       return await ask(clock, milliseconds, question);
     } catch (cause) {
-      // No server can help there.
+      // No server can help with that error.
       if (cause instanceof LockConfigurationError) throw cause;
       throw new LockBackendError(
         `The lock backend '${backendName}' (${backend.kind}) could not ${what}: ${messageOf(cause)}. ` +

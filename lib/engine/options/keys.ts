@@ -1,12 +1,12 @@
 import { LockConfigurationError, LockKeyError } from '../../lock/errors.js';
 
-/** How several keys read as one, in messages and as `Lock.key`. */
+/** Joins several keys into one text, for messages and `Lock.key`. */
 export const joined = (keys: readonly string[]): string => keys.join(' + ');
 
 /**
- * The keys without repetition, in the one order in which everybody locks them: two calls for overlapping sets then never wait
- * for each other in a circle.
- * @throws LockKeyError for a key that is no key
+ * Removes repeated keys and sorts the rest. Every process locks keys in this one order, so two calls with overlapping keys never wait for
+ * each other in a circle.
+ * @throws LockKeyError for a value that is not a key
  */
 export function canonicalKeys(key: string | readonly string[]): readonly string[] {
   if (typeof key === 'string') return [checked(key)];
@@ -18,14 +18,14 @@ export function canonicalKeys(key: string | readonly string[]): readonly string[
   return [...new Set(key.map(checked))].sort();
 }
 
-/** How long a key can be, in bytes of UTF-8. A longer one costs every server and every message, and some servers refuse it late. */
+/** Maximum length of a key, in bytes of UTF-8. A longer key costs every server and every message, and some servers refuse it late. */
 const MOST_BYTES = 8_192;
 
 function checked(key: unknown): string {
   if (typeof key !== 'string')
     throw new LockKeyError(`A key is a string; this is ${key === null ? 'null' : typeof key}.`);
   if (key === '') throw new LockKeyError('The key is empty, so every caller would lock the same. Name what is locked.');
-  // Half a surrogate pair has no UTF-8 form: on a server all such keys would be one.
+  // Half a surrogate pair has no UTF-8 form, so all such keys would be one key on a server.
   if (!key.isWellFormed())
     throw new LockKeyError(`The key ${JSON.stringify(key)} has half a surrogate pair, which no server can store.`, {
       key,

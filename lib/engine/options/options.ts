@@ -23,15 +23,15 @@ export interface ResolvedOptions {
   readonly onShutdown: OnShutdown;
 }
 
-/** Whether work is told of the shutdown when that begins, or when its time to finish is over. */
+/** Whether the shutdown tells the work when it begins, or when the work's time is over. */
 export type OnShutdown = NonNullable<AcquireOptions['onShutdown']>;
 
-/** What a key that stays busy is told as. */
+/** How a busy key is reported. */
 export type OnBusy = 'timeout' | 'skipped' | 'shutdown';
 
 export const DEFAULTS = { wait: 10_000, ttl: 15_000, renew: true, minHold: 0, mode: 'exclusive', limit: 1 } as const;
 
-/** Of options that apply to every lock: a `signal` of one call would end the waiting of all. */
+/** An option of all locks. `signal` is not one: the signal of one call would end the waits of all calls. */
 const DEFAULT_NAMES: ReadonlySet<string> = new Set([
   'wait',
   'ttl',
@@ -48,22 +48,22 @@ const DEFAULT_NAMES: ReadonlySet<string> = new Set([
 const NAMES: ReadonlySet<string> = new Set([...DEFAULT_NAMES, 'signal']);
 /** Of those of work under a lock. */
 const NAMES_WITH_WORK: ReadonlySet<string> = new Set([...NAMES, 'profile', 'reentrant']);
-/** What is read of the options, and what a decorator says beside them. */
+/** The options that are read, and the labels that a decorator adds. */
 const READ: readonly (string | symbol)[] = [...NAMES, LABELS];
 
-/** @throws LockConfigurationError for an option that not all locks have */
+/** @throws LockConfigurationError for an option that does not exist for all locks */
 export function checkDefaultNames(defaults: AcquireOptions, owner = '`defaults`'): void {
   checkOptionNames(owner, defaults, DEFAULT_NAMES);
 }
 
 /**
- * Puts in what applies where a call names nothing; `undefined` is nothing.
+ * Fills in the defaults where a call sets nothing; `undefined` counts as nothing.
  * @throws LockConfigurationError for an option that a lock does not have
  */
 export function withDefaults(options: AcquireOptions, defaults: AcquireOptions): AcquireOptions & Labelled {
   checkOptionNames('a lock', options, NAMES_WITH_WORK);
   const all: Record<string | symbol, unknown> = { ...defaults };
-  // By name, so that what an object inherits counts as well.
+  // Read the options by name, so that inherited ones count as well.
   for (const name of READ) {
     const value: unknown = Reflect.get(options, name);
     if (value !== undefined) all[name] = value;
@@ -71,15 +71,15 @@ export function withDefaults(options: AcquireOptions, defaults: AcquireOptions):
   return all;
 }
 
-/** The lease of a pushed grant: what a waiter that froze before its turn can cost those behind it. */
+/** The lease of a pushed grant. It bounds how long a waiter that froze blocks those behind it. */
 const CLAIM_TTL_MS = 3_000;
 
-/** What a timer of Node can wait for; also the servers count to some end. */
+/** The longest delay of a timer in Node. Servers have limits too. */
 const LONGEST_TTL_MS = 2 ** 31 - 1;
 
 /**
- * Fills in the defaults and checks everything that can be known before a server is asked.
- * @throws LockConfigurationError naming the option, the value and what would work
+ * Fills in the defaults and checks everything that needs no server.
+ * @throws LockConfigurationError that names the option, the value and what would work
  */
 export function resolveOptions(options: AcquireOptions & Labelled, traits: Traits, kind: string): ResolvedOptions {
   const ttl = toMilliseconds('ttl', options.ttl ?? DEFAULTS.ttl);
@@ -170,7 +170,7 @@ export function resolveOptions(options: AcquireOptions & Labelled, traits: Trait
   };
 }
 
-/** The ttl given to `Lock.extend`, checked like the option. */
+/** Checks the ttl of `Lock.extend` like the option. */
 export function resolveTtl(ttl: Duration, traits: Traits, kind: string): number {
   return resolveOptions({ ttl }, traits, kind).ttl;
 }

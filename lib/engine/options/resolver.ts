@@ -4,7 +4,7 @@ import { LockConfigurationError } from '../../lock/errors.js';
 import type { AcquireOptions } from '../../lock/lock.js';
 import { checkDefaultNames, type ResolvedOptions, resolveOptions, resolveTtl, withDefaults } from './options.js';
 
-/** Fills in and checks the options of calls, by the defaults of a module and the traits of its backend. */
+/** Completes and checks the options of calls, with the defaults of a module and the traits of its backend. */
 export class OptionResolver {
   readonly #defaults: AcquireOptions;
   readonly #profiles = new Map<string, AcquireOptions>();
@@ -26,7 +26,7 @@ export class OptionResolver {
     }
   }
 
-  /** What applies where a call names nothing: its profile, and then the defaults. */
+  /** The options for a call that sets none: its profile, then the defaults. */
   #below({ profile }: AcquireOptions): AcquireOptions {
     if (profile === undefined) return this.#defaults;
     const found = this.#profiles.get(profile);
@@ -42,7 +42,7 @@ export class OptionResolver {
     return resolveOptions(withDefaults(options, this.#below(options)), this.backend.traits, this.backend.kind);
   }
 
-  /** As `check`. Only a frozen object is looked at once: any other may say something else the next time. */
+  /** As `check`. Only a frozen object is checked just once, because any other object can change. */
   resolve(options: AcquireOptions): ResolvedOptions {
     if (!Object.isFrozen(options)) return this.check(options);
     let resolved = this.#resolved.get(options);
@@ -50,7 +50,7 @@ export class OptionResolver {
     return resolved;
   }
 
-  /** Checks a ttl given by the user, in milliseconds. */
+  /** Checks a ttl from the user, in milliseconds. */
   ttl(ttl: Duration): number {
     return resolveTtl(ttl, this.backend.traits, this.backend.kind);
   }

@@ -2,7 +2,7 @@ import type { LockAcquiredEvent } from '../../lock/events.js';
 import type { LockMode } from '../../lock/lock-mode.js';
 import { tokenText } from '../../lock/readable.js';
 
-/** The one event with a token: it passes through `JSON.stringify`, which has no numbers of that size. */
+/** The one event with a token. `toJSON` writes the token as digits, because JSON numbers are not exact at that size. */
 export class Acquired implements LockAcquiredEvent {
   readonly type = 'acquired';
 

@@ -3,7 +3,10 @@ import type { LockEvent, LockEventListener, LockEventOf, LockEventType } from '.
 import type { LockObserver } from '../../lock/instrumentation.js';
 import { warnOf } from './or-warn.js';
 
-/** Tells of an event; it is only made when somebody listens. @param observer who follows this call for a lock */
+/**
+ * Emits an event. The event is built only if somebody listens.
+ * @param observer observes this call for a lock
+ */
 export type Emit = <Type extends LockEventType>(
   type: Type,
   make: () => LockEventOf<Type>,
@@ -12,19 +15,19 @@ export type Emit = <Type extends LockEventType>(
 
 const NOBODY: ReadonlySet<LockEventListener> = new Set();
 
-/** For whatever else in the process subscribes to it. */
+/** The channel of `node:diagnostics_channel`, for any other subscriber in the process. */
 const published = channel('nestjs-distributed-lock:event');
 
-/** Those who listen to what happens to the locks of an engine. */
+/** The listeners to the lock events of an engine. */
 export class EventListeners {
   readonly #listeners = new Map<LockEventType | 'all', Set<LockEventListener>>();
 
   /**
-   * Calls the listener for every event, or only for those of some types: the others then cost nothing.
-   * @returns how to stop that
+   * Calls the listener for every event, or only for some types. Types that nobody listens to cost nothing.
+   * @returns how to unsubscribe
    */
   listen(listener: LockEventListener, types: readonly (LockEventType | 'all')[] = ['all']): () => void {
-    // An object of its own, so that one function may listen twice.
+    // Wrap it in an object, so that one function may listen twice.
     const listening: LockEventListener = (event) => listener(event);
     for (const type of types) this.#listeners.set(type, (this.#listeners.get(type) ?? new Set()).add(listening));
     return () => {
@@ -36,7 +39,7 @@ export class EventListeners {
     };
   }
 
-  /** Whether anybody hears of events of that type. */
+  /** Whether anybody listens to events of that type. */
   hears(type: LockEventType): boolean {
     return this.#listeners.has('all') || this.#listeners.has(type) || published.hasSubscribers;
   }

@@ -1,10 +1,10 @@
 import type { LockCall, LockInstrumentation, LockObserver } from '../../lock/instrumentation.js';
 import { orWarn, warnOf } from './or-warn.js';
 
-/** Finds out who follows a call; `undefined` where nobody ever does. */
+/** Asks for an observer of a call; `undefined` if there never is one. */
 export type Observe = ((call: LockCall) => LockObserver | undefined) | undefined;
 
-/** Several instrumentations as one: each puts itself around what the later ones put around the work. */
+/** Combines several instrumentations. Each wraps the work together with what the later ones put around it. */
 export function observing(instrumentations: readonly LockInstrumentation[]): Observe {
   const [only, ...others] = instrumentations;
   if (only === undefined) return undefined;

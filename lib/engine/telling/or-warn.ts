@@ -1,8 +1,8 @@
 /**
- * Runs what somebody else handed in: a listener, or a way to stop one. Its failure is its own and becomes a warning of the process, which
- * must not end a lock, a term or a wait.
+ * Runs a function that a user handed in, such as a listener. If it fails, the error becomes a warning of the process, because it must not
+ * end a lock, a term or a wait.
  *
- * @param type whose it is, as the warning's name
+ * @param type its owner, as the warning's name
  */
 export function orWarn(type: string, run: () => void): void {
   try {
@@ -12,7 +12,7 @@ export function orWarn(type: string, run: () => void): void {
   }
 }
 
-/** As `orWarn`, for where a function for each call would cost too much. */
+/** As `orWarn`, for places where a closure for each call would cost too much. */
 export function warnOf(type: string, error: unknown): void {
   process.emitWarning(error instanceof Error ? error : String(error), type);
 }

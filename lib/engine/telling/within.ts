@@ -1,7 +1,7 @@
 import type { LockObserver } from '../../lock/instrumentation.js';
 import { orWarn } from './or-warn.js';
 
-/** Runs the work inside of what the observer puts around it. Whatever that does, the work runs once, and its result is its own. */
+/** Runs the work inside the context that the observer sets up. Whatever the observer does, the work runs once and its result is its own. */
 export function within<T>(observer: LockObserver | undefined, work: () => T): T {
   if (!observer?.around) return work();
   let outcome: { readonly value: T } | { readonly error: unknown } | undefined;

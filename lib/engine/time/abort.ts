@@ -6,9 +6,9 @@ interface Listening {
 const listening = new WeakMap<AbortSignal, Listening>();
 
 /**
- * Calls `run` when the signal aborts; returns how to stop that. However many listen, the signal itself gets one listener: Node
- * warns of a leak from the eleventh on, and a thousand waiters may share one signal. The last one takes it off: Node keeps an
- * `AbortSignal.any` in memory for as long as somebody listens to it and its sources live.
+ * Calls `run` when the signal aborts. Returns how to stop listening. The signal gets one listener, however many calls listen: Node warns of
+ * a leak from the eleventh on, and a thousand waiters may share one signal. The last call removes it, because Node keeps an
+ * `AbortSignal.any` in memory while it has a listener and its sources live.
  */
 export function onAbort(signal: AbortSignal, run: () => void): () => void {
   const { runs, listener } = listening.get(signal) ?? listenTo(signal);
@@ -30,8 +30,8 @@ function listenTo(signal: AbortSignal): Listening {
 }
 
 /**
- * Has `signal.aborted` call `look` before it answers, which may abort it: so it is right at the first look after a stall, before any
- * timer or listener could run.
+ * Makes `signal.aborted` call `look` before it answers. `look` may abort it, so the answer is right after a stall, before any timer or
+ * listener could run.
  */
 export function lookFirst(signal: AbortSignal, look: () => void): void {
   const aborted = Object.getOwnPropertyDescriptor(AbortSignal.prototype, 'aborted')?.get;

@@ -6,7 +6,7 @@ interface Later {
   after(ms: number, run: () => void): unknown;
 }
 
-/** Runs it for each, a portion in a turn of the event loop, so that thousands that fall due together do not hold up everything else. */
+/** Runs it for each, a portion in a turn of the event loop, so that thousands that are due together do not block everything else. */
 export function inPortions<T>(clock: Later, things: readonly T[], run: (thing: T) => void): void {
   const from = (start: number): void => {
     const end = start + PORTION;

@@ -2,9 +2,9 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Clock } from './clock.js';
 import { type Listed, NOWHERE, UnorderedList } from './unordered-list.js';
 
-/** Something for one list at a time. */
+/** An item of one queue at a time. */
 export interface Due {
-  /** Where it stands on its list; only that touches it. `undefined` at first, and while it is on none. */
+  /** Its place in the queue, which only the queue changes. `undefined` while it is in none. */
   due: Entry | undefined;
 }
 
@@ -14,24 +14,24 @@ interface Entry extends Listed {
 }
 
 /**
- * What is due when, with one timer for all of it. Things due in the same millisecond stand together and run in one go, where
- * timers of their own would let the event loop in between; so whoever rounds the times he gives gets his batches made.
+ * A queue of items by their time, with one timer for all of them. Items of the same millisecond run together, while separate timers would
+ * let the event loop in between. So rounded times make batches.
  */
 export class TimerQueue<T extends Due> {
   readonly #slots = new Map<number, UnorderedList<Entry>>();
   #armedFor = Infinity;
   #disarm: (() => void) | undefined;
-  /** Not in the async context of whoever armed the timer: what falls due is not his. */
+  /** Runs outside the async context in which the timer was set, because that belongs to another item. */
   readonly #fired = AsyncResource.bind(() => this.#fire());
 
-  /** @param background whether what is on the list leaves the process free to end */
+  /** @param background whether the queue lets the process end */
   constructor(
     private readonly clock: Clock,
     private readonly background: boolean,
     private readonly run: (due: readonly T[]) => void,
   ) {}
 
-  /** Makes the thing due at that time, and not at any earlier named one. */
+  /** Makes the item due at that time, instead of any time before. */
   at(time: number, thing: T): void {
     const slot = Math.ceil(time);
     if (thing.due?.slot === slot) return;
@@ -44,7 +44,7 @@ export class TimerQueue<T extends Due> {
     if (slot < this.#armedFor) this.#arm(slot);
   }
 
-  /** The timer may stay armed: it fires once for nothing rather than being set anew for every short-lived thing. */
+  /** The timer may stay set. It then fires once for nothing, which is cheaper than a new timer for every short-lived item. */
   remove(thing: T): void {
     this.#forget(thing);
     if (this.#slots.size === 0 && !this.background) this.#stopTimer();

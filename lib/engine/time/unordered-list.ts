@@ -1,9 +1,10 @@
 /**
- * A set of things that come and go fast, in no order. Each knows its place, so both take the same short time however many there are.
+ * A set of items that come and go fast, in no order. Each item knows its place, so adding and removing take the same short time however
+ * many there are.
  *
- * A `Set` or `Map` does it as well, but not for long: V8 gives one that was filled up a new table, and lets the old table point to
- * it. Once a table has got among the old objects, its successors follow, and with them all that was ever in them, until a full
- * garbage collection finds out that everybody is dead. With many locks at once that took half of the time.
+ * A `Set` or `Map` does this too, but not for long. When one is full, V8 gives it a new table, and the old table points to the new one.
+ * Once a table has reached the old generation, its successors follow, with everything that was ever in them, until a full garbage
+ * collection. With many locks at once that took half of the time.
  */
 export class UnorderedList<T extends Listed> implements Iterable<T> {
   readonly #things: T[] = [];
@@ -12,7 +13,7 @@ export class UnorderedList<T extends Listed> implements Iterable<T> {
     thing.place = this.#things.push(thing) - 1;
   }
 
-  /** Takes it off; returns whether it was on. */
+  /** Removes it. Returns whether it was on the list. */
   remove(thing: T): boolean {
     const { place } = thing;
     if (place < 0) return false;
@@ -29,15 +30,15 @@ export class UnorderedList<T extends Listed> implements Iterable<T> {
     return this.#things.length;
   }
 
-  /** Those that are on it now; it may change meanwhile. */
+  /** The items that are on the list now. The list may change meanwhile. */
   [Symbol.iterator](): Iterator<T> {
     return [...this.#things][Symbol.iterator]();
   }
 }
 
-/** Something for one roster at a time. */
+/** An item of one list at a time. */
 export interface Listed {
-  /** Where it stands on its roster; only that touches it. At first, and when it is on none: `NOWHERE`. */
+  /** Its place on the list, which only the list changes. `NOWHERE` while it is on none. */
   place: number;
 }
 

@@ -24,10 +24,10 @@ export interface AcquisitionEventsTools {
   readonly observe: Observe;
 }
 
-/** What one call of `acquire` tells to those who listen, and to its caller. */
+/** Reports one call of `acquire` to listeners and to its caller. */
 export class AcquisitionEvents {
   readonly startedAt: number;
-  /** Who follows this call. */
+  /** Observes this call. */
   readonly observer: LockObserver | undefined;
   #wasBusy = false;
 
@@ -43,7 +43,7 @@ export class AcquisitionEvents {
     this.observer = tools.observe({ keys, backend: backendName, kind: backend.kind, mode, name, method });
   }
 
-  /** The server said "not yet", for the first time or again. */
+  /** The server answered "not yet", for the first time or again. */
   busy(owner: string, holder: string | undefined): void {
     if (this.#wasBusy) return;
     this.#wasBusy = true;
@@ -56,7 +56,7 @@ export class AcquisitionEvents {
     this.tools.emit('acquired', () => this.#acquired(hold), this.observer);
   }
 
-  /** Every lock has one, so it is made field by field: copying some of them from another object would cost more than all the rest. */
+  /** Builds the event field by field. Every lock has one, and copying fields from another object would cost more than everything else. */
   #acquired({ owner, fencingToken }: Hold): Acquired {
     const { mode, name, method } = this.options;
     const { backendName } = this.tools;
@@ -80,7 +80,7 @@ export class AcquisitionEvents {
     return error;
   }
 
-  /** Whether it stood in line: one that asks only once never does. */
+  /** Whether the call stood in line. A call that asks only once never does. */
   get #contended(): boolean {
     return this.#wasBusy && this.options.wait > 0;
   }

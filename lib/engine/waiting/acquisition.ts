@@ -17,7 +17,7 @@ import type { Failure } from './failure.js';
 import { Wait, type WaitListener, type WaitTools } from './wait.js';
 import type { WaitOutcome } from './wait-outcome.js';
 
-/** How an attempt at one key or at all of them ended. */
+/** How an attempt at one key or at all keys ended. */
 type Outcome = { readonly held: readonly HeldKey[] } | Failure;
 
 const OVER_BEFORE_IT_BEGAN = new Error('the answer came after the lease had ended');
@@ -26,9 +26,9 @@ export interface AcquisitionTools extends WaitTools, ClaimTools, AcquisitionEven
   readonly backend: WaitTools['backend'] & Pick<LockBackend, 'kind'>;
   readonly family: Pick<Family, 'attempt' | 'attemptAll' | 'pushedSince' | 'attach' | 'detach'>;
   readonly retries: Pick<ReleaseRetries, 'expect'>;
-  /** It has all of its keys. */
+  /** The call has all of its keys. */
   readonly onAcquired: (held: readonly HeldKey[], options: ResolvedOptions, observer: LockObserver | undefined) => Hold;
-  /** It is over, however it ended. */
+  /** The call is over, however it ended. */
   readonly onOver: (acquisition: Acquisition) => void;
 }
 
@@ -58,20 +58,20 @@ export class Acquisition implements WaitListener, Listed {
     return joined(this.keys);
   }
 
-  /** Calls it off: it rejects with the reason. */
+  /** Cancels the call, which then rejects with the reason. */
   cancel(reason: unknown): void {
     this.#cancelled ??= { reason };
     this.#giveUp?.();
     this.#wait?.cancel(reason);
   }
 
-  /** The lock; `undefined` if it was busy and is only to be tried once. */
+  /** Resolves to the lock, or to `undefined` if the key was busy and you wanted only one try. */
   run(once: boolean): Promise<Hold | undefined> {
     const { signal } = this.options;
     this.#stopListening = signal && onAbort(signal, () => this.cancel(signal.reason));
     const [key] = this.keys;
     if (this.keys.length > 1 || key === undefined) return this.#untilHeld(once, this.#several());
-    // Nearly always a key is free. Then this is all there is to do, and as little as can be.
+    // Most keys are free. This path does only what a free key needs.
     const claim = this.#claims.for(key);
     const wait = this.#waitFor(claim);
     return wait.ask().then((outcome) => {
@@ -88,9 +88,9 @@ export class Acquisition implements WaitListener, Listed {
   }
 
   /**
-   * While it is still asked for, asking again tells, and while it is held it is only granted once more. Given up or released, the
-   * server may have got the question only after that: a grant would lie about until its lease ends, and a place in line would be
-   * handed the lock for nobody.
+   * Handles a grant that arrived too late. While the call still waits or holds, asking again gives the same grant. After the call gave up
+   * or released, the server may have received the question later than the release. Then a grant would lie there until its lease ends, and a
+   * place in line would receive the lock for nobody. So it is withdrawn again.
    */
   onLate(claim: Claim): void {
     const { retries, withdrawals } = this.tools;
@@ -101,7 +101,7 @@ export class Acquisition implements WaitListener, Listed {
   async #untilHeld(once: boolean, first: Promise<Outcome>): Promise<Hold | undefined> {
     try {
       for (let outcome = await first; ; outcome = await this.#all()) {
-        // All keys, and still all of them when the last one came.
+        // All keys are granted, and none was lost before the last grant came.
         if ('held' in outcome && !this.#cancelled && outcome.held.every(({ lease }) => lease.live)) {
           return this.#acquired(outcome.held);
         }
@@ -122,7 +122,7 @@ export class Acquisition implements WaitListener, Listed {
     this.tools.onOver(this);
   }
 
-  /** Why it failed, or nothing while there is time to try again. */
+  /** Why the call failed; `undefined` while there is time to try again. */
   #failureOf(outcome: Outcome): Failure | undefined {
     if (this.#cancelled) return { cancelled: this.#cancelled.reason };
     if (!('held' in outcome)) return outcome;
@@ -138,10 +138,10 @@ export class Acquisition implements WaitListener, Listed {
     const claims = this.keys.map((key) => this.#claims.for(key));
     const atOnce = await this.#atOnce(claims);
     if (atOnce !== 'busy' && atOnce !== 'unknown') return atOnce;
-    // Standing in line for each in the one order that all follow, so nobody waits in a circle.
+    // Waits for each key in the order that every process uses, so no circle of waiters can form.
     const held: HeldKey[] = [];
     for (const [index, key] of this.keys.entries()) {
-      // What was withdrawn must not be asked for again: the withdrawal may still be on its way.
+      // Never ask again for a withdrawn claim: its withdrawal may still be on its way.
       const outcome = await this.#one(key, atOnce === 'busy' ? claims[index] : undefined);
       if (!('held' in outcome)) {
         await this.#claims.rollBack(held);
@@ -152,7 +152,7 @@ export class Acquisition implements WaitListener, Listed {
     return { held };
   }
 
-  /** All keys in one step, where the server can. Otherwise they have to be waited for one by one. */
+  /** Takes all keys in one step, if the server can. Otherwise the caller waits for them one by one. */
   async #atOnce(claims: readonly Claim[]): Promise<Outcome | 'busy' | 'unknown'> {
     if (!this.tools.family.attemptAll) return 'busy';
     const { clock } = this.tools;
@@ -192,19 +192,23 @@ export class Acquisition implements WaitListener, Listed {
     return { cancelled: this.#cancelled.reason };
   }
 
-  /** As `#one`, where the first question was asked already. @param first what came of it, if it did not have to wait */
+  /**
+   * As `#one`, after the first question was asked.
+   * @param first its outcome, if the call did not have to wait
+   */
   async #afterFirstAnswer(key: string, claim: Claim, wait: Wait, first: WaitOutcome | undefined): Promise<Outcome> {
     return (await this.#outcomeOf(key, claim, first ?? (await wait.wait()))) ?? this.#one(key, claim);
   }
 
-  /** What came of a wait for one key. `undefined`: it is to be asked for again. */
+  /** The outcome of a wait for one key. `undefined` means that you must ask again. */
   async #outcomeOf(key: string, claim: Claim, waited: WaitOutcome): Promise<Outcome | undefined> {
     const held = this.#granted(key, claim, waited);
     if (held) return { held: [held] };
-    // Over before it began. Asked again, the server says whether it is still ours.
+    // The lease was over before the grant arrived. Ask again: the server says whether the key is still ours.
     const isTimeLeft = !this.#cancelled && this.tools.clock.now() < this.#deadline;
     if (waited.outcome === 'granted' && isTimeLeft) return undefined;
-    // Asked once and busy, nothing of ours is on the server. In all other cases there may be: an earlier question may still arrive.
+    // After a single question that found the key busy, the server has nothing of ours. In all other cases an earlier question may still
+    // arrive.
     const mayBeThere = this.#patient || waited.outcome !== 'busy';
     if (mayBeThere && this.#wait?.wasAsked) await this.#claims.withdraw(claim);
     switch (waited.outcome) {

@@ -17,13 +17,13 @@ export interface AskForAllListener {
   /** A claim was granted by an answer that came after the question had timed out or was given up. */
   onLate(claim: Claim): void;
   canGiveUp(giveUp: () => void): void;
-  /** The question is sent now. */
+  /** The question is being sent. */
   onSent(): void;
 }
 
 /**
- * Asks for several keys in one step, if the server can; it says `undefined` where these keys cannot be taken so.
- * @param atMost how long the question waits to be asked, in milliseconds
+ * Asks for several keys in one step. Resolves to `undefined` when the server cannot take these keys in one step.
+ * @param atMost maximum time in the queue, in milliseconds
  */
 export function askForAll(
   { clock, callTimeout, family, questions, retries }: AskForAllTools,

@@ -7,15 +7,15 @@ import type { Withdrawals } from '../leases/withdrawals.js';
 import type { ResolvedOptions } from '../options/options.js';
 
 export interface ClaimTools {
-  /** Put before every key on the server. */
+  /** The prefix of every key on the server. */
   readonly prefix: string;
-  /** An owner for a new claim. */
+  /** Makes an owner for a new claim. */
   readonly nextOwner: () => string;
   readonly family: Pick<Family, 'attach' | 'detach'>;
   readonly withdrawals: Withdrawals;
 }
 
-/** The claims of one call of `acquire`: made, turned into leases when they are granted, and taken back when they are not wanted. */
+/** The claims of one call of `acquire`. It makes them, turns them into leases when they are granted, and withdraws them. */
 export class Claims {
   #owner = '';
   #withdrawn: Set<Claim> | undefined;
@@ -25,7 +25,7 @@ export class Claims {
     private readonly tools: ClaimTools,
   ) {}
 
-  /** The owner of the first, which names the call. */
+  /** The owner of the first claim, which names the call. */
   get owner(): string {
     return this.#owner;
   }
@@ -37,7 +37,7 @@ export class Claims {
     return { key: this.tools.prefix + key, owner, mode, limit, ttl, claimTtl, name, method };
   }
 
-  /** @returns `undefined` when the grant was over before it began */
+  /** @returns `undefined` when the lease was over before the grant arrived */
   attach(claim: Claim, key: string, fencingToken: bigint | undefined, since: number, ttl: number): HeldKey | undefined {
     const lease = this.tools.family.attach(claim, since, ttl, this.options.renew);
     return lease && { key, claim, lease, fencingToken };
@@ -52,7 +52,7 @@ export class Claims {
     return this.#withdrawn?.has(claim) ?? false;
   }
 
-  /** Gives back the keys of an acquisition that did not get all of them. */
+  /** Gives back the keys of a call that did not get all of them. */
   async rollBack(held: readonly HeldKey[]): Promise<void> {
     await Promise.all(
       [...held].reverse().map(async ({ claim, lease }) => {

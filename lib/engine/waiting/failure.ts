@@ -1,18 +1,18 @@
 import { LockBackendError, LockConfigurationError, LockTimeoutError } from '../../lock/errors.js';
 import { CHECK_THE_SERVER, messageOf } from '../../lock/messages.js';
 
-/** Why a call of `acquire` came to nothing. */
+/** Why a call of `acquire` failed. */
 export type Failure =
-  /** To the end of the wait; who held it, if that is known. */
+  /** The key stayed busy until the end of the wait. The value is the holder, if known. */
   | { readonly busy: string | undefined }
-  /** In use as another sort of lock. */
+  /** The key is in use as another sort of lock. */
   | { readonly conflict: number }
-  /** The server did not say. */
+  /** The server did not answer. */
   | { readonly unknown: unknown }
-  /** Called off, by the caller's signal or by closing. */
+  /** Cancelled by the caller's signal or by closing. */
   | { readonly cancelled: unknown };
 
-/** What its error tells of the call. */
+/** What the error reports of the call. */
 export interface Failed {
   /** The key, or all keys joined. */
   readonly key: string;
@@ -24,7 +24,7 @@ export interface Failed {
   readonly waitedMs: number;
 }
 
-/** The error that the caller gets; his own reason, where he called it off. */
+/** Makes the error for the caller. A caller who cancelled gets the reason of the signal. */
 export function errorOf(failure: Failure, call: Failed): unknown {
   if ('cancelled' in failure) return failure.cancelled;
   if ('busy' in failure) return timeout(failure.busy, call);

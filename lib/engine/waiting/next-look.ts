@@ -1,22 +1,22 @@
 import type { Busy } from '../../backends/backend.js';
 
-/** After an unanswered question, in milliseconds; doubled each time. */
+/** First delay after an unanswered question, in milliseconds. It doubles each time. */
 const FIRST_PAUSE_MS = 25;
 const LONGEST_PAUSE_MS = 1_000;
-/** Without a line on the server: how soon to ask again, at first and at most. */
+/** For a server without a line: first and longest delay before asking again. */
 const FIRST_POLL_MS = 20;
 const LONGEST_POLL_MS = 1_000;
-/** Looks that are further off than `LONGEST_POLL_MS` fall on such a grid, so that those of many waiters go to the server together. */
+/** The grid for looks that are further off than `LONGEST_POLL_MS`, so that many waiters ask the server together. */
 const LOOK_GRID_MS = 25;
 
-/** When one waiter asks the server again, if nothing is pushed to it. */
+/** Decides when a waiter asks the server again if no push arrives. */
 export class NextLook {
   #afterMs = 0;
   #asked = 0;
   #failures = 0;
 
   constructor(
-    /** Whether the server keeps a line and pushes grants; otherwise the key has to be polled. */
+    /** Whether the server keeps a line and pushes grants. Otherwise the waiter polls. */
     private readonly pushed: boolean,
     private readonly random: () => number,
   ) {}
@@ -38,7 +38,7 @@ export class NextLook {
     this.#asked++;
   }
 
-  /** The time of it, as of now. */
+  /** The time of the next look, counted from now. */
   from(now: number): number {
     const next = now + this.#afterMs;
     return this.#afterMs < LONGEST_POLL_MS ? next : Math.ceil(next / LOOK_GRID_MS) * LOOK_GRID_MS;

@@ -13,20 +13,20 @@ import type { NotYet } from '../leases/validity.js';
 import { NextLook } from './next-look.js';
 import type { WaitOutcome } from './wait-outcome.js';
 
-/** A server that answers at all is given this long, in milliseconds, also when the wait is shorter. */
+/** Minimum time limit of a call, in milliseconds, even if less of the wait is left. */
 const SHORTEST_CALL_MS = 600;
 
 export interface WaitListener {
-  /** The server said "not yet", for the first time or again after not answering. */
+  /** The server answered "not yet", for the first time or again after a silence. */
   onBusy(holder: string | undefined): void;
-  /** An attempt that had timed out or was given up turned out to be granted after all, or to stand in line. */
+  /** An attempt that had timed out or was given up was granted after all, or stands in line. */
   onLate(claim: Claim): void;
 }
 
 export interface WaitTools {
   readonly clock: Clock;
   readonly random: () => number;
-  /** The longest a single call to the server is waited for, in milliseconds. */
+  /** Time limit of a single call to the server, in milliseconds. */
   readonly callTimeout: number;
   readonly backend: Pick<LockBackend, 'traits' | 'watch'>;
   readonly family: Pick<Family, 'attempt' | 'pushedSince'>;
@@ -34,13 +34,13 @@ export interface WaitTools {
   /** Closing waits for questions that were given up. */
   readonly retries: Pick<ReleaseRetries, 'expect'>;
   readonly handOver: Pick<LocalHandOver, 'stand' | 'leave'>;
-  /** When those who wait look for themselves. */
+  /** When each waiter asks the server again. */
   readonly looks: Pick<TimerQueue<Wait>, 'at' | 'remove'>;
 }
 
 /**
- * The wait of one claim for one key: ask, stand in line, be pushed to or look again, until it is ours or time is up. It leaves
- * taking back what the server may hold to its caller.
+ * The wait of one claim for one key. It asks, stands in line, and receives a push or asks again, until it has the key or time is up. The
+ * caller withdraws what the server may still have.
  */
 export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
   due: Due['due'];
@@ -54,14 +54,14 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
   #question: Promise<Attempt> | undefined;
   #unwatch: (() => void) | undefined;
   readonly #patient: boolean;
-  /** What the server said last, and when. Until it has once said "not yet", nothing tells how old a push is. */
+  /** The server's last answer. Before the first "not yet", nothing tells how old a push is. */
   #last: WaitOutcome = { outcome: 'busy', holder: undefined };
   #notYet: NotYet;
   readonly #nextLook: NextLook;
 
   /**
-   * @param deadline when to give up; in the past: ask once
-   * @param options `renew`: one that is not kept alive counts its lease from the server's word only
+   * @param deadline when to give up; a deadline in the past asks once
+   * @param options `renew`: a lock without renewal trusts its lease only from the server's answer on
    */
   constructor(
     private readonly tools: WaitTools,
@@ -101,13 +101,13 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
     this.#wake?.();
   }
 
-  /** The time of its next look, or its deadline, has come. */
+  /** The time of the next look, or the deadline, has come. */
   wake(): void {
     this.#wake?.();
   }
 
   late(answer: Attempt): void {
-    // Still waiting, it need not wait any longer.
+    // The claim still waits, so it can look at once.
     if (answer.granted) this.look();
     const inLine = this.#patient && this.tools.backend.traits.fifo && !('limit' in answer);
     if (answer.granted || inLine) this.listener.onLate(this.claim);
@@ -124,12 +124,12 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
     this.#wake?.();
   }
 
-  /** Asks and, if it has to, waits. */
+  /** Asks, and waits if it must. */
   async take(): Promise<WaitOutcome> {
     return (await this.ask()) ?? this.wait();
   }
 
-  /** Asks once. Resolves to how it ended, if it is over with that; otherwise it goes on with `wait`. */
+  /** Asks once. Resolves to the outcome, or to `undefined` when you must `wait`. */
   ask(): Promise<WaitOutcome | undefined> {
     const { clock, callTimeout, family, backend, questions } = this.tools;
     const waiter = this.#patient && backend.traits.fifo ? this : undefined;
@@ -148,7 +148,7 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
         try {
           return this.#heard(answer, sentAt);
         } catch (error) {
-          // A backend that answers nonsense, or cannot watch: whatever failed, the claim has to be taken back.
+          // The backend answered nonsense or cannot watch. Whatever failed, the claim must be withdrawn.
           return this.#heardNothing(error);
         }
       },
@@ -159,7 +159,7 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
     );
   }
 
-  /** After `ask` came to no end. */
+  /** Waits after an `ask` without an outcome. */
   async wait(): Promise<WaitOutcome> {
     try {
       for (;;) {
@@ -171,7 +171,7 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
         if (outcome) return outcome;
       }
     } finally {
-      // What it wakes from here on sleeps no more, and its failure must not take the place of a grant.
+      // A waiter that this wakes no longer sleeps. A failure here must not replace a grant.
       orWarn('LockBackend', () => this.#unwatch?.());
       this.tools.handOver.leave(this);
     }
@@ -186,7 +186,7 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
     this.#notYet = { sentAt, at: answer.at };
     this.#nextLook.afterBusy(answer);
     if (!this.#patient) return this.#last;
-    // A key let go before the watch stands wakes nobody; the next look comes all the same, and soon at first.
+    // A release before the watch stands wakes nobody, but the next look still comes, and at first it comes soon.
     const { backend, handOver } = this.tools;
     if (this.options.renew && this.claim.mode === 'exclusive' && this.claim.limit === 1)
       handOver.stand(this, answer.ahead);
@@ -195,19 +195,19 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
   }
 
   #heardNothing(error: unknown, cutShort = false): WaitOutcome | undefined {
-    // Cut short by the end of the wait, it tells less than the one before.
+    // The end of the wait cut this question short, so the answer before it says more.
     if (!cutShort || this.#last.outcome !== 'unknown') this.#last = { outcome: 'unknown', error };
     this.#nextLook.afterSilence();
     return this.#patient ? undefined : this.#last;
   }
 
-  /** What the server said before still stands. */
+  /** The question was never sent, so the server's last answer still stands. */
   #notAsked(error: NotAskedError): WaitOutcome | undefined {
     if (this.#nextLook.isFirst) this.#last = { outcome: 'unknown', error };
     return this.#patient ? undefined : this.#last;
   }
 
-  /** Sleeps until it is time to ask again. Resolves to the grant if it was pushed meanwhile, or came from within the process. */
+  /** Sleeps until it is time to ask again. Resolves to the grant if a push or another owner of this process brought it meanwhile. */
   async #pause(): Promise<WaitOutcome | undefined> {
     const { clock } = this.tools;
     const until = Math.min(this.#nextLook.from(clock.now()), this.deadline);
@@ -235,7 +235,7 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
     return this.tools.clock.now() >= until ? 'time' : undefined;
   }
 
-  /** A grant that cannot be dated is only a hint to look. */
+  /** A grant without a date is only a hint to ask. */
   #takePushed(): WaitOutcome | undefined {
     const grant = this.#pushed;
     this.#pushed = undefined;
