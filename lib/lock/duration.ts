@@ -3,7 +3,7 @@ import { LockConfigurationError } from './errors.js';
 
 type Unit = 'ms' | 's' | 'sec' | 'm' | 'min' | 'h' | 'hours' | 'd' | 'days';
 
-/** What editors complete; every other number with a unit is as good. */
+/** The durations that editors complete. Every other number with a unit is allowed too. */
 type Common = '100ms' | '500ms' | '1s' | '5s' | '10s' | '30s' | '1m' | '5m' | '15m' | '1h' | '1d';
 
 /** Milliseconds, or a number with a unit: `1500`, `'30s'`, `'5 min'`, `'1h'`. */

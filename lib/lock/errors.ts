@@ -11,7 +11,7 @@ export interface LockErrorDetails {
   readonly cause?: unknown;
 }
 
-/** What Nest's own filter must not read where it would show the message to the client. */
+/** Properties that Nest's own filter must not read where it would show the message to the client. */
 const shape: { statusCode: boolean } = { statusCode: true };
 
 /** For a Nest whose own filter sends the message of every error with a `statusCode`: it answers 500 then, unless `LockExceptionFilter` is there. */
@@ -39,7 +39,7 @@ export abstract class LockError extends Error {
     this.name = new.target.name;
     this.key = details.key;
     this.backend = details.backend;
-    // Not exposed: the message names keys, hosts and addresses, which are for the log and not for whoever asked.
+    // Not exposed: the message names keys, hosts and addresses, which belong in the log and not in the answer.
     const shown = { status, ...(shape.statusCode && { statusCode: status }), expose: false };
     for (const [name, value] of Object.entries(shown)) {
       Object.defineProperty(this, name, { value, enumerable: false });
@@ -52,7 +52,7 @@ export class LockTimeoutError extends LockError {
   readonly code = 'LOCK_TIMEOUT';
   /** How long was waited, in milliseconds. */
   readonly waitedMs: number;
-  /** One of the holders at the last look, where the server told. */
+  /** One of the holders at the last look, if the server named one. */
   readonly holder: string | undefined;
 
   constructor(message: string, details: LockErrorDetails & { waitedMs: number; holder?: string | undefined }) {

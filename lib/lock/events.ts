@@ -1,6 +1,6 @@
 import type { LockMode } from './lock-mode.js';
 
-/** What every event tells. */
+/** The properties of every event. */
 interface Event<Type extends string> {
   readonly type: Type;
   /** The key without the module's prefix; several keys are joined by ` + `. */
@@ -11,7 +11,7 @@ interface Event<Type extends string> {
   readonly owner: string;
   /**
    * What the lock is for, one of few: the template of `@Locked` and `LockInterceptor`, such as `order:<id>`, or the option `name`. Label
-   * metrics with it, never with `key`: there are as many keys as orders.
+   * metrics with it, never with `key`, because there are as many keys as orders.
    */
   readonly name: string | undefined;
   /** The locked method, such as `Orders.place`; `undefined` where it was locked by hand. */
@@ -27,7 +27,7 @@ export interface LockWaitingEvent extends Event<'waiting'> {
 interface CallEnded<Type extends string> extends Event<Type> {
   /** From the call to its end. */
   readonly waitedMs: number;
-  /** Whether it stood in line. */
+  /** Whether the call stood in line. */
   readonly contended: boolean;
 }
 
@@ -38,7 +38,7 @@ export interface LockAcquiredEvent extends CallEnded<'acquired'> {
   readonly fencingToken: bigint | undefined;
 }
 
-/** The key was busy, and the caller had said what to do then: `onBusy`, or `tryAcquire`. */
+/** The key was busy, and the caller had said what to do then, with `onBusy` or `tryAcquire`. */
 export interface LockSkippedEvent extends CallEnded<'skipped'> {
   readonly holder: string | undefined;
 }
@@ -61,13 +61,13 @@ export interface LockFailedEvent extends CallEnded<'failed'> {
 }
 
 /**
- * The lock was let go by its holder. Where its key went on to the next holder in this process, this is told before the server has
- * confirmed the release; a release that it then refuses is a loss of that next holder.
+ * The holder released the lock. If the key went to the next holder in this process, you get this event before the server has confirmed the
+ * release. If the server then refuses it, the next holder has lost the lock.
  */
 export interface LockReleasedEvent extends Event<'released'> {
   /** Since it was acquired, in milliseconds, to the microsecond. */
   readonly heldMs: number;
-  /** `'shutdown'` when the work was told to stop, or could not end, because the application shut down. */
+  /** `'shutdown'` when the application shut down and told the work to stop, or ended before the work. */
   readonly reasonCode?: 'shutdown';
 }
 
@@ -103,9 +103,9 @@ export interface LockReleaseUnknownEvent extends Event<'release-unknown'> {
 }
 
 /**
- * What happens to locks, for metrics and logs. Every call for a lock ends in exactly one of `acquired`, `skipped`, `timeout` and `failed`, and
- * what was acquired ends in exactly one of `released` and `lost`. Within a process the end of a lock is told before the next
- * holder of its key is.
+ * What happens to locks, for metrics and logs. Every call for a lock ends in exactly one of `acquired`, `skipped`, `timeout` and `failed`,
+ * and every acquired lock ends in exactly one of `released` and `lost`. Within a process, the end of a lock comes before the next holder of
+ * its key.
  */
 export type LockEvent =
   | LockWaitingEvent
@@ -118,7 +118,7 @@ export type LockEvent =
   | LockRenewalFailedEvent
   | LockReleaseUnknownEvent;
 
-/** What `LockEvent.type` may be, such as `'acquired'` or `'lost'`. */
+/** The values of `LockEvent.type`, such as `'acquired'` or `'lost'`. */
 export type LockEventType = LockEvent['type'];
 /** The event of one type. */
 export type LockEventOf<Type extends LockEventType> = Extract<LockEvent, { readonly type: Type }>;

@@ -15,7 +15,7 @@ export interface LockCall {
   readonly method: string | undefined;
 }
 
-/** Follows one call for a lock to its end. What it throws becomes a warning of the process, and the lock goes on. */
+/** Observes one call for a lock to its end. If it throws, the error becomes a warning of the process, and the lock goes on. */
 export interface LockObserver {
   /**
    * Hears the events of this call in their order: `waiting` if it has to wait, how it ended, and, if it got the lock, everything up to
@@ -23,9 +23,8 @@ export interface LockObserver {
    */
   onEvent(event: LockEvent): void;
   /**
-   * Called around the work under the lock, or each part of it where it comes in parts, such as the steps of a generator. Call `work` at once
-   * and once, within whatever context the work is to find: an active span, an async context. Work under a lock that it holds already
-   * is not taken around again.
+   * Called around the work under the lock, or around each part of it, such as the steps of a generator. Call `work` once and at once,
+   * inside the context that the work should have: an active span, an async context. Work that re-enters a lock is not wrapped again.
    */
   around?(work: () => void): void;
 }
@@ -44,15 +43,15 @@ export interface InstrumentedBackend {
  */
 export interface LockInstrumentation {
   /**
-   * Called for every call for a lock, before the server is asked, in the async context of whoever makes the call.
+   * Called for every call for a lock, before the server is asked, in the async context of the caller.
    *
-   * @returns who follows it; nothing for a call that is not to be followed, which then costs nothing
+   * @returns the observer of the call, or nothing; a call without an observer costs nothing
    */
   onCall(call: LockCall): LockObserver | undefined;
   /**
    * Called once for each backend when the application starts.
    *
-   * @returns what is to be called when it ends
+   * @returns a function to call when the application ends
    */
   onBackend?(backend: InstrumentedBackend): () => void;
 }

@@ -1,4 +1,4 @@
-/** What a call for a lock is called besides its key. */
+/** The labels of a call for a lock besides its key. */
 export interface Labels {
   /** What the lock is for, one of few, such as `order:<id>`; see `AcquireOptions.name`. */
   readonly name: string | undefined;
@@ -6,13 +6,13 @@ export interface Labels {
   readonly method: string | undefined;
 }
 
-/** What a decorator says beside the options of a lock. */
+/** What a decorator adds to the options of a lock. */
 export interface DecoratorLabels extends Labels {
-  /** Whether the caller knows what to do instead when the key is busy, so that this is no failure. */
+  /** Whether the caller handles a busy key, so that it is not a failure. */
   readonly skips: boolean;
 }
 
-/** Where they stand on the options: by global symbol, for two copies of this package, and out of sight of users. */
+/** Their place on the options: a global symbol, so that two copies of this package agree, and users do not see it. */
 export const LABELS = Symbol.for('nestjs-distributed-lock:labels');
 
 export interface Labelled {

@@ -11,15 +11,15 @@ export interface Lock extends AsyncDisposable {
   readonly owner: string;
   readonly mode: LockMode;
   /**
-   * Give it to whatever the lock protects, which refuses anything below the highest it has seen: that is what makes a holder
-   * that was paused past its lease harmless. With several keys the highest of theirs; see `fencingTokens`.
+   * Pass it to the store that the lock protects, so that the store can refuse anything below the highest token it has seen. That makes a
+   * holder harmless that was paused past its lease. With several keys it is the highest of their tokens; see `fencingTokens`.
    */
   readonly fencingToken: bigint | undefined;
   /** The token of each key. */
   readonly fencingTokens: ReadonlyMap<string, bigint>;
   /**
    * Aborts with a `LockLostError` before the lease can end on the server, or with a `LockClosedError` when the application shuts down (see
-   * `onShutdown`), while the lock is still held. Hand it to whatever the work awaits.
+   * `onShutdown`), while the lock is still held. Pass it to whatever the work awaits.
    */
   readonly signal: AbortSignal;
   /** Whether the lock is surely held at this moment. Asks the clock, so it is right even when no timer could run. */
@@ -40,12 +40,12 @@ export interface Lock extends AsyncDisposable {
    */
   downgrade(): Promise<void>;
   /**
-   * Lets go, once; later calls give the same promise. Never throws: when the server does not answer, the release is retried in
-   * the background until the lease has ended by itself.
-   * @returns whether the lock was still held, so `false` says that somebody else may have been at work
+   * Releases the lock once; later calls return the same promise. Never throws: if the server does not answer, the release is retried in the
+   * background until the lease has ended.
+   * @returns whether the lock was still held; `false` means that somebody else may have worked meanwhile
    */
   release(): Promise<boolean>;
-  /** For logs and answers: what can be told of the lock, with its token as a string of digits. */
+  /** For logs and answers: the lock as JSON, with its token as a string of digits. */
   toJSON(): LockJson;
 }
 
@@ -68,7 +68,7 @@ export interface AcquireOptions {
   readonly ttl?: Duration;
   /** The watch-dog: renew the lease while the lock is held. @default true */
   readonly renew?: boolean;
-  /** The longest the lock may be held: then renewing stops, `signal` aborts and the lock is let go. @default none */
+  /** Maximum hold. Then renewing stops, `signal` aborts and the lock is released. @default none */
   readonly maxHold?: Duration;
   /** Keep others out for this long from acquisition, even after an earlier release; the server does it. @default 0 */
   readonly minHold?: Duration;
@@ -77,18 +77,19 @@ export interface AcquireOptions {
   /** How many may hold the key together: a semaphore. All holders must name the same number. @default 1 */
   readonly limit?: number;
   /**
-   * Strict arrival order; `true` on a backend without a line is a configuration error. With `false` the lock may be handed to this call
-   * out of turn by another one of the same process, without a round trip and up to 32 times in a row before the first in line has it. All
-   * who use a key should ask for the same.
+   * Strict arrival order. `true` on a backend without a line is a configuration error. With `false`, another call of the same process may
+   * hand the lock to this call out of order, without a round trip and up to 32 times in a row. Set the same value on every call that uses
+   * the key.
    * @default where the backend has a line
    */
   readonly fair?: boolean;
   /** The name of options in the module's `profiles`, which apply where these say nothing. @default none */
   readonly profile?: string;
   /**
-   * How the shutdown of the application treats the work under the lock. `'finish'`: it may go on for `shutdownGrace`, then `signal` aborts,
-   * and a moment later the lock is let go. `'abort'`: `signal` aborts when the shutdown begins, before any `onModuleDestroy`, and the
-   * shutdown waits for the work, up to `shutdownGrace`. The reason is a `LockClosedError`, and the lock is held until the work has ended.
+   * How a shutdown of the application treats the work under the lock. `'finish'`: the work may go on for `shutdownGrace`, then `signal`
+   * aborts, and a moment later the lock is released. `'abort'`: `signal` aborts when the shutdown begins, before any `onModuleDestroy`, and
+   * the shutdown waits for the work, up to `shutdownGrace`. The reason is a `LockClosedError`, and the lock is held until the work has
+   * ended.
    * @default 'finish', or `onShutdown` of the module
    */
   readonly onShutdown?: 'finish' | 'abort';
@@ -97,7 +98,7 @@ export interface AcquireOptions {
   /**
    * What the lock is for, in events, metrics, traces and logs: one of few, such as `order:<id>`, and never the key itself.
    *
-   * @default for `@Locked` and `LockInterceptor` the template of the key; otherwise none
+   * @default the template of the key for `@Locked` and `LockInterceptor`; otherwise none
    */
   readonly name?: string;
 }
@@ -109,7 +110,7 @@ export type ConfiguredOptions = Omit<AcquireOptions, 'signal' | 'profile' | Dura
 
 type DurationOption = 'wait' | 'ttl' | 'maxHold' | 'minHold';
 
-/** What the server knows of a key. `JSON.stringify` writes the tokens as strings of digits. */
+/** The server's state of a key. `JSON.stringify` writes the tokens as strings of digits. */
 export interface LockInfo {
   readonly key: string;
   readonly held: boolean;
@@ -122,11 +123,11 @@ export interface LockInfo {
     /** Milliseconds since it was granted, where the server knows. */
     readonly heldMs?: number;
   }[];
-  /** How many stand in the server's line. */
+  /** The number of waiters in the server's line. */
   readonly waiting: number;
-  /** Who stands in line, the foremost first and at most 100, where the server can tell. */
+  /** The waiters in their order, at most 100, if the server can name them. */
   readonly waiters?: readonly { readonly owner: string; readonly waitingMs?: number }[];
-  /** What each of several independent servers says, or why it says nothing, where a majority of them decides. */
+  /** What each of several independent servers says, or why it says nothing. Present where a majority of servers decides. */
   readonly nodes?: readonly (
     | { readonly node: string; readonly holders: LockInfo['holders']; readonly waiting: number }
     | { readonly node: string; readonly error: string }

@@ -1,10 +1,10 @@
 import { LockConfigurationError } from './errors.js';
 
 /**
- * Refuses an option that nobody reads: misspelt, or meant for something else, it would be as good as none, and the lock another one
- * than was asked for. The compiler sees it only where the options are written down, not in what a factory or a configuration gives.
+ * Refuses an unknown option. Otherwise a misspelt option would do nothing, and the lock would differ from what you asked for. The compiler
+ * sees such a mistake only in an object literal, not in what a factory or a configuration returns.
  *
- * @param owner whose options they are, such as `DistributedLockModule`, for the message
+ * @param owner the owner of the options, such as `DistributedLockModule`, for the message
  * @throws LockConfigurationError
  */
 export function checkOptionNames(owner: string, options: object, names: ReadonlySet<string>): void {
@@ -19,7 +19,7 @@ export function checkOptionNames(owner: string, options: object, names: Readonly
   }
 }
 
-/** What was given in place of an object. A text is not shown, for an address has the password in it; nor is the source of a function. */
+/** Describes a value that is not an object. It hides texts, because an address may have a password in it, and the source of functions. */
 export function inShort(value: unknown): string {
   return typeof value === 'string' || typeof value === 'function' ? `a ${typeof value}` : String(value);
 }

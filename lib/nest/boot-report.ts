@@ -18,8 +18,8 @@ type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
 type Method = (...args: never[]) => unknown;
 
 /**
- * Looks at every lock of the application once, when it has started: lists them, warns of those that cannot work, and does not start
- * with one that names an unknown backend or asks for what its backend cannot do. It changes nothing.
+ * Looks at every lock of the application once after the start. It lists them, warns of locks that cannot work, and refuses to start with an
+ * unknown backend or with an option that the backend cannot keep. It changes nothing.
  */
 export class BootReport implements OnApplicationBootstrap {
   readonly #logger = new Logger('DistributedLockModule');
@@ -35,7 +35,7 @@ export class BootReport implements OnApplicationBootstrap {
     const locks = new Set<LockedMethod>();
     const problems: string[] = [];
     const seen = new Set<object>();
-    // Guards, pipes, interceptors and filters that stand on classes and methods are neither providers nor controllers.
+    // Guards, pipes, interceptors and filters on classes and methods are neither providers nor controllers.
     const enhancers = [...this.application.values()].flatMap(({ injectables }) => [...injectables.values()]);
     const global = enhancers.concat(this.discovery.getProviders()).flatMap(({ token, metatype }) => {
       const lock = String(token).startsWith(APP_INTERCEPTOR) ? routeLockOf(metatype) : undefined;

@@ -53,7 +53,7 @@ export class DistributedLockModule {
   }
 
   /**
-   * Options that come from other providers. Names of backends stand outside the factory, in `names`.
+   * Options from other providers. The names of backends stand outside the factory, in `names`.
    *
    * ```ts
    * DistributedLockModule.forRootAsync({
@@ -74,14 +74,14 @@ export class DistributedLockModule {
   }
 }
 
-/** What a lock module is made of. */
+/** The parts of a lock module. */
 export interface LockModuleParts {
   readonly module?: Type;
   readonly isGlobal: boolean;
   readonly imports?: NonNullable<DynamicModule['imports']>;
   /** Provides `OPTIONS`. */
   readonly options: Provider;
-  /** What `options` needs. */
+  /** The modules and tokens that `options` needs. */
   readonly more?: readonly Provider[];
   readonly names: readonly string[];
   readonly hasDefault: boolean;
@@ -142,7 +142,7 @@ export function assemble({
   };
 }
 
-/** Which `LockService`s there are: the default one, whatever its backend is called, and one for each name. */
+/** The `LockService`s: the default one, whatever its backend's name, and one for each name. */
 function servedNames(names: readonly string[], hasDefault: boolean): readonly string[] {
   const named = new Set(names);
   named.delete(DEFAULT_BACKEND);
@@ -194,7 +194,7 @@ function registration(served: readonly string[]): Provider {
 function asyncOptions(options: DistributedLockModuleAsyncOptions): { options: Provider; more: readonly Provider[] } {
   const create = (factory: DistributedLockOptionsFactory) => factory.createDistributedLockOptions();
   if (options.useFactory !== undefined) {
-    // Nest calls it with what `inject` names.
+    // Nest calls it with the values of `inject`.
     const useFactory = options.useFactory as FactoryProvider['useFactory'];
     return { options: { provide: OPTIONS, useFactory, inject: options.inject ?? [] }, more: [] };
   }

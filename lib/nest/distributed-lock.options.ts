@@ -19,21 +19,21 @@ interface CommonOptions {
    */
   readonly checkAtBoot?: boolean;
   /**
-   * How long the shutdown waits for locks that are still held, in milliseconds or such as `'30s'`, counted from its beginning. Then the work
-   * under them is told by `signal`, and has a second to stop before they are released.
+   * How long the shutdown waits for held locks, in milliseconds or such as `'30s'`, from its beginning. Then `signal` aborts, and the work
+   * has one second to stop before the locks are released.
    *
    * @default '10s'
    */
   readonly shutdownGrace?: ConfiguredDuration;
   /**
-   * What follows every call for a lock, such as `otel()` of `nestjs-distributed-lock/opentelemetry`; of several the first is outermost.
+   * Observes every call for a lock, such as `otel()` of `nestjs-distributed-lock/opentelemetry`. The first of several is the outermost.
    *
    * @default none
    */
   readonly instrumentation?: LockInstrumentation | readonly LockInstrumentation[];
   /**
-   * What locks write to the application's log by themselves: where they are at the start, losses, a backend that went away and came back,
-   * what the shutdown waits for and what it left. `false`: nothing; an object leaves out parts.
+   * What the locks write to the application's log: the backends at the start, losses, a backend that goes away and comes back, what the
+   * shutdown waits for and what it leaves. `false` writes nothing; an object leaves out parts.
    *
    * @default true
    */
@@ -46,7 +46,7 @@ interface RuntimeOptions {
    * `profile: 'slow'` on a lock. Checked at boot.
    */
   readonly profiles?: Readonly<Record<string, ConfiguredOptions>>;
-  /** What the shutdown does about work under locks that say nothing of it; see `onShutdown` of a lock. @default 'finish' */
+  /** How a shutdown treats work under locks that do not set it; see `onShutdown` of a lock. @default 'finish' */
   readonly onShutdown?: AcquireOptions['onShutdown'];
 }
 
@@ -75,12 +75,12 @@ interface NoBackend {
   readonly default?: never;
 }
 
-/** What `useFactory` and `DistributedLockOptionsFactory` give. Durations are milliseconds or strings such as `'30s'`. */
+/** The result of `useFactory` and `DistributedLockOptionsFactory`. Durations are milliseconds or strings such as `'30s'`. */
 export type DistributedLockOptions<Name extends string = string> = CommonOptions &
   RuntimeOptions &
   (OneBackend | NamedBackends<Name> | NoBackend);
 
-/** Must be known before any factory runs, so it stands beside it. */
+/** Nest must know it before any factory runs, so it stands outside the factory. */
 interface Visibility {
   /** Whether every module of the application can inject the lock services without importing this one. @default true */
   readonly isGlobal?: boolean;
@@ -98,10 +98,10 @@ export interface DistributedLockOptionsFactory {
 export type DistributedLockModuleAsyncOptions = Visibility &
   Pick<ModuleMetadata, 'imports'> & {
     /**
-     * The names of the backends that the factory will give, because injection tokens must be known before it runs. Others than these are
-     * an error at boot.
+     * The names of the backends that the factory returns. Nest must know the injection tokens before the factory runs. Any other name is an
+     * error at boot.
      *
-     * @default ['default'], which is what `backend` is called
+     * @default ['default'], the name of `backend`
      */
     readonly names?: readonly string[];
     /** `false`: none of these is the default backend, because another `forRoot` of the application has it. */
@@ -112,7 +112,7 @@ export type DistributedLockModuleAsyncOptions = Visibility &
         readonly useExisting?: never;
       })
     | {
-        /** Instantiated by this module, with what `imports` export. */
+        /** A class that this module makes, with the exports of `imports`. */
         readonly useClass: Type<DistributedLockOptionsFactory>;
         readonly useFactory?: never;
         readonly useExisting?: never;

@@ -17,7 +17,7 @@ import type { Application } from './service/application.js';
 import { wireValues } from './locked/wire-values.js';
 import { DEFAULT_BACKEND } from './service/lock.tokens.js';
 
-/** What a test says over everything that is said elsewhere. */
+/** Options of a test, which win over all other options. */
 export interface LocksUnderTest {
   /** In the place of every backend. @default a `memory()` for each */
   readonly backend?: LockBackend | undefined;
@@ -69,7 +69,7 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
     }
   }
 
-  /** What the default backend is called. */
+  /** The name of the default backend. */
   get defaultName(): string {
     return this.backends.defaultName ?? DEFAULT_BACKEND;
   }
@@ -94,7 +94,7 @@ export class LockEngines implements LockLifecycle, OnModuleInit, BeforeApplicati
     const answers = await Promise.allSettled([...this.#engines.values()].map(firstPing));
     const silent = answers.find((answer) => answer.status === 'rejected');
     if (silent === undefined) return this.#tellWarnings();
-    // Nest runs no shutdown hooks after a boot that failed, and what we opened would keep trying to connect.
+    // Nest runs no shutdown hooks after a failed boot, and our connections would try to connect for ever.
     await this.#close(0);
     throw silent.reason;
   }

@@ -3,7 +3,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { throwError } from 'rxjs';
 import { LockError, type LockErrorCode } from '../lock/errors.js';
 
-/** What a client is told. It names neither keys nor hosts nor servers: those are in the error, for the log. */
+/** The answer to a client. It names no key, host or server; the error has them, for the log. */
 export interface LockErrorReply {
   readonly statusCode: number;
   readonly code: LockErrorCode;
@@ -23,12 +23,12 @@ const MESSAGES: Readonly<Record<LockErrorCode, string>> = {
 const RETRY_AFTER = 1;
 
 /**
- * Answers for lock errors in every transport, by their status: 423 busy (with `Retry-After`), 409 lost, 503 no lock server or
- * shutting down (with `Retry-After`), 500 mistakes of our own. HTTP gets a status and a JSON body, microservices and gateways an
- * `error` payload with the `code`, and GraphQL an error with the text and `extensions.code`.
+ * Answers lock errors in every transport, by their status: 423 busy (with `Retry-After`), 409 lost, 503 no lock server or shutting down
+ * (with `Retry-After`), 500 mistakes in code or configuration. HTTP gets a status and a JSON body, microservices and gateways an `error`
+ * payload with the `code`, and GraphQL an error with the text and `extensions.code`.
  *
- * Without it, HTTP answers with the same status and its plain text, and Nest logs each busy key as an error. The filter logs what is
- * wrong on the server (500, 503) as an error, a lost lock as a warning, and a busy key at debug level.
+ * Without it, HTTP answers with the same status and its plain text, and Nest logs each busy key as an error. The filter logs server faults
+ * (500, 503) as errors, a lost lock as a warning, and a busy key at debug level.
  *
  * ```ts
  * providers: [{ provide: APP_FILTER, useClass: LockExceptionFilter }]
@@ -51,12 +51,12 @@ export class LockExceptionFilter implements ExceptionFilter<LockError> {
       case 'http':
         return this.#answer(host.getArgByIndex(1), reply);
       case 'rpc':
-        // What `RpcException` would become, without its package.
+        // The payload of an `RpcException`, without its package.
         return throwError(() => ({ status: 'error', ...reply }));
       case 'ws':
         return emit(host.getArgByIndex(0), { status: 'error', ...reply });
       default:
-        // GraphQL shows the message of what it is given.
+        // GraphQL shows the message of this error.
         return Object.assign(new Error(reply.message), { extensions: { code: reply.code } });
     }
   }

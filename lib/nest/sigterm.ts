@@ -3,9 +3,9 @@ import type { Logger } from '@nestjs/common';
 /** `enableShutdownHooks()` is called after the application was made, in `main.ts`. */
 const PATIENCE_MS = 5_000;
 
-/** Warns when nobody will end the application in good order; returns how to call that off. */
+/** Warns when nothing listens for SIGTERM. Returns how to cancel the check. */
 export function watchForSigterm(logger: Pick<Logger, 'warn'>): () => void {
-  // A test closes its application by itself.
+  // A test closes its application itself.
   if (process.env['NODE_ENV'] === 'test') return () => undefined;
   const timer = setTimeout(() => {
     if (process.listenerCount('SIGTERM') > 0) return;

@@ -1,6 +1,6 @@
 import type { Attempt, Busy, Claim, Grant, Session, Waiter } from '../backend.js';
 import type { LineDriver, ObstacleListener, Place, Point, View } from './driver.js';
-import { busy, clashOf, isReader, type Obstacle, obstacleOf } from './judge.js';
+import { busy, conflictOf, isReader, type Obstacle, obstacleOf } from './judge.js';
 import type { ContendedKeys } from './contended-keys.js';
 
 /**
@@ -143,11 +143,11 @@ export class Contender<P extends Place, S extends Session> implements ObstacleLi
     // An older view than the last one says nothing new.
     if (this.#over || at < this.#readAt) return this.#busy(at);
     this.#first = ahead[0];
-    const clash = clashOf(claim, ahead);
-    if (clash) {
+    const conflict = conflictOf(claim, ahead);
+    if (conflict) {
       this.withdraw();
       await this.lines.driver.leave(claim, this.#place, session);
-      return clash;
+      return conflict;
     }
     this.#readAt = at;
     this.#obstacle = obstacleOf(claim, ahead);

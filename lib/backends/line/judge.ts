@@ -47,13 +47,13 @@ function obstacleOfPermit<P extends Place>(limit: number, ahead: readonly P[]): 
 }
 
 /** The foremost place decides what the key is used as. */
-export function clashOf({ limit }: Claim, [first]: readonly Place[]): Conflict | undefined {
+export function conflictOf({ limit }: Claim, [first]: readonly Place[]): Conflict | undefined {
   return first && first.limit !== limit ? { granted: false, limit: first.limit } : undefined;
 }
 
 /** Why a claim cannot enter now, given the places ahead of it; `undefined` when it can. */
 export function refusalOf(claim: Claim, ahead: readonly Place[], at: Point): Busy | Conflict | undefined {
-  return clashOf(claim, ahead) ?? (obstacleOf(claim, ahead) && busy(ahead[0], at));
+  return conflictOf(claim, ahead) ?? (obstacleOf(claim, ahead) && busy(ahead[0], at));
 }
 
 export function busy(first: Place | undefined, at: Point): Busy {

@@ -63,8 +63,8 @@ export class LockTable {
       this.#extend(entry, mine, claim.ttl);
       return this.#granted(mine);
     }
-    const clash = limitInForce(entry, claim);
-    if (clash !== undefined) return { granted: false, limit: clash };
+    const conflict = limitInForce(entry, claim);
+    if (conflict !== undefined) return { granted: false, limit: conflict };
     if (waiter) {
       // Asked again, the place in line stays what it was.
       const now = this.now();
@@ -83,8 +83,8 @@ export class LockTable {
     for (const claim of claims) {
       const entry = this.#entry(claim.key);
       if (entry.holds.get(claim.owner)) continue;
-      const clash = limitInForce(entry, claim);
-      if (clash !== undefined) return { granted: false, limit: clash };
+      const conflict = limitInForce(entry, claim);
+      if (conflict !== undefined) return { granted: false, limit: conflict };
       if (entry.line.size > 0 || !isOpen(entry, claim)) return this.#tidied(claim.key, this.#busy(entry));
     }
     return claims.map((claim) => {

@@ -3,7 +3,7 @@ import { encodeKeyValue } from './key-value.js';
 
 /** `<order.id>`: a value of the call, and the way into it. */
 interface Placeholder {
-  /** As written, for messages. */
+  /** The template as written, for messages. */
   readonly text: string;
   /** `order` or `0`. */
   readonly argument: string;
@@ -24,7 +24,7 @@ export interface Argument {
   readonly rest: boolean;
 }
 
-/** Finds the argument that a placeholder names. Throws for a name that nobody knows. */
+/** Finds the argument that a placeholder names. Throws for an unknown name. */
 export type ResolveArgument = (name: string, template: string) => Argument;
 
 /** The key of one call, from its arguments. */
@@ -93,10 +93,10 @@ function parse(template: string, where: string): KeyTemplate {
       'has a bracket without its partner. A placeholder reads `<name>`, `<name.path>`, `<0>` or `<0.path>`.',
     );
   }
-  const clash = literals.slice(1, -1).find((literal) => !SEPARATES.test(literal));
-  if (clash !== undefined) {
+  const conflict = literals.slice(1, -1).find((literal) => !SEPARATES.test(literal));
+  if (conflict !== undefined) {
     throw refuse(
-      `has ${clash === '' ? 'nothing' : `only \`${clash}\``} between two values, so that different values could make one key. ` +
+      `has ${conflict === '' ? 'nothing' : `only \`${conflict}\``} between two values, so that different values could make one key. ` +
         'Separate them with a character that is escaped inside a value, such as `:` or `/`.',
     );
   }
@@ -111,7 +111,7 @@ function placeholderOf(text: string, inner: string, refuse: (why: string) => Err
   return { text, argument, path };
 }
 
-/** Walks into objects only: the length of a string is nobody's key, and a missing step must not become the text "undefined". */
+/** Walks into objects only. The length of a string is not a key, and a missing step must not become the text "undefined". */
 function follow(start: unknown, { text, argument, path }: Placeholder, where: string): unknown {
   let value = start;
   let walked = argument;
@@ -122,7 +122,7 @@ function follow(start: unknown, { text, argument, path }: Placeholder, where: st
           'nothing was locked and the method did not run. Check what the method was called with.',
       );
     }
-    // Any property of any object may be asked for; what comes out is checked before it is used.
+    // The path may name any property. The result is checked before it is used.
     value = (value as Readonly<Record<string, unknown>>)[step];
     walked += `.${step}`;
   }

@@ -1,11 +1,11 @@
 import { LockKeyError } from '../../lock/errors.js';
 
 /**
- * A value as a part of a key. Strings, numbers, bigints and booleans have a text of their own; `7`, `7n` and `'7'` are the same
- * one on purpose, since an id is a number in one place and a route's text in the next. Everything else is refused: `undefined`
- * and `null` would lock what nobody meant, an object reads `[object Object]` for all, and two dates of one day differ.
+ * Turns a value into a part of a key. Strings, numbers, bigints and booleans have a text of their own. `7`, `7n` and `'7'` give the same
+ * text on purpose, because an id is a number in one place and a route's text in the next. Everything else is refused: `undefined` and
+ * `null` would lock the wrong thing, every object reads `[object Object]`, and two dates of one day differ.
  *
- * Percent-encoded, so that no value can reach over the separator into the next one (`a:b` + `c` and `a` + `b:c`).
+ * The text is percent-encoded, so that no value can reach over the separator into the next one (`a:b` + `c` and `a` + `b:c`).
  *
  * @throws LockKeyError
  */

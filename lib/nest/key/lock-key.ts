@@ -1,14 +1,14 @@
 import { LockConfigurationError, LockKeyError } from '../../lock/errors.js';
 import { compileTemplate, type ResolveArgument } from './key-template.js';
 
-/** `'order:<id>'`, several of them to lock all, or a function of whatever the values come from. */
+/** `'order:<id>'`, an array of templates to lock all of them, or a function of the values. */
 export type LockKey<Arguments extends readonly unknown[], This = unknown> =
   | string
   | readonly string[]
   | ((this: This, ...args: Arguments) => string | readonly string[]);
 
 /**
- * The keys of one call. Templates are compiled here and now; a function is checked by what it gives.
+ * The keys of one call. Templates are compiled now; the result of a function is checked at each call.
  *
  * @throws LockConfigurationError for a template that cannot work
  */
@@ -34,7 +34,7 @@ export function compileKey(
   return (_self, values) => compiled.map((keyFrom) => keyFrom(values));
 }
 
-/** What a lock is called whose options give no name: the template, of which there are few; with a function of the key, the method. */
+/** The name of a lock without the option `name`: its template, or the method if the key is a function. */
 export function nameOfKey(key: LockKey<never, never>, where: string): string {
   if (typeof key === 'function') return where;
   return typeof key === 'string' ? key : key.join(' + ');

@@ -7,11 +7,11 @@ import { routeArguments } from './route-arguments.js';
 type Method = (...args: never[]) => unknown;
 
 /**
- * Finds the argument that a placeholder names: what `@LockParam` says, then the parameter's own name, then the name in a
+ * Finds the argument that a placeholder names. It looks for `@LockParam` first, then for the parameter's own name, then for the name in a
  * parameter decorator such as `@Param('id')`.
  *
- * It is done when the class is defined, and a name that is unknown or could mean two things throws there and then: a minified
- * build must not start, rather than lock `undefined` or something else.
+ * It looks when the class is defined, and throws for an unknown or ambiguous name. A minified build then does not start, instead of locking
+ * `undefined` or something else.
  */
 export function argumentResolver(
   prototype: object,

@@ -39,7 +39,7 @@ const CLOSING: Readonly<Record<string, string>> = { '(': ')', '[': ']', '{': '}'
 
 class Scanner {
   private at = 0;
-  /** Whether what was read last can end an expression, so that a slash after it divides. */
+  /** Whether the last token can end an expression, so that a slash after it divides. */
   private afterValue = false;
 
   constructor(private readonly source: string) {}

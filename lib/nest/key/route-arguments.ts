@@ -1,11 +1,11 @@
 import type { ExecutionContext } from '@nestjs/common';
 
-/** What Nest notes for `@Param('id') id`, `@Body() dto`, `@Args('id') id` and the like. */
+/** The metadata that Nest keeps for `@Param('id') id`, `@Body() dto`, `@Args('id') id` and the like. */
 export interface RouteArgument {
   readonly index: number;
   /** Nest's number for the kind of parameter decorator; `undefined` for a custom one. */
   readonly kind: number | undefined;
-  /** What the decorator was given: `'id'` of `@Param('id')`. */
+  /** The decorator's argument: `'id'` of `@Param('id')`. */
   readonly data: unknown;
   /** Of a custom parameter decorator. */
   readonly factory: ((data: unknown, context: ExecutionContext) => unknown) | undefined;

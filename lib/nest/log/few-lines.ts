@@ -4,13 +4,13 @@ import { type Clock, SystemClock } from '../../engine/time/clock.js';
 const MOST = 10;
 const PERIOD_MS = 10_000;
 
-/** Writes what may come in a flood: some lines as they are, then how many more there were. */
+/** Limits a flood of log lines: writes some of them, then the number of the others. */
 export class FewLines {
   #written = 0;
   #left = 0;
   #cancel: (() => void) | undefined;
 
-  /** @param rest what to write of those that were left out */
+  /** @param rest the text for the lines that were left out */
   constructor(
     private readonly write: (line: string) => void,
     private readonly rest: (count: number) => string,
@@ -26,7 +26,7 @@ export class FewLines {
     }
   }
 
-  /** Writes what was left out so far. */
+  /** Writes the number of lines that were left out. */
   end(): void {
     this.#cancel?.();
     this.#cancel = undefined;

@@ -1,12 +1,11 @@
 import { LockConfigurationError } from '../../lock/errors.js';
 import { checkOptionNames } from '../../lock/option-names.js';
 
-/** What the locks of an application write to its log by themselves. Each part can be left out. */
+/** What the locks of an application write to its log. You can leave out each part. */
 export interface LockLogOptions {
   /**
-   * One line when the application has started: the backends, their addresses, the prefix, the number of locked methods. Before it, what you
-   * should change about a backend although locks work, such as a Redis that may evict them.
-   * @default true
+   * One line when the application has started: the backends, their addresses, the prefix, the number of locked methods. Before it, warnings
+   * about a backend although locks work, such as a Redis that may evict them. @default true
    */
   readonly boot?: boolean;
   /** A lock that was lost, with its key and the reason. @default true */

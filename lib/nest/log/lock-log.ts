@@ -11,7 +11,7 @@ type Log = Required<Pick<LoggerService, 'log' | 'warn' | 'error'>>;
 /** How many locks one line names. */
 const MOST_NAMED = 5;
 
-/** What one engine writes to the application's log: what an operator has to know although nobody asked. */
+/** Writes an engine's events to the application's log: what an operator must know without asking. */
 export class LockLog {
   readonly #watch: BackendWatch;
   readonly #losses: FewLines;
@@ -43,7 +43,7 @@ export class LockLog {
     if (types.length > 0) this.#stops.push(engine.listen((event) => this.#hear(event), types));
   }
 
-  /** The shutdown begins to wait for what is held. */
+  /** The shutdown begins to wait for held locks. */
   closing(graceMs: number): void {
     if (this.#closing) return;
     this.#closing = true;
@@ -106,7 +106,7 @@ export class LockLog {
   #firstFailure({ key, name, method, owner, backend, error, remainingMs }: LockEventOf<'renewal-failed'>): void {
     if (this.#failing.has(owner)) return;
     this.#failing.add(owner);
-    // Only while one is failing: whoever listens to every release makes every release dearer.
+    // Listen only while a renewal fails, because a listener makes every release slower.
     this.#stopFailing ??= this.engine.listen(({ owner }) => this.#isOver(owner), ['released', 'lost']);
     this.#renewals.add(
       () =>

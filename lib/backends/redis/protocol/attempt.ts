@@ -44,7 +44,7 @@ end
 /**
  * ARGV: owner, ttl, "<mode: x, s, p> <limit> <claim ms> <join the line: 0, 1>"
  * Answer: a token, or {1, token, server µs, mine…} granted; {0, look again in ms, server µs, a holder, who is directly ahead, mine…} busy;
- * {2, …} the same, and the inbox of the one who joined does not stand at this server; {-1, limit in force} a clash of kinds
+ * {2, …} the same, and the inbox of the one who joined does not stand at this server; {-1, limit in force} a conflict of kinds
  */
 export const ATTEMPT = lua`
 local me, ttl = ARGV[a + 1], tonumber(ARGV[a + 2])
@@ -56,7 +56,7 @@ if L.owner == me or (L.count > 0 and redis.call('ZSCORE', L.set, me)) then retur
 local place = L.waiting and redis.call('ZSCORE', L.line, me)
 -- What it writes takes no more room than it has already.
 if place then prove(L) end
-local other = clash(L, mode, tonumber(limit))
+local other = conflict(L, mode, tonumber(limit))
 if other then
   if not (place and forget(L, me)) then prove(L) end
   return { -1, other }
@@ -115,7 +115,7 @@ for i = 1, #KEYS / 3 do
   L.held = L.owner == L.me or (L.count > 0 and redis.call('ZSCORE', L.set, L.me))
   if not L.held then
     room(L)
-    local other = clash(L, L.mode, L.limit)
+    local other = conflict(L, L.mode, L.limit)
     if other then return { -1, other, i } end
     -- Whoever is in line and can be reached comes first.
     local _, blocked = false, false

@@ -105,12 +105,12 @@ local function serve(L, me, myTtl, newcomer)
 end
 
 -- The limit in force, if somebody uses the key as another sort of lock than this. Those in line count only while they can be reached.
-local function clash(L, mode, limit)
+local function conflict(L, mode, limit)
   local wanted = mode == 'p' and limit or nil
   if L.n == wanted then return nil end
   local waits = L.waiting
   if waits and not L.owner and L.count == 0 then
-    -- The answer to a clash has no room for grants.
+    -- The answer to a conflict has no room for grants.
     local asker = caller
     caller = nil
     local _, blocked = serve(L, nil, 0)
