@@ -15,7 +15,7 @@ const silent = { default: { logLevel: ExtractorLogLevel.None } };
 mkdirSync(reports, { recursive: true });
 mkdirSync(join(ROOT, 'node_modules/.cache/api'), { recursive: true });
 const changed = packageEntries().flatMap(({ name, source }) => {
-  const types = join(ROOT, 'dist/esm', `${source}.d.ts`);
+  const types = join(ROOT, 'dist/cjs', `${source}.d.ts`);
   const configObject = {
     projectFolder: ROOT,
     mainEntryPointFilePath: types,

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { ROOT } from './package-entries.js';
 
 /** Unpacked, in kB. Raise it with a reason in the commit. */
-const LIMIT_KB = 2_800;
+const LIMIT_KB = 2_250;
 
 const [packed] = JSON.parse(
   execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8' }),

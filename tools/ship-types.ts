@@ -1,13 +1,16 @@
 /**
- * Puts the types that users can reach from a subpath beside the code of both builds, and leaves out those of internals. The text is
- * the same for both: what makes a type an ES module's or CommonJS's is the `package.json` beside it.
+ * Puts the types that users can reach from a subpath beside the code, and leaves out those of internals. The package has each type once, in
+ * `dist/cjs`. `dist/esm` re-exports them, which an ES module may always do; the other direction is an error for CommonJS. So a class has one
+ * declaration, and a value from `import` fits where code that used `require` expects it.
  */
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
 import { packageEntries, ROOT } from './package-entries.js';
 
 const TYPES = join(ROOT, 'dist/types');
+const CJS = join(ROOT, 'dist/cjs');
+const ESM = join(ROOT, 'dist/esm');
 
 const reached = new Set<string>();
 function reach(path: string): void {
@@ -17,10 +20,13 @@ function reach(path: string): void {
     if (fileName.startsWith('.')) reach(join(dirname(path), fileName.replace(/\.js$/, '.d.ts')));
   }
 }
-for (const { source } of packageEntries()) reach(`${source}.d.ts`);
-
-for (const build of ['esm', 'cjs']) {
-  for (const path of reached) cpSync(join(TYPES, path), join(ROOT, 'dist', build, path));
+for (const { source } of packageEntries()) {
+  reach(`${source}.d.ts`);
+  const folder = dirname(join(ESM, source));
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(ESM, `${source}.d.ts`), `export * from '${relative(folder, join(CJS, source))}.js';\n`);
 }
-writeFileSync(join(ROOT, 'dist/cjs/package.json'), JSON.stringify({ type: 'commonjs' }));
+
+for (const path of reached) cpSync(join(TYPES, path), join(CJS, path));
+writeFileSync(join(CJS, 'package.json'), JSON.stringify({ type: 'commonjs' }));
 rmSync(TYPES, { recursive: true });
