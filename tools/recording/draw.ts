@@ -20,11 +20,11 @@ export function draw(lines: readonly Line[]): string {
   const total = Math.max(...lines.map(({ at }) => at)) + PAUSE_MS;
   const rows = Math.max(...[0, 1].map((terminal) => lines.filter((line) => line.terminal === terminal).length));
   const height = 52 + rows * LINE_HEIGHT + 10;
-  const next = [0, 0];
+  const next = { 0: 0, 1: 0 };
   const keyframes: string[] = [];
   const texts = lines.map((line, index) => {
     const { terminal, kind, text, at } = line;
-    const row = next[terminal]++ ?? 0;
+    const row = next[terminal]++;
     const percent = ((at / total) * 100).toFixed(2);
     keyframes.push(
       `@keyframes l${index}{0%,${percent}%{opacity:0}${(Number(percent) + 0.01).toFixed(2)}%,100%{opacity:1}}`,
