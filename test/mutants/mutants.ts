@@ -306,7 +306,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'nested work that waited for a sibling is not checked again after that',
     file: 'engine/holding/enter.ts',
-    find: '      // Again, after the wait: a sibling may have downgraded the lock, or it was lost.\n      checkReentry(engine, frame.hold, resolved);\n',
+    find: '      // Check again after the wait: a sibling may have downgraded the lock, or it was lost.\n      checkReentry(engine, frame.hold, resolved);\n',
     replace: '',
     killedBy: engine('unknown-is-not-no', 'by a sibling'),
   },

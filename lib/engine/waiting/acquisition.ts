@@ -88,9 +88,8 @@ export class Acquisition implements WaitListener, Listed {
   }
 
   /**
-   * Handles a grant that arrived too late. While the call still waits or holds, asking again gives the same grant. After the call gave up
-   * or released, the server may have received the question later than the release. Then a grant would lie there until its lease ends, and a
-   * place in line would receive the lock for nobody. So it is withdrawn again.
+   * Withdraws a claim that was granted after the call gave up or released, because the server may have received the question after the
+   * release. A call that still waits or holds needs nothing: asking again gives the same grant.
    */
   onLate(claim: Claim): void {
     const { retries, withdrawals } = this.tools;
