@@ -102,12 +102,12 @@ describe.each(Object.entries(SERVERS))('%s answers as memory does', (_, start) =
         if (!question) continue;
         const expected = await answerOf(question, reference);
         asked.push(`${question.text} -> ${expected}`);
-        const before = `seed ${seed}, after\n${asked.join('\n')}`;
-        expect(await answerOf(question, table), `${before}`).toBe(expected);
+        expect(await answerOf(question, table), `seed ${seed}, after\n${asked.join('\n')}`).toBe(expected);
         const there = await pictureAfter(reference, life);
         asked.push(`   ${there}`);
-        if (server.settles) await eventually(before, async () => (await pictureAfter(table, life)) === there);
-        expect(await pictureAfter(table, life), `${before}`).toBe(there);
+        if (server.settles)
+          await eventually(`seed ${seed}: ${there}`, async () => (await pictureAfter(table, life)) === there);
+        expect(await pictureAfter(table, life), `seed ${seed}, after\n${asked.join('\n')}`).toBe(there);
         for (const key of life.keys) expect(tokens.wrongAt(key, await table.inspect(key))).toEqual([]);
       }
       for (const { pod, claim } of life.claims) await table.release(pod, claim);
