@@ -74,16 +74,20 @@ export class ZooKeeperDriver implements LineDriver<P, S> {
     if (again) await this.#nodes.removeAll(claim, session);
     const place = requests.create(...this.#nodes.newPlace(claim, session));
     for (let round = 0; round < ROUNDS && wanted(); round++) {
-      // Both are in one write, and the server answers them in this order.
-      const [created, line] = await Promise.allSettled([session.ask(place), this.#nodes.names(claim.key, session)]);
+      // All are in one write, so hardly anybody removes the new node of the key again before the place is in it.
+      const [made, created, line] = await Promise.allSettled([
+        round > 0 ? this.#nodes.makeFolder(claim.key, session) : undefined,
+        session.ask(place),
+        this.#nodes.names(claim.key, session),
+      ]);
       if (created.status === 'fulfilled') {
         if (line.status === 'rejected') throw line.reason;
         const { path, stat } = created.value.value;
         const own = this.#nodes.placeOf(claim.key, path, stat.czxid, stat.ctime);
         return this.#nodes.viewOf(claim, own, session, line.value);
       }
+      if (made.status === 'rejected') throw made.reason;
       if (!is(created.reason, 'NoNode')) throw created.reason;
-      await this.#nodes.makeFolder(claim.key, session);
     }
     throw new Error(`the node of '${claim.key}' was removed ${ROUNDS} times meanwhile, or nobody wants it any more`);
   }

@@ -48,13 +48,15 @@ async function take(
   places: Map<Claim, ZooKeeperPlace>,
 ): Promise<Refusal | undefined> {
   for (let round = 0; round < ROUNDS; round++) {
-    const [created, ...lines] = await Promise.allSettled([
+    // As in `join`: the new nodes of keys go in the same write as what is to be in them.
+    const [made, created, ...lines] = await Promise.allSettled([
+      round > 0 ? Promise.all(wanted.map(({ key }) => nodes.makeFolder(key, session))) : undefined,
       session.ask(requests.multi(...wanted.map((claim) => requests.createIn(...nodes.newPlace(claim, session))))),
       ...wanted.map(({ key }) => nodes.names(key, session)),
     ]);
     if (created.status === 'rejected') {
+      if (made.status === 'rejected') throw made.reason;
       if (!is(created.reason, 'NoNode')) throw created.reason;
-      await Promise.all(wanted.map(({ key }) => nodes.makeFolder(key, session)));
       continue;
     }
     const taken = wanted.map((claim, index) =>
