@@ -3,10 +3,10 @@ import { LockConfigurationError } from '../lock/errors.js';
 import { checkOptionNames } from '../lock/option-names.js';
 import type { OptionsFactory } from '../nest/service/options-factory.js';
 
-/** A guard of the page: a class, which is made with what `imports` export, or an object. */
+/** A guard of the page: an object, or a class that is made with the exports of `imports`. */
 export type LockAdminGuard = Type<CanActivate> | CanActivate;
 
-/** What the page does. It may come from a factory. */
+/** The behaviour of the page. It may come from a factory. */
 export interface LockAdminBehaviour {
   /** Whether the page can take a lock away from its holder. @default false */
   readonly allowForceRelease?: boolean;
@@ -21,8 +21,9 @@ interface Place extends Pick<ModuleMetadata, 'imports'> {
   /** Where the page is, below the global prefix of the application. @default 'locks' */
   readonly path?: string;
   /**
-   * Who may see the page: it shows the keys of all locks and the hosts that hold them. They run for the page, for its stream of changes
-   * and for a release. Give at least one that a browser can pass without a script, such as by a cookie or by basic authentication.
+   * The guards decide who may see the page, which shows the keys of all locks and the hosts that hold them. They run for the page, for its
+   * stream of changes and for a release. Give at least one that a browser can pass without a script, for instance by a cookie or by basic
+   * authentication.
    */
   readonly guards: readonly LockAdminGuard[];
   /**

@@ -15,7 +15,7 @@ import { Waits } from './waits.js';
 
 export const SETTINGS = Symbol('nestjs-distributed-lock:admin-settings');
 
-/** What stands behind the page: one look at the locks for all who watch. */
+/** Serves the page: one look at the locks for all viewers. */
 @Injectable()
 export class LockAdmin implements OnApplicationBootstrap, OnModuleDestroy {
   readonly #viewers = new Viewers();

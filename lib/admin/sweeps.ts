@@ -11,7 +11,7 @@ export interface Seen {
   readonly at: number;
 }
 
-/** What one look at all locks found. */
+/** The result of one look at all locks. */
 export interface Sweep {
   readonly locks: readonly Seen[];
   /** When it ended, in milliseconds of the clock. */
@@ -38,7 +38,7 @@ const LONGEST_PAUSE_MS = 15_000;
 /** How often the first look shows what it has found so far, in milliseconds. */
 const PART_MS = 200;
 
-/** Looks at all locks again and again while somebody watches, once for all who do. */
+/** Looks at all locks again and again while somebody watches, once for all viewers. */
 export class Sweeps {
   readonly #watchers = new Set<(sweep: Sweep) => void>();
   #latest: Sweep | undefined;

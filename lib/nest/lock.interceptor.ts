@@ -14,19 +14,22 @@ import { noteRouteLock } from './route/noted-route-locks.js';
 import { type LockInterceptorOptions, RouteLock } from './route/route-lock.js';
 
 /**
- * Holds a lock around a handler: where the key comes from the request, where the lock must last until the response is out, and for
- * handlers with interceptors of their own that belong inside the lock. Otherwise `@Locked` on the method does.
+ * Holds a lock around a handler. Use it when the key comes from the request, when the lock must last until the response is sent, or when
+ * the handler's own interceptors belong inside the lock. Otherwise use `@Locked` on the method.
  *
- * The key is a template as for `@Locked`, whose names are the handler's parameters or what is in `@Param('id')` and the like, or a
- * function of the `ExecutionContext`. **Values are those of the raw request**: an interceptor runs before the pipes, so `/orders/007` is
- * `007` here and may be `7` to a `@Locked` method behind `ParseIntPipe`.
+ * The key is a template as for `@Locked`, or a function of the `ExecutionContext`. The names in a template are the handler's parameters or
+ * the names in `@Param('id')` and the like. **Values are those of the raw request**: an interceptor runs before the pipes, so `/orders/007`
+ * gives `007` here, while a `@Locked` method behind `ParseIntPipe` sees `7`.
  *
  * A client that disconnects leaves the line. Bind it to routes, not globally: gateways ignore global interceptors, and every other route
- * would pay.
+ * would pay for it.
  *
  * ```ts
  * const exportLock = LockInterceptor('export:<id>', { hold: 'response', wait: 0 });
- * class Files {@Get(':id/export')@UseInterceptors(exportLock) export(@Param('id') id: string): StreamableFile {}}
+ *
+ * class Files {
+ *   @Get(':id/export') @UseInterceptors(exportLock) export(@Param('id') id: string): StreamableFile {}
+ * }
  * ```
  */
 export function LockInterceptor(

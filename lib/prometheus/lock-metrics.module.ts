@@ -7,15 +7,15 @@ import type { LockMetricsAsyncOptions, LockMetricsOptions } from './lock-metrics
 const OPTIONS = Symbol.for('nestjs-distributed-lock:metrics-options');
 
 /**
- * Metrics of all locks of the application for Prometheus, in a registry of `prom-client`. Import it once, in the root module; whoever serves
- * `/metrics` from that registry serves these as well.
+ * Metrics of all locks of the application for Prometheus, in a registry of `prom-client`. Import it once, in the root module. Your endpoint
+ * `/metrics` of that registry then serves them too.
  *
  * ```ts
  * imports: [DistributedLockModule.forRoot({ backend }), LockMetricsModule.forRoot()]
  * ```
  *
- * Labels are the lock's name (the template of `@Locked`, or the option `name`) and the backend, never a key: the number of series does not
- * grow with the number of orders.
+ * Labels are the lock's name (the template of `@Locked`, or the option `name`) and the backend, never a key, so the number of series does
+ * not grow with the number of orders.
  */
 @Module({})
 export class LockMetricsModule {

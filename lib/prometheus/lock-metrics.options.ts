@@ -6,7 +6,7 @@ import type { OptionsFactory } from '../nest/service/options-factory.js';
 export interface LockMetricsOptions {
   /** Where the metrics go. @default the global `register` of `prom-client` */
   readonly registry?: Registry<RegistryContentType>;
-  /** What the metrics' names begin with. @default 'lock_' */
+  /** The prefix of the metrics' names. @default 'lock_' */
   readonly prefix?: string;
   /** Upper bounds of the waits' histogram, in seconds, growing. @default 1 ms to 30 s in ten steps */
   readonly waitBuckets?: readonly number[];

@@ -59,9 +59,9 @@ export class RedisBackend implements KeyBackend {
   readonly #attempts: Batcher;
   readonly #releases: Batcher;
   readonly #renewals: Renewals;
-  /** Not where replicas have to have a lock before it counts: they would have to be waited for here as well. */
+  /** Absent with `replicas`, because a hand-over would have to wait for them too. */
   readonly handOver?: HandOver;
-  /** Where a key lives, in a cluster: renewals are asked of each node by itself. */
+  /** The node of a key in a cluster. Renewals go to each node separately. */
   readonly nodeOf?: (key: string) => string | undefined;
 
   /**
@@ -125,7 +125,7 @@ export class RedisBackend implements KeyBackend {
     );
   }
 
-  /** The first time a process waits, its inbox has to stand before it may join a line. */
+  /** Opens the inbox of this process before its first wait, because a waiter without an inbox may not join a line. */
   async #standing(claim: Claim, inbox: string, waiter: Waiter, busy: Busy): Promise<Attempt> {
     await this.#inbox.rising(inbox, this.link);
     // Given up meanwhile, it must not join a line that nobody would take it out of.
@@ -159,7 +159,7 @@ export class RedisBackend implements KeyBackend {
     return answer
       .then((answer) => {
         const { held, more } = this.#released(key, answer);
-        // Nobody waits for that: whoever looks next would do the same.
+        // Nothing waits for that, because the next question would do the same.
         if (more) this.#release({ key, owner }, []).catch(() => undefined);
         return held;
       })
@@ -177,7 +177,7 @@ export class RedisBackend implements KeyBackend {
     const keys = this.link.slotOf ? all.slice(0, 2) : all;
     const inboxes = undefined;
     const answer = await this.#releases.ask({ verb: 'takeOver', keys, owner, ttl, fencingToken, from, inboxes });
-    // A release that stands for the takeover as well says the same of both.
+    // A release that stands for the takeover too gives the same answer for both.
     const held = Number(Array.isArray(answer) ? answer[0] : answer);
     if (held === 0) return 'gone';
     if (held === 1 || held === 2) return held === 1 ? 'held' : 'overtaking';
@@ -186,7 +186,7 @@ export class RedisBackend implements KeyBackend {
 
   async forceRelease(key: string): Promise<boolean> {
     const victims = listOf(await this.#serving(key, this.#protocol.force));
-    // Those of this process may have no inbox yet; being told twice does no harm.
+    // An owner of this process may have no inbox yet. To be told twice does no harm.
     for (const owner of victims) this.#inbox.lost(String(owner));
     return victims.length > 0;
   }
@@ -267,7 +267,7 @@ export class RedisBackend implements KeyBackend {
     return INBOX + this.#inboxesOf(key);
   }
 
-  /** What the names of inboxes begin with for this key: nothing, or in a cluster the tag of its slot. An instance's name is the rest. */
+  /** The beginning of the inboxes' names for this key: nothing, or in a cluster the tag of its slot. The name of the process follows. */
   #inboxesOf(key: string): string {
     const { slotOf } = this.link;
     return slotOf ? `{${tagOf(slotOf(hashTag(key)))}}` : '';

@@ -1,7 +1,7 @@
 import type { Application } from './application.js';
 import { processWide } from './process-wide.js';
 
-/** What one `forRoot` does as its application starts and ends. */
+/** One `forRoot`, as its application starts and ends. */
 export interface LockLifecycle {
   /** The application has started, with so many locked methods on each backend. */
   reportBoot(locks: ReadonlyMap<string, number>): void;

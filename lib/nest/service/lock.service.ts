@@ -17,8 +17,8 @@ import type { Elections } from './elections.js';
 @Injectable()
 export class LockService {
   /**
-   * What happens to the locks of this process on this backend, for metrics and logs. It neither replays nor ends by itself;
-   * unsubscribe when you are done.
+   * The events of this process's locks on this backend, for metrics and logs. The stream neither replays nor completes; unsubscribe when
+   * you are done.
    */
   readonly events$: Observable<LockEvent>;
 
@@ -36,9 +36,9 @@ export class LockService {
   }
 
   /**
-   * Checks options before they are first used; the report at boot does so for every `@Locked`.
+   * Checks options before their first use. The report at boot does so for every `@Locked`.
    *
-   * @throws LockConfigurationError when this backend can never do what they ask for
+   * @throws LockConfigurationError when this backend can never keep the options
    */
   validate(options: AcquireOptions): void {
     this.engine.validate(options);
@@ -88,21 +88,21 @@ export class LockService {
   }
 
   /**
-   * Stands for leading `name`, among all processes that do, from the end of the start to the beginning of the shutdown.
-   * Asked again for the same name, it gives the same election.
+   * Takes part in the election of the leader `name` among all processes, from the end of the start to the beginning of the shutdown. Called
+   * again with the same name, it returns the same election.
    *
    * ```ts
    * readonly outbox = this.locks.leader('outbox');
    * ```
    *
-   * @throws LockConfigurationError when the name is stood for with another `ttl` already
+   * @throws LockConfigurationError when an election of that name has another `ttl`
    */
   leader(name: string, options?: LeaderOptions): LeaderElection {
     return this.elections.get(name, options);
   }
 
   /**
-   * What the lock server knows of a key: for admin pages and debugging, never to decide whether to work.
+   * Resolves to the server's state of a key, for admin pages and debugging. Never use it to decide whether to work.
    *
    * @throws LockBackendError when the lock server does not answer
    */
@@ -126,10 +126,10 @@ export class LockService {
   }
 
   /**
-   * Takes a lock for a moment and gives it back, to see that locks work: the server answers, and this process has the rights that
-   * locks need. For health checks; see also `nestjs-distributed-lock/terminus`.
+   * Takes a lock for a moment and gives it back, to prove that locks work: the server answers, and this process has the rights that locks
+   * need. For health checks; see also `nestjs-distributed-lock/terminus`.
    *
-   * @param options `timeout` limits it all in all; without one each call to the server has its usual time limit
+   * @param options `timeout` limits the whole ping; without it each call to the server has its usual time limit
    * @throws LockBackendError that says what is wrong
    * @throws LockClosedError when the application is shutting down
    */
@@ -138,8 +138,8 @@ export class LockService {
   }
 
   /**
-   * Takes the key from whoever holds it, in any process, and gives it to the next in line. The holder learns of it at its next
-   * renewal or sooner, and may be at work until then: for an operator who knows that the holder is stuck.
+   * Takes the key from its holder, in any process, and gives it to the next in line. The holder learns of it at its next renewal or sooner,
+   * and may work until then. It is for an operator who knows that the holder is stuck.
    *
    * @returns whether anybody held it
    * @throws LockBackendError when the lock server does not answer

@@ -1,7 +1,7 @@
 import { Inject } from '@nestjs/common';
 import { LockService } from './lock.service.js';
 
-/** What a backend is called that was given as `backend`, without a name. */
+/** The name of a backend that you give as `backend`, without a name. */
 export const DEFAULT_BACKEND = 'default';
 
 /**
@@ -15,11 +15,11 @@ export function getLockServiceToken(name: string = DEFAULT_BACKEND): string | ty
 }
 
 /**
- * The injection token of one backend, for a test that puts another one in its place: the application then contacts no lock server.
+ * The injection token of one backend. A test that overrides it contacts no lock server:
  *
- *     Test.createTestingModule({ imports: [AppModule] }).overrideProvider(getLockBackendToken()).useValue(memory())
+ * Test.createTestingModule({ imports: [AppModule] }).overrideProvider(getLockBackendToken()).useValue(memory())
  *
- * @param name the backend's name in the module; without it the default backend, whatever that is called
+ * @param name the backend's name in the module; without it the default backend, whatever its name
  */
 export function getLockBackendToken(name: string = DEFAULT_BACKEND): string {
   return name === DEFAULT_BACKEND ? 'DistributedLockBackend' : `${name}DistributedLockBackend`;

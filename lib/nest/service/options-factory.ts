@@ -1,10 +1,10 @@
 import type { InjectionToken, OptionalFactoryDependency } from '@nestjs/common';
 
-/** What `forRootAsync` of a module takes its options from. */
+/** The source of the options of `forRootAsync`. */
 export interface OptionsFactory<Options> {
-  /** Gives the options. It is called once, with what `inject` names. */
+  /** Returns the options. Nest calls it once, with the values of `inject`. */
   readonly useFactory: (
-    // Nest resolves `inject` at run time; what each token gives is the factory's own knowledge.
+    // Nest resolves `inject` at run time, so only the factory knows the types of its values.
     ...dependencies: never[]
   ) => Promise<Options> | Options;
   /** The tokens whose values the factory is called with, in that order. */
