@@ -26,10 +26,7 @@ import { type LockInterceptorOptions, RouteLock } from './route/route-lock.js';
  *
  * ```ts
  * const exportLock = LockInterceptor('export:<id>', { hold: 'response', wait: 0 });
- *
- * class Files {
- *   @Get(':id/export') @UseInterceptors(exportLock) export(@Param('id') id: string): StreamableFile {}
- * }
+ * class Files {@Get(':id/export')@UseInterceptors(exportLock) export(@Param('id') id: string): StreamableFile {}}
  * ```
  */
 export function LockInterceptor(

@@ -17,7 +17,7 @@ export function getLockServiceToken(name: string = DEFAULT_BACKEND): string | ty
 /**
  * The injection token of one backend. A test that overrides it contacts no lock server:
  *
- * Test.createTestingModule({ imports: [AppModule] }).overrideProvider(getLockBackendToken()).useValue(memory())
+ *     Test.createTestingModule({ imports: [AppModule] }).overrideProvider(getLockBackendToken()).useValue(memory())
  *
  * @param name the backend's name in the module; without it the default backend, whatever its name
  */
