@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { benchRedis } from './redis.js';
 
 const usage = `npm run bench -- [options]
-  --backend name         what to measure: redis (unless told), etcd, zookeeper, consul, postgres, mysql
+  --backend name         what to measure: redis (unless told), redlock, etcd, zookeeper, consul, postgres, mysql
   --observed             what metrics and tracing cost, in memory and on Redis
   --page                 what the admin page costs over 10,000 held locks on Redis, in a real browser
   --quick                a look: few contenders, one round, three minutes at most
@@ -57,6 +57,7 @@ else if (values.observed) await (await import('./observed.js')).run(options);
 else if (values.page) await (await import('./page.js')).run();
 else if (values.backend === 'redis') await benchRedis(options);
 else if (values.backend === 'etcd') await (await import('./etcd.js')).run(options);
+else if (values.backend === 'redlock') await (await import('./redlock.js')).run(options);
 else if (values.backend === 'zookeeper' || values.backend === 'consul')
   await (await import('./sessions.js')).run(values.backend, options);
 else if (values.backend === 'postgres' || values.backend === 'mysql')

@@ -68,7 +68,7 @@ export class Campaign {
 
   /**
    * @param asked the servers to ask; the others count as silent
-   * @param gateFirst asks the others only when it is its turn: for one that stands in line already
+   * @param gateFirst asks the others only when it is its turn: for one that stands in line already, or is to expect others
    */
   run(asked: readonly number[], gateFirst: boolean): Promise<Verdict> {
     return new Promise((resolve) => {

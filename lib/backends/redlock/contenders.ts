@@ -1,5 +1,6 @@
 import type { Attempt, Claim, Grant, Surroundings, Waiter } from '../backend.js';
 import { Campaign, type Verdict } from './campaign.js';
+import { ContendedKeys } from './contended-keys.js';
 import { Contender, type ContenderListener, type Seat } from './contender.js';
 import { storeToken } from './fencing.js';
 import { confirm } from './holding.js';
@@ -32,9 +33,12 @@ const released = (): Verdict => ({ kind: 'unknown', error: new Error('it was rel
 export class Contenders implements ContenderListener {
   readonly #byOwner = new Map<string, Contender>();
   readonly #campaigns = new Map<Contender, Campaign>();
+  readonly #contended: ContendedKeys;
   #numbers = 0;
 
-  constructor(private readonly options: ContendersOptions) {}
+  constructor(private readonly options: ContendersOptions) {
+    this.#contended = new ContendedKeys(this.#now);
+  }
 
   get(owner: string): Contender | undefined {
     return this.#byOwner.get(owner);
@@ -186,11 +190,17 @@ export class Contenders implements ContenderListener {
       contender.withdraw(contender.gate).catch(() => undefined);
       contender.standAt(undefined);
     }
-    const gateFirst = contender.gate !== undefined && !contender.everywhere;
+    const { key } = contender.claim;
+    const gateFirst = !contender.everywhere && (contender.gate !== undefined || this.#contended.has(key));
+    // It waited for somebody, and others may wait behind it.
+    if (contender.gate !== undefined) this.#contended.add(key);
     this.#campaigns.set(contender, campaign);
     const verdict = await campaign.run(this.reachable(), gateFirst);
     this.#campaigns.delete(contender);
-    if (verdict.kind !== 'majority') return verdict;
+    if (verdict.kind !== 'majority') {
+      this.#contended.add(key);
+      return verdict;
+    }
     if (fencing && !contender.gone) {
       contender.fencingToken = undefined;
       try {

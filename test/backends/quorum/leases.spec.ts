@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { LockEngine } from '../../../lib/engine/engine.js';
-import { LockLostError } from '../../../lib/lock/errors.js';
+import { LockBackendError, LockLostError } from '../../../lib/lock/errors.js';
 import { Dice } from '../../simulation/dice.js';
 import { Masters, type Voter } from './masters.js';
 
@@ -69,6 +69,46 @@ describe('how long a lock is believed', () => {
     expect(masters.clock.now() - silentSince).toBeLessThan(1_500);
     expect(masters.holders.filter((holder) => holder === lock.owner)).toHaveLength(5);
     for (const link of voter.links) link.mend();
+  });
+});
+
+describe('an acquisition while a majority is silent', () => {
+  it.each([0, 100, 300, 1_000, 3_000])(
+    'ends within a `wait` of %i ms and the time limit of one server, and leaves nothing where it was heard',
+    async (wait) => {
+      for (const silent of [
+        [0, 1, 2],
+        [1, 2, 3],
+        [2, 3, 4],
+      ]) {
+        const masters = new Masters(5);
+        const voter = masters.voter({ nodeTimeout: 250 });
+        const engine = engineOf(voter, masters);
+        for (const index of silent) voter.links[index]!.cut();
+        const attempt = await masters.clock.run(engine.acquire('order', { wait }).catch((error: unknown) => error));
+        expect(attempt).toBeInstanceOf(LockBackendError);
+        expect((attempt as LockBackendError).causes).toHaveLength(3);
+        expect(masters.clock.now()).toBeLessThanOrEqual(wait + 250);
+        expect(masters.untouched).toBe(true);
+        for (const link of voter.links) link.mend();
+      }
+    },
+  );
+
+  it('takes one such limit more if it stood in line at a server that falls silent with them', async () => {
+    for (let silentAt = 600; silentAt <= 1_000; silentAt += 50) {
+      const masters = new Masters(5);
+      const [one, other] = [masters.voter({ nodeTimeout: 250 }), masters.voter({ nodeTimeout: 250 })];
+      const [holder, waiter] = [engineOf(one, masters), engineOf(other, masters)];
+      const lock = await masters.clock.run(holder.acquire('order', { ttl: 30_000 }));
+      const attempt = waiter.acquire('order', { wait: 1_000 }).catch((error: unknown) => error);
+      await masters.clock.advance(silentAt);
+      for (const index of [0, 1, 2]) other.links[index]!.cut();
+      expect(await masters.clock.run(attempt)).toBeInstanceOf(Error);
+      expect(masters.clock.now()).toBeLessThanOrEqual(1_000 + 2 * 250);
+      for (const link of other.links) link.mend();
+      await masters.clock.run(lock.release());
+    }
   });
 });
 

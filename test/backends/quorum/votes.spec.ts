@@ -67,6 +67,27 @@ describe('votes', () => {
     expect(masters.holders).toEqual(['a:1', 'a:1', 'a:1', undefined, undefined]);
   });
 
+  it('are not asked for where others want the key too, until it is the turn: the next one needs them', async () => {
+    const masters = new Masters(5);
+    const { backend, links, clock } = masters.voter();
+    const attempts = (): number[] =>
+      links.map(({ asked }) => asked.splice(0).filter(({ question }) => question === 'attempt').length);
+    masters.give('a:1', 0);
+    expect(await clock.run(backend.attempt(masters.claim()))).toMatchObject(BUSY);
+    expect(attempts()).toEqual([1, 1, 1, 1, 1]);
+    expect(await clock.run(backend.attempt(masters.claim()))).toMatchObject(BUSY);
+    expect(attempts()).toEqual([1, 0, 0, 0, 0]);
+    masters.take('a:1', 0);
+    const claim = masters.claim();
+    expect(await clock.run(backend.attempt(claim))).toMatchObject(GRANTED);
+    expect(attempts()).toEqual([1, 1, 1, 1, 1]);
+    await clock.run(backend.release(claim));
+    await clock.advance(2_000);
+    masters.give('a:1', 0);
+    expect(await clock.run(backend.attempt(masters.claim()))).toMatchObject(BUSY);
+    expect(attempts()).toEqual([1, 1, 1, 1, 1]);
+  });
+
   it('that come late are given back', async () => {
     const masters = new Masters(5);
     const { backend, links, clock } = masters.voter();
