@@ -1,7 +1,7 @@
 import type { LockInfo } from '../lock/lock.js';
 import type { Seen, Sweep } from './sweeps.js';
 import { BAR_MS, type Bar } from './waits.js';
-import type { Frame, Row, Sort } from './page/frame.js';
+import type { Frame, NodeRow, Row, Sort } from './page/frame.js';
 
 /** Which part of the locks one viewer looks at. */
 export interface View {
@@ -93,6 +93,16 @@ function rowOf({ backend, lock, at }: Seen, now: number): Row {
       owner,
       ...(waitingMs !== undefined && { waitingMs: Math.round(waitingMs + age) }),
     })),
+    ...(lock.nodes && { nodes: lock.nodes.map(nodeOf) }),
+  };
+}
+
+function nodeOf(node: NonNullable<LockInfo['nodes']>[number]): NodeRow {
+  if ('error' in node) return node;
+  return {
+    node: node.node,
+    owners: node.holders.slice(0, MOST_NAMES).map(({ owner }) => owner),
+    waiting: node.waiting,
   };
 }
 

@@ -24,7 +24,7 @@ export const inspectCommand: Command = {
 };
 
 function describe(lock: LockInfo): string {
-  const { key, held, holders, waiting, waiters = [] } = lock;
+  const { key, held, holders, waiting, waiters = [], nodes = [] } = lock;
   const state = held ? `is held, ${modeOf(lock)}` : 'is free';
   const parts = [`${shown(key)} ${state}; ${waiting === 0 ? 'nobody waits' : `${waiting} wait`}.\n`];
   if (held) {
@@ -40,5 +40,21 @@ function describe(lock: LockInfo): string {
     const rows = waiters.map(({ owner, waitingMs }) => [shown(owner), duration(waitingMs)]);
     parts.push(table(['WAITER', 'WAITING'], rows));
   }
+  if (nodes.length > 0)
+    parts.push(
+      table(
+        ['SERVER', 'SAYS'],
+        nodes.map((node) => [shown(node.node), wordOf(node)]),
+      ),
+    );
   return parts.join('\n');
+}
+
+/** What one of several servers says, where a majority decides. */
+function wordOf(node: NonNullable<LockInfo['nodes']>[number]): string {
+  if ('error' in node) return `nothing: ${shown(node.error)}`;
+  const { holders, waiting } = node;
+  const owners = holders.map(({ owner }) => shown(owner)).join(', ');
+  const waits = waiting === 0 ? '' : `, ${waiting} waiting`;
+  return (owners === '' ? 'free' : `held by ${owners}`) + waits;
 }

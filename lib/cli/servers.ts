@@ -38,6 +38,17 @@ export const servers: Readonly<Record<string, Server>> = {
     login: { REDISCLI_AUTH: 'the password' },
     make: async (address, given) => redisAt({ cluster: hostsAndPorts(address) }, given),
   },
+  redlock: {
+    address: '<url,…>',
+    example: 'redis://one:6379,redis://two:6379,redis://three:6379',
+    client: 'ioredis',
+    login: { REDISCLI_AUTH: 'the password' },
+    async make(address, { env }) {
+      const { redlock } = await import('../backends/redlock/index.js');
+      const password = env('REDISCLI_AUTH');
+      return redlock({ urls: split(address).map((url) => withPassword(url, password)) });
+    },
+  },
   etcd: {
     address: '<hosts>',
     example: 'etcd-1:2379,etcd-2:2379',

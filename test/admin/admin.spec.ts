@@ -14,6 +14,7 @@ import { LockAdminModule, type LockAdminModuleOptions } from 'nestjs-distributed
 import { map } from 'rxjs';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { LockBackend } from '../../lib/backends/backend.js';
+import { quorum } from '../../lib/backends/redlock/index.js';
 import { eventually } from '../servers/eventually.js';
 import { applicationWith, RecordingLogger, serverWith } from '../nest/support/application.js';
 import { askForRelease, FROM_PAGE, openStream } from './frames.js';
@@ -279,6 +280,18 @@ describe('what is looked at', () => {
     expect(logger.texts('warn').filter((text) => text.includes('db-1:6379'))).toHaveLength(1);
     silent = false;
     await stream.until((each) => each.silent.length === 0);
+  });
+
+  it('tells what each of several servers says of a lock', async () => {
+    const backends = [memory(), memory(), memory()];
+    const { url, locks } = await pageWith({}, quorum(backends));
+    const lock = await locks.acquire('order:1');
+    const stream = await openStream(url);
+    const { rows } = await stream.until((frame) => frame.rows.length > 0);
+    expect(rows[0]?.nodes).toEqual(
+      [1, 2, 3].map((number) => ({ node: `memory (${number})`, owners: [lock.owner], waiting: 0 })),
+    );
+    await lock.release();
   });
 
   it('shows the waits of this process', async () => {

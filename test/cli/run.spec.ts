@@ -22,7 +22,7 @@ describe('npx nestjs-distributed-lock', () => {
     [['postgres', '--sqll'], /--sqll/],
     [['postgre'], /^There is no command `postgre`\./],
     [['mysql', '--sql', '--tables', 'a b'], /^`--tables` is at most 32 letters/],
-    [['list'], /^Say where the locks are: one of --redis, --redis-cluster, --etcd, /],
+    [['list'], /^Say where the locks are: one of --redis, --redis-cluster, --redlock, --etcd, /],
     [['list', '--redis', 'redis://a', '--etcd', 'b'], /^`--redis` and `--etcd` are two servers\. Name one\./],
     [['list', '--redis', 'redis://a', '--schema', 'b'], /^`--schema` is an option of `--postgres`, not of `--redis`\./],
     [['list', '--redis', 'env:NOT_SET'], /^`--redis` names the environment variable NOT_SET, which is not set\./],

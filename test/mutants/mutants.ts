@@ -841,8 +841,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'an attempt goes on until all have answered, although they cannot give a majority any more',
     file: 'backends/redlock/campaign.ts',
-    find: "if (votes + open + later + this.#count('busy') < majority)",
-    replace: "if (open === 0 && votes + later + this.#count('busy') < majority)",
+    find: 'if (votes + open + later + busy < majority)',
+    replace: 'if (open === 0 && votes + later + busy < majority)',
     killedBy: votes('that make a majority impossible end the attempt at once, though the others say nothing'),
   },
   {
@@ -865,6 +865,22 @@ export const mutants: readonly Mutant[] = [
     find: 'return { node, claim, keepMs, held: dirty ? undefined : false };',
     replace: 'return { node, claim, keepMs, held: dirty && seat.until > -Infinity ? undefined : false };',
     killedBy: votes('whose answer was lost are given back, and after a release as well'),
+  },
+  {
+    bug: 'a release is told before the server at which all wait knows of it',
+    file: 'backends/redlock/contenders.ts',
+    find: 'gate?.answer.catch(() => undefined)',
+    replace: 'undefined',
+    killedBy: votes(
+      'are given back at the server at which all wait before the release is told: whoever asks then is not refused',
+    ),
+  },
+  {
+    bug: 'two renewals that miss the same vote take back what the other one brought back',
+    file: 'backends/redlock/holding.ts',
+    find: 'if (!seat || seat.until > -Infinity || contender.healing.has(seat)) return;',
+    replace: 'if (!seat) return;',
+    killedBy: votes('gives a forgotten vote back once, though two renewals miss it at the same time'),
   },
   {
     bug: 'a server that does not answer is waited for as long as it takes',

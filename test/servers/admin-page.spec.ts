@@ -6,6 +6,8 @@ import { DistributedLockModule, type Lock, LockService, memory } from 'nestjs-di
 import { LockAdminModule } from 'nestjs-distributed-lock/admin';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LockBackend } from '../../lib/backends/backend.js';
+import { quorum } from '../../lib/backends/redlock/index.js';
 import { contrastsOf } from './contrast.js';
 import { newPage, startBrowser } from './browser.js';
 
@@ -15,10 +17,13 @@ interface Application {
   close(): Promise<void>;
 }
 
-async function applicationOn(adapter: ExpressAdapter | FastifyAdapter): Promise<Application> {
+async function applicationOn(
+  adapter: ExpressAdapter | FastifyAdapter,
+  backend: LockBackend = memory(),
+): Promise<Application> {
   @Module({
     imports: [
-      DistributedLockModule.forRoot({ backend: memory(), shutdownGrace: 0 }),
+      DistributedLockModule.forRoot({ backend, shutdownGrace: 0 }),
       LockAdminModule.forRoot({ path: 'ops/locks', guards: [], allowForceRelease: true, title: 'Locks of orders' }),
     ],
   })
@@ -248,4 +253,25 @@ describe('the page', () => {
     await page.locator('#state[data-state=live]').waitFor();
     await page.context().close();
   });
+});
+
+it('says what each of several servers thinks of a lock, and why one says nothing', async () => {
+  const [one, two, three] = [memory(), memory(), memory()];
+  const silent = Object.assign(Object.create(three) as LockBackend, {
+    inspect: () => Promise.reject(new Error('it is <away>')),
+  });
+  const application = await applicationOn(new ExpressAdapter(), quorum([one, two, silent]));
+  const lock = await application.locks.acquire('order:42');
+  await withPage(application, async (page) => {
+    await page.getByRole('button', { name: 'order:42' }).click();
+    const dialog = page.getByRole('dialog', { name: 'order:42' });
+    await dialog.getByText('What each server says').waitFor();
+    expect(await dialog.locator('.nodes li').allInnerTexts()).toEqual([
+      expect.stringMatching(new RegExp(`^memory \\(1\\)\\s*${lock.owner} has it$`)),
+      expect.stringMatching(new RegExp(`^memory \\(2\\)\\s*${lock.owner} has it$`)),
+      expect.stringMatching(/^memory \(3\)\s*says nothing: it is <away>$/),
+    ]);
+    await letGo(lock);
+  });
+  await application.close();
 });

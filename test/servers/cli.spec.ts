@@ -7,6 +7,7 @@ import { etcd } from '../../lib/backends/etcd/index.js';
 import { mysql } from '../../lib/backends/mysql/index.js';
 import { postgres } from '../../lib/backends/postgres/index.js';
 import { redis } from '../../lib/backends/redis/index.js';
+import { redlock } from '../../lib/backends/redlock/index.js';
 import { zookeeper } from '../../lib/backends/zookeeper/index.js';
 import { run } from '../../lib/cli/run.js';
 import { LockEngine } from '../../lib/engine/engine.js';
@@ -288,6 +289,33 @@ describe('on every server', () => {
         });
       }),
     );
+  });
+
+  it('says what each of several Redis servers thinks, and which of them says nothing', async () => {
+    const masters = await Promise.all([1, 2, 3].map(() => startRedis({ own: true })));
+    const urls = masters.map((master) => master.url);
+    const engine = engineOn(redlock({ urls, restartGuard: false }));
+    const lock = await engine.acquire('everywhere');
+    await masters[2]?.kill();
+    const address = urls.join(',');
+    const [inspected, listed] = await Promise.all([
+      cli(['inspect', 'everywhere', '--redlock', address]),
+      cli(['list', '--redlock', address, '--json']),
+    ]);
+    const [first, second, third] = urls.map((each) => each.slice('redis://'.length));
+    const lines = inspected.out.split('\n').map((line) => line.replace(/ {2,}/, '  '));
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        `${first}  held by ${lock.owner}`,
+        `${second}  held by ${lock.owner}`,
+        expect.stringMatching(new RegExp(`^${third} {2}nothing: .+`)),
+      ]),
+    );
+    expect(JSON.parse(listed.out)).toMatchObject([
+      { key: 'everywhere', nodes: [{ node: first }, { node: second }, { node: third, error: expect.any(String) }] },
+    ]);
+    await engine.close(0);
+    await Promise.all(masters.map((master) => master.stop()));
   });
 
   it('creates no tables in a database that has none', async () => {

@@ -34,7 +34,14 @@ export interface Row {
   /** How many wait; `waiters` may name fewer, or none. */
   readonly waiting: number;
   readonly waiters: readonly { readonly owner: string; readonly waitingMs?: number }[];
+  /** What each server says, where a majority of several decides. */
+  readonly nodes?: readonly NodeRow[];
 }
+
+/** Who has the vote of one server and how many wait there, or why it says nothing. */
+export type NodeRow =
+  | { readonly node: string; readonly owners: readonly string[]; readonly waiting: number }
+  | { readonly node: string; readonly error: string };
 
 export interface Holder {
   readonly owner: string;

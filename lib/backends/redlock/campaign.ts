@@ -125,9 +125,14 @@ export class Campaign {
   #look(): void {
     const { majority } = this.options;
     const votes = this.contender.votes(this.#needed);
-    const [open, later] = [this.#count('asked'), this.#count('later')];
+    let [open, later, busy] = [0, 0, 0];
+    for (const state of this.#state) {
+      if (state === 'asked') open++;
+      else if (state === 'later') later++;
+      else if (state === 'busy') busy++;
+    }
     // Whatever those say that have not answered: too few are left.
-    if (votes + open + later + this.#count('busy') < majority) return this.#decide(this.#silence());
+    if (votes + open + later + busy < majority) return this.#decide(this.#silence());
     const gate = this.#passGate();
     if (later > 0) {
       if (gate !== undefined && this.#state[gate] === 'asked') return;
@@ -171,7 +176,7 @@ export class Campaign {
   /** It is its turn. The others are to give their votes to nobody else. */
   #standInLines(): void {
     if (this.#inLines) {
-      if (!this.#closing && this.#count('asked') === 0) this.#close();
+      if (!this.#closing && !this.#state.includes('asked')) this.#close();
       return;
     }
     this.#inLines = true;
@@ -208,9 +213,5 @@ export class Campaign {
       return state === 'spared' ? [{ node: node.name, error: new Error(OUT_OF_REACH) }] : [];
     });
     return { kind: 'unknown', error: new QuorumError(failures, this.contender.seats.length) };
-  }
-
-  #count(state: Answered): number {
-    return this.#state.filter((one) => one === state).length;
   }
 }

@@ -79,24 +79,24 @@ export class Node {
       };
       const answer = question();
       this.#open.add(answer);
-      const closed = (): void => void this.#open.delete(answer);
       let cancel = clock.limit(limitMs, expire);
       answer.then(
-        (answer) => {
+        (value) => {
+          this.#open.delete(answer);
           cancel();
           this.#heardAt = clock.now();
           this.#answered();
-          if (over) late?.(answer);
-          else resolve(answer);
+          if (over) late?.(value);
+          else resolve(value);
         },
         (error: unknown) => {
+          this.#open.delete(answer);
           cancel();
           if (over) return;
           this.#refusedUntil = clock.now() + REFUSAL_MS;
           reject(error);
         },
       );
-      answer.then(closed, closed);
     });
   }
 

@@ -12,6 +12,8 @@ export class LockDialog {
   readonly #holders = element('ul', 'owners');
   readonly #waiters = element('ol', 'owners');
   readonly #waitersTitle = element('h3', '', 'Waiting');
+  readonly #nodes = element('ul', 'owners nodes');
+  readonly #nodesTitle = element('h3', '', 'What each server says');
   readonly #ask = button('danger', 'Release by force…');
   readonly #question = element('div', 'question');
   readonly #questionText = element('p', '');
@@ -44,6 +46,8 @@ export class LockDialog {
         this.#holders,
         this.#waitersTitle,
         this.#waiters,
+        this.#nodesTitle,
+        this.#nodes,
         ...(canRelease ? [this.#ask, this.#question] : []),
         this.#result,
       ),
@@ -85,6 +89,8 @@ export class LockDialog {
     );
     write(this.#waitersTitle, row.waiting === 0 ? 'Waiting' : `Waiting: ${number(row.waiting)}`);
     fill(this.#waiters, waiters, row.waiting - row.waiters.length, 'nobody');
+    this.#nodesTitle.hidden = this.#nodes.hidden = !row.nodes;
+    fill(this.#nodes, row.nodes?.map(nodeEntry) ?? [], 0, '');
     this.#ask.disabled = row.held === 0;
   }
 
@@ -130,6 +136,14 @@ function button(className: string, text: string): HTMLButtonElement {
 
 function entry(owner: string, facts: readonly string[]): HTMLLIElement {
   return element('li', '', element('code', '', shown(owner)), element('span', '', facts.filter(Boolean).join(' · ')));
+}
+
+function nodeEntry(node: NonNullable<Row['nodes']>[number]): HTMLLIElement {
+  if ('error' in node) return entry(node.node, [`says nothing: ${shown(node.error)}`]);
+  const { owners, waiting } = node;
+  const who =
+    owners.length === 0 ? 'nobody has it' : `${owners.map(shown).join(', ')} ${owners.length > 1 ? 'have' : 'has'} it`;
+  return entry(node.node, [who, waiting === 0 ? '' : `${number(waiting)} waiting`]);
 }
 
 /** Replaced only where it says something else, so that a selection in it stays. */
