@@ -118,7 +118,10 @@ export function toToken(value: unknown): bigint {
 /** See REFUSE_AFTER_RESTART. */
 function restarted(answer: readonly unknown[]): Error {
   const seconds = Math.ceil(whole(answer, 1) / 1_000);
-  return new Error(`the server was restarted empty, and takes no part for ${seconds} s more (\`restartGuard\`)`);
+  return new Error(
+    `the server started without stored data and may have forgotten votes, so it takes no part for ${seconds} s more (\`restartGuard\`). ` +
+      'With `appendonly yes` it would take part at once',
+  );
 }
 
 function busyOf(list: readonly unknown[]): Busy {
