@@ -48,7 +48,7 @@ export async function run(options: RedlockBenchOptions = {}): Promise<void> {
   const open = (): Engine => new LockEngine(redlock({ urls, restartGuard: false }));
   const clients = urls.map((url) => new Redis(url).on('error', () => undefined));
   await Promise.all(clients.map((client) => client.script('LOAD', DELETE_IF_MINE)));
-  const bursts = options.rounds ?? (options.effort === 'quick' ? 10 : 50);
+  const bursts = options.rounds ?? (options.effort === 'quick' ? 30 : 50);
   const [one, other] = [open(), open()];
   let count = 0;
   const pair = (engine: Engine) => time(async () => (await engine.acquire(`ours:${++count % 500}`)).release());
@@ -105,7 +105,7 @@ export async function run(options: RedlockBenchOptions = {}): Promise<void> {
       ],
     )}`,
   );
-  await contention(servers, options.effort === 'quick' ? 1 : 5);
+  await contention(servers, options.effort === 'quick' ? 3 : 5);
   for (const client of clients) client.disconnect();
   await Promise.all(servers.map((server) => server.stop()));
 }
