@@ -7,6 +7,7 @@ import { faultsOf, type Inspected, inspected } from './redis-fixture.js';
 export function mastersFixture(
   count: number,
   create: (urls: readonly string[]) => LockBackend | Promise<LockBackend>,
+  ttl = 1_000,
 ): BackendFixture {
   let masters: readonly Inspected[] = [];
   return {
@@ -18,7 +19,7 @@ export function mastersFixture(
       await Promise.all(masters.map(({ server }) => server.stop()));
     },
     create: () => create(masters.map(({ server }) => server.url)),
-    ttl: 1_000,
+    ttl,
     faults: {
       ...faultsOf(() => masters),
       restart: async (options) => {

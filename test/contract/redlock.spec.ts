@@ -15,7 +15,7 @@ describeBackend(
   'redlock',
   // redlock-memory.spec.ts proves these for the same quorum: what they ask about is above the servers.
   allGroupsBut(harness, ['every combination', 're-entry', 'holding', 'events']),
-  mastersFixture(5, (urls) => redlock({ urls, ...behaviour })),
+  mastersFixture(5, (urls) => redlock({ urls, ...behaviour }), 1_500),
 );
 
 /** Three masters by the application's clients, of both libraries. */
