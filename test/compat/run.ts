@@ -3,6 +3,7 @@
  * application. Needs a build and the npm registry; everything happens in a temporary folder. With arguments, only the checks whose name
  * has one of them: `npm run test:compat -- Jest Vitest`, `npm run test:compat -- 'nest new'`.
  */
+import { startPostgres } from '../servers/postgres.js';
 import { checks } from './checks.js';
 import { neighbourChecks } from './neighbours.js';
 import { NewApplication, type PackageManager } from './new-application.js';
@@ -24,7 +25,9 @@ const workshop = new Workshop();
 process.on('exit', () => workshop.close());
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
-const tables = [await consumers(), neighbourhoods(), newApplications()].filter(({ rows }) => rows.length > 0);
+const tables = [await consumers(), neighbourhoods(), withOrms(), newApplications()].filter(
+  ({ rows }) => rows.length > 0,
+);
 const outcomes = new Map<() => Promise<Outcome>, Outcome>();
 const tasks = tables.flatMap(({ rows, columns }) =>
   columns.flatMap((_, at) => rows.flatMap(({ cells }) => cells.slice(at, at + 1))),
@@ -73,6 +76,23 @@ function neighbourhoods(): Table {
       }),
     })),
   };
+}
+
+/** The recipes of the page of PostgreSQL, each over a real one. */
+function withOrms(): Table {
+  const names = ['TypeORM', 'Drizzle', 'Kysely', 'Prisma (driver adapter)', 'Knex', 'MikroORM'];
+  const run = async (): Promise<void> => {
+    const dir = await workshop.settleOrms();
+    const server = await startPostgres({ own: true });
+    try {
+      const said = await workshop.run(dir, process.execPath, ['out/recipes.js'], { DATABASE_URL: server.url });
+      for (const name of names) if (!said.includes(`${name}: locked`)) throw new Error(said);
+    } finally {
+      await server.stop();
+    }
+  };
+  const rows = [{ name: `ORMs on PostgreSQL: ${names.join(', ')}`, cells: [() => attempt(run)] }];
+  return { columns: ['Nest 12 ESM'], rows: rows.filter(isWanted) };
 }
 
 /** What `nest new` makes, with the README pasted into it. */

@@ -70,6 +70,19 @@ export const newApplications = {
   },
 } as const;
 
+/** Each has a recipe on the page of PostgreSQL. */
+export const orms = {
+  '@mikro-orm/core': '7.2.5',
+  '@mikro-orm/postgresql': '7.2.5',
+  '@prisma/adapter-pg': '7.10.1',
+  'drizzle-orm': '0.45.4',
+  knex: '3.3.0',
+  kysely: '0.29.9',
+  typeorm: '1.1.1',
+  pg: '8.23.1',
+  '@types/pg': '8.23.1',
+} as const;
+
 const graphql = {
   graphql: '16.15.0',
   '@apollo/server': '5.5.1',

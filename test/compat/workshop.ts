@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { both, clients, monitoring, neighbours, nest, nest11ForOurTests, tools } from './versions.js';
+import { both, clients, monitoring, neighbours, nest, nest11ForOurTests, orms, tools } from './versions.js';
 
 export type NestMajor = keyof typeof nest;
 export type Format = 'cjs' | 'esm';
@@ -29,6 +29,7 @@ interface Manifest {
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const appSources = fileURLToPath(new URL('./app', import.meta.url));
+const ormSources = fileURLToPath(new URL('./orms', import.meta.url));
 const neighbourSources = fileURLToPath(new URL('./neighbours', import.meta.url));
 
 /** How long one command may take, in milliseconds: an install beside other work takes minutes. */
@@ -102,6 +103,23 @@ export class Workshop {
     this.write(`${folder}/tsconfig.json`, { compilerOptions, include: ['*.ts'] });
     await this.node(dir, this.tool('typescript/bin/tsc'), '-p', 'tsconfig.json');
     return { name, dir };
+  }
+
+  /** The package beside the libraries that ask PostgreSQL; its recipes compiled as a user's would be. @returns where they are */
+  async settleOrms(): Promise<string> {
+    const tarball = await this.prepare();
+    const dir = join(this.dir, 'orms');
+    await this.install('orms', { ...nest[12], ...both, ...orms, 'nestjs-distributed-lock': tarball });
+    cpSync(ormSources, dir, { recursive: true });
+    const { dependencies } = JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8')) as Manifest;
+    this.write('orms/package.json', { private: true, type: 'module', dependencies });
+    const compilerOptions = {
+      ...{ target: 'ES2022', module: 'nodenext', moduleResolution: 'nodenext', strict: true, skipLibCheck: true },
+      ...{ types: ['node'], rootDir: '.', outDir: 'out' },
+    };
+    this.write('orms/tsconfig.json', { compilerOptions, include: ['*.ts'] });
+    await this.node(dir, this.tool('typescript/bin/tsc'), '-p', 'tsconfig.json');
+    return dir;
   }
 
   /** This repository, tests and all, with Nest 11 in place of 12. */

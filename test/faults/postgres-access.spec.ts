@@ -81,6 +81,23 @@ describe('PostgreSQL', () => {
     );
   });
 
+  it('old and new functions of the same tables exclude each other, as during a rolling deploy', async () => {
+    const schema = 'rolling';
+    const old = engine({ connectionString: server.url, schema });
+    const lock = await old.acquire('deploy');
+    // What a release installs whose functions have another version, beside these.
+    await ask(postgresSchemaSql({ schema }).replaceAll('_v1(', '_v2('));
+    const answer = async () => {
+      const call = `${schema}.attempt_v2('lock:deploy', null, 'new:1', 'box', 'x', 1, 1000000, 1000000, 0)`;
+      const [row] = await ask(`select ${call} as answer`);
+      return String(row?.['answer']);
+    };
+    expect(await answer()).toMatch(/^b /);
+    await lock.release();
+    expect(await answer()).toMatch(/^g /);
+    expect(await old.tryAcquire('deploy')).toBeNull();
+  });
+
   it('is installed once by twenty that start at the same time', async () => {
     const all = Array.from({ length: 20 }, () => engine({ connectionString: server.url, schema: 'crowd', max: 1 }));
     await Promise.all(all.map((one) => one.ping()));

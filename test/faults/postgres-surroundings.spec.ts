@@ -1,9 +1,13 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { Pool } from 'pg';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { postgres, type PostgresOptions } from '../../lib/backends/postgres/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
-import { LockBackendError } from '../../lib/lock/errors.js';
+import { LockBackendError, LockLostError } from '../../lib/lock/errors.js';
 import { eventually } from '../servers/eventually.js';
+import { startSilentProxy } from '../servers/silent-proxy.js';
+import { postgresProgram } from '../servers/postgres-programs.js';
 import { type PgBouncer, startPgBouncer } from '../servers/pgbouncer.js';
 import { askPostgres, type PostgresServer, startPostgres } from '../servers/postgres.js';
 import { inLine } from './support/in-pod.js';
@@ -129,6 +133,53 @@ describe('A replica of a PostgreSQL', () => {
     expect(await reader.tryAcquire('replicated')).toBeNull();
     await reader.forceRelease('replicated');
     const next = await reader.acquire('replicated');
+    expect(next.fencingToken).toBeGreaterThan(lock.fencingToken ?? 0n);
+    await next.release();
+  });
+
+  it('that lags does not know the newest locks when it is promoted: a second holder gets in, above the first, who is told', async () => {
+    await using primary = await startPostgres({ own: true });
+    const address = await startSilentProxy(primary.port);
+    onTestFinished(() => address.stop());
+    const connectionString = primary.url.replace(`:${primary.port}`, `:${address.port}`);
+    const [holder, other] = [engine({ connectionString }), engine({ connectionString })];
+    await holder.ping();
+    await using replica = await startPostgres({ own: true, follows: primary });
+    const ask = (text: string) => askPostgres(replica.url, text);
+    // From here on it hears of nothing.
+    await ask(`alter system set primary_conninfo = ''`);
+    await ask('select pg_reload_conf()');
+    await eventually('it lags', async () => (await ask('select from pg_stat_wal_receiver')).length === 0);
+    const lock = await holder.acquire('newest', { ttl: '30s' });
+    await primary.kill();
+    await ask('select pg_promote(false)');
+    await eventually('it takes writes', async () => (await ask('select pg_is_in_recovery() as r'))[0]?.['r'] === false);
+    address.moveTo(replica.port);
+    const told = once(lock.signal, 'abort');
+    const next = await eventually('the second one is in', () => other.acquire('newest', { wait: '10s' }));
+    expect(next.fencingToken).toBeGreaterThan(lock.fencingToken ?? 0n);
+    await told;
+    expect(lock.signal.reason).toBeInstanceOf(LockLostError);
+    expect(next.held).toBe(true);
+    await next.release();
+  });
+});
+
+describe('A dump of a PostgreSQL', () => {
+  it.each([
+    ['has the locks of its moment, whose keys stay closed until their leases end', [], false],
+    ['without the data of the schema has none, and the tables work', ['--exclude-table-data=distributed_lock.*'], true],
+  ] as const)('%s', async (_, without, free) => {
+    await using server = await startPostgres({ own: true });
+    const lock = await engine({ connectionString: server.url }).acquire('dumped', { ttl: 4_000 });
+    const to = ['-h', server.host, '-p', `${server.port}`, '-U', 'postgres'];
+    const dump = execFileSync(postgresProgram('pg_dump'), [...to, ...without, 'postgres'], { encoding: 'utf8' });
+    await askPostgres(server.url, 'create database restored');
+    execFileSync(postgresProgram('psql'), [...to, '-q', '-v', 'ON_ERROR_STOP=1', 'restored'], { input: dump });
+    const restored = engine({ connectionString: server.url.replace(/\/postgres$/, '/restored') });
+    const first = await restored.tryAcquire('dumped');
+    expect(first !== null).toBe(free);
+    const next = first ?? (await restored.acquire('dumped', { wait: '20s' }));
     expect(next.fencingToken).toBeGreaterThan(lock.fencingToken ?? 0n);
     await next.release();
   });
