@@ -5,8 +5,13 @@ export const LONGEST_QUEUE_MS = 10_000;
 
 /** The question was never sent, so the server knows nothing of it. */
 export class NotAskedError extends Error {
-  constructor() {
-    super('it was not even asked, because the server is slower than this process has questions');
+  /** @param answered how many other questions were answered while it waited */
+  constructor(readonly answered: number) {
+    super(
+      answered > 0
+        ? `it was not even asked for, because this process asks for more than the server answers: ${answered} questions went first`
+        : 'it was not even asked for, because the server answered none of the questions ahead of it',
+    );
     this.name = 'NotAskedError';
   }
 }
@@ -29,6 +34,7 @@ export class QuestionQueue {
   readonly #first = new Set<() => void>();
   readonly #others = new Set<() => void>();
   #free: number;
+  #answered = 0;
 
   /** @param size `Infinity` for a backend that batches its questions */
   constructor(
@@ -44,6 +50,7 @@ export class QuestionQueue {
     if (this.#free > 0) return this.#ask(question);
     return new Promise<T>((resolve, reject) => {
       const queue = first ? this.#first : this.#others;
+      const answeredBefore = this.#answered;
       const enter = (): void => {
         cancel();
         this.#ask(question).then(resolve, reject);
@@ -51,7 +58,7 @@ export class QuestionQueue {
       const leave = (): void => {
         if (!queue.delete(enter)) return;
         cancel();
-        reject(new NotAskedError());
+        reject(new NotAskedError(this.#answered - answeredBefore));
       };
       queue.add(enter);
       const cancel = this.clock.limit(atMost, leave);
@@ -62,7 +69,9 @@ export class QuestionQueue {
   async #ask<T>(question: () => Promise<T>): Promise<T> {
     this.#free--;
     try {
-      return await question();
+      const answer = await question();
+      this.#answered++;
+      return answer;
     } finally {
       this.#free++;
       this.#letNext();

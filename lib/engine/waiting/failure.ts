@@ -1,5 +1,6 @@
 import { LockBackendError, LockConfigurationError, LockTimeoutError } from '../../lock/errors.js';
 import { CHECK_THE_SERVER, messageOf } from '../../lock/messages.js';
+import { NotAskedError } from '../asking/question-queue.js';
 
 /** Why a call of `acquire` failed. */
 export type Failure =
@@ -55,12 +56,16 @@ function conflict(limitInForce: number, call: Failed): LockConfigurationError {
 }
 
 function noAnswer(cause: unknown, call: Failed): LockBackendError {
+  // The server is well, so looking at it would not help.
+  const isOverload = cause instanceof NotAskedError && cause.answered > 0;
   return new LockBackendError(
     `Could not lock ${where(call)}: ${messageOf(cause)}. It was tried for ${call.waitedMs} ms, and nothing ran under the lock. ` +
-      CHECK_THE_SERVER,
+      (isOverload ? ASK_FOR_FEWER : CHECK_THE_SERVER),
     { key: call.key, backend: call.backendName, cause },
   );
 }
+
+const ASK_FOR_FEWER = 'Wait longer, or ask for fewer locks at once.';
 
 const GIVE_ANOTHER = 'Give this lock another key, or name the `layout` of the backend that the others use.';
 
