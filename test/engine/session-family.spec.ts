@@ -327,6 +327,22 @@ describe('locks that hang from a session', () => {
     expect([server.size, bench.table.size]).toEqual([0, 0]);
   });
 
+  it('extending a lock of several keys, or several locks at once, renews their session once', async () => {
+    const bench = new Bench();
+    const server = new SessionServer(bench.table, () => bench.clock.now());
+    const { engine, asked } = bench.process({ server: server.backend({ attemptAll: false }) });
+    const one = await engine.acquire(['a', 'b', 'c'], { ttl: TTL });
+    const other = await engine.acquire('d', { ttl: TTL });
+    await bench.clock.advance(1_000);
+    const { length } = asked;
+    await bench.clock.run(Promise.all([one.extend(), other.extend()]));
+    expect(asked.slice(length).map(({ question }) => question)).toEqual(['renew', 'attached']);
+    for (const lock of [one, other]) expect(lock.remainingMs).toBeGreaterThan(TTL * 0.98);
+    const before = asked.length;
+    await bench.clock.run(one.extend());
+    expect(asked.slice(before).filter(({ question }) => question === 'renew')).toHaveLength(1);
+  });
+
   it('closing with many locks held ends their session instead of releasing each, but keeps what has a minHold', async () => {
     const { bench, server, process } = servers();
     const { engine, asked } = process();

@@ -24,6 +24,7 @@ export class SessionFamily implements Family {
   readonly #attachments = new Attachments();
   readonly #sessions: Sessions;
   readonly #audit: SessionAudit;
+  readonly #renewals = new Map<OpenSession, Promise<boolean>>();
   #closing = false;
 
   constructor(
@@ -178,8 +179,20 @@ export class SessionFamily implements Family {
     if ('session' in subject) return this.#sessions.renew(subject.session, (open) => void this.#audit.run(open));
     const attachment = this.#attachments.of(subject.claim.owner);
     if (!attachment?.session || !attachment.lease) return false;
-    await this.tools.watchdog.renewNow(attachment.session.lease);
+    await this.#renewNow(attachment.session);
     return attachment.lease.live;
+  }
+
+  /** The locks of one session that are extended in one turn of the event loop share a renewal. */
+  #renewNow(open: OpenSession): Promise<boolean> {
+    const asked = this.#renewals.get(open);
+    if (asked) return asked;
+    const renewal = Promise.resolve().then(() => {
+      this.#renewals.delete(open);
+      return this.tools.watchdog.renewNow(open.lease);
+    });
+    this.#renewals.set(open, renewal);
+    return renewal;
   }
 
   /** Releases a claim that reached the server after its own release. */
