@@ -7,8 +7,9 @@ import { LockEngine } from '../../lib/engine/engine.js';
 import type { Lock } from '../../lib/lock/lock.js';
 import { type Hold, violations } from '../../lib/testing/contract/history.js';
 import { eventually } from '../servers/eventually.js';
-import { askRedis, type RedisServer } from '../servers/redis.js';
-import { type RedisCluster, startRedisCluster } from '../servers/redis-cluster.js';
+import { freePort } from '../servers/free-port.js';
+import { askRedis, type RedisServer, startRedisProcess } from '../servers/redis.js';
+import { type RedisCluster, startMoving, startRedisCluster } from '../servers/redis-cluster.js';
 import { inLine } from './support/in-pod.js';
 import { rounds, withinRounds } from './support/rounds.js';
 
@@ -267,4 +268,65 @@ describe('Locks in a Redis cluster of three masters and their replicas', () => {
     expect(await client.ping()).toBe('PONG');
     client.disconnect();
   });
+
+  it('are granted while their slot is on its way, also where the client knows its nodes by other addresses', async () => {
+    const natMap = Object.fromEntries(
+      cluster.hosts.map(({ port }) => [`127.0.0.1:${port}`, { host: 'localhost', port }]),
+    );
+    const client = new Cluster(
+      cluster.hosts.map(({ port }) => ({ host: 'localhost', port })),
+      { natMap },
+    ).on('error', () => undefined);
+    const engine = new LockEngine(redis({ client }));
+    await engine.withLock('before', () => undefined);
+    const from = await cluster.ownerOf('{lock:on its way}');
+    const to = (await masters()).find((master) => master !== from);
+    if (!to) throw new Error('There is no other master.');
+    const stop = await startMoving('{lock:on its way}', from, to);
+    const lock = await engine.acquire('on its way', { wait: '5s' });
+    // Its keys are new, so they are at the place where the slot goes.
+    expect(await askRedis(to.port, 'CLUSTER', 'GETKEYSINSLOT', await slotAt(to, '{lock:on its way}'), '10')).toContain(
+      '{lock:on its way}',
+    );
+    expect(await lock.release()).toBe(true);
+    await stop();
+    await engine.close(0);
+    client.disconnect();
+  });
+
+  it('are granted while their slot is on its way to a master that has no slot yet', async () => {
+    await using newcomer = await startRedisProcess('redis-cluster', [
+      ...['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000', '--cluster-port', `${await freePort()}`],
+    ]);
+    const from = await cluster.ownerOf('{lock:to a newcomer}');
+    await askRedis(newcomer.port, 'CLUSTER', 'MEET', from.host, `${from.port}`, await busPort(from));
+    await eventually('the two know each other', async () => {
+      const known = String(await askRedis(from.port, 'CLUSTER', 'NODES'));
+      return known
+        .split('\n')
+        .some(
+          (line) => line.includes(`:${newcomer.port}@`) && line.includes(' connected') && !line.includes('handshake'),
+        );
+    });
+    const [engine] = engines as [LockEngine];
+    await engine.withLock('before', () => undefined);
+    const stop = await startMoving('{lock:to a newcomer}', from, newcomer);
+    const lock = await engine.acquire('to a newcomer', { wait: '5s' });
+    expect(
+      await askRedis(newcomer.port, 'CLUSTER', 'GETKEYSINSLOT', await slotAt(newcomer, '{lock:to a newcomer}'), '10'),
+    ).toContain('{lock:to a newcomer}');
+    expect(await lock.release()).toBe(true);
+    await stop();
+    const id = String(await askRedis(newcomer.port, 'CLUSTER', 'MYID'));
+    for (const { port } of cluster.nodes) await askRedis(port, 'CLUSTER', 'FORGET', id);
+  });
 });
+
+const slotAt = async ({ port }: RedisServer, key: string): Promise<string> =>
+  String(await askRedis(port, 'CLUSTER', 'KEYSLOT', key));
+
+/** Where a node speaks to other nodes. */
+async function busPort({ port }: RedisServer): Promise<string> {
+  const nodes = String(await askRedis(port, 'CLUSTER', 'NODES'));
+  return /@(\d+)[^\n]*myself/.exec(nodes)?.[1] ?? '';
+}

@@ -16,6 +16,17 @@ export interface RedisCluster extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
+/** Puts a slot on its way, so that its keys are asked for with ASK, and leaves it there. Resolves to how to end that. */
+export async function startMoving(key: string, from: RedisServer, to: RedisServer): Promise<() => Promise<void>> {
+  const slot = String(await askRedis(from.port, 'CLUSTER', 'KEYSLOT', key));
+  const id = async ({ port }: RedisServer): Promise<string> => String(await askRedis(port, 'CLUSTER', 'MYID'));
+  await askRedis(to.port, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', await id(from));
+  await askRedis(from.port, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', await id(to));
+  return async () => {
+    for (const { port } of [from, to]) await askRedis(port, 'CLUSTER', 'SETSLOT', slot, 'STABLE');
+  };
+}
+
 export interface RedisClusterOptions {
   readonly replicas?: number;
   /** How long a node may be silent before the others count it as dead, and fail it over if it has a replica. */

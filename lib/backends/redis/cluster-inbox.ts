@@ -1,10 +1,10 @@
 import type { ClusterMap } from './cluster-map.js';
 import type { IoredisNode, ShardConnection } from './cluster-node.js';
-import { ownConnection } from './ioredis.js';
+import { ownConnection, TURNED_AWAY } from './ioredis.js';
 import type { Listener, Listening } from './link.js';
 import { DIAL_MS } from './own-connection.js';
 import { BEAT_MS, Pulse } from './pulse.js';
-import { isDenied, isUnknownCommand } from './refusals.js';
+import { isRefusal, isUnknownCommand } from './refusals.js';
 import { slotOf } from './slots.js';
 
 interface Channel {
@@ -23,6 +23,8 @@ interface Subscriber {
   readonly connection: ShardConnection;
   readonly pulse: Pulse;
   readonly since: number;
+  /** The node took the connection. */
+  taken: boolean;
   ready: boolean;
 }
 
@@ -105,10 +107,16 @@ export class ClusterInbox {
       readOnly: false,
     };
     const connection = pattern.duplicate(options);
-    const gone = (): void => this.#gone(subscriber);
-    const pulse = new Pulse(() => connection.call('ping'), gone);
-    const subscriber: Subscriber = { node, connection, pulse, since: performance.now(), ready: false };
-    connection.on('connect', () => connection.stream?.unref?.());
+    const gone = (why?: Error): void => this.#gone(subscriber, why);
+    const pulse = new Pulse(
+      () => connection.call('ping'),
+      () => gone(),
+    );
+    const subscriber: Subscriber = { node, connection, pulse, since: performance.now(), taken: false, ready: false };
+    connection.on('connect', () => {
+      subscriber.taken = true;
+      connection.stream?.unref?.();
+    });
     connection.on('ready', () => {
       subscriber.ready = true;
       this.#pause = 0;
@@ -116,9 +124,9 @@ export class ClusterInbox {
         if (channel.at === subscriber) this.#subscribe(channel, subscriber);
     });
     // A slot that moved away ends its subscriptions unasked, which the client tells as `moved` or, not expecting it, as an error.
-    connection.on('moved', gone);
+    connection.on('moved', () => gone());
     connection.on('error', gone);
-    connection.on('end', gone);
+    connection.on('end', () => gone(subscriber.taken && !subscriber.ready ? new Error(TURNED_AWAY) : undefined));
     const hear = (name: string, message: string): void => this.#channels.get(name)?.on.message(message);
     connection.on('message', hear);
     connection.on('smessage', hear);
@@ -138,21 +146,25 @@ export class ClusterInbox {
       (error: unknown) => {
         if (!still()) return;
         channel.at = undefined;
-        channel.on.down(isDenied(error) ? error : undefined);
+        channel.on.down(isRefusal(error) ? error : undefined);
         this.#placeSoon();
       },
     );
   }
 
-  /** The connection is of no use any more, whyever: all its channels look for their place again. */
-  #gone(subscriber: Subscriber): void {
+  /**
+   * The connection is of no use any more: all its channels look for their place again.
+   * @param why a refusal of the server's holds for a while, so who asks need not find it out by waiting
+   */
+  #gone(subscriber: Subscriber, why?: Error): void {
     if (this.#subscribers.get(subscriber.node) !== subscriber) return;
     this.#subscribers.delete(subscriber.node);
     subscriber.connection.disconnect();
+    const lasts = why?.message === TURNED_AWAY || isRefusal(why);
     for (const channel of this.#channels.values()) {
       if (channel.at !== subscriber) continue;
       channel.at = undefined;
-      channel.on.down();
+      channel.on.down(lasts ? why : undefined);
     }
     this.#placeSoon();
   }
