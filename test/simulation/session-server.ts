@@ -62,8 +62,16 @@ export class SessionServer {
       downgrade: async (claim, session) => this.#in(session, claim, (hung) => table.downgrade(hung)),
       inspect: async (key) => {
         this.sweep();
-        const state = table.inspect(key);
-        return { ...state, holders: state.holders.map((holder) => ({ ...holder, owner: plain(holder.owner) })) };
+        const { holders, waiters, ...state } = table.inspect(key);
+        return {
+          ...state,
+          holders: holders.map((holder) => ({
+            ...holder,
+            owner: plain(holder.owner),
+            remainingMs: this.#remainingMs(holder.owner),
+          })),
+          ...(waiters && { waiters: waiters.map((waiter) => ({ ...waiter, owner: plain(waiter.owner) })) }),
+        };
       },
       forceRelease: async (key) => this.#force(key),
       onLost(listener) {
@@ -90,6 +98,12 @@ export class SessionServer {
   /** Forgets the sessions that have ended, and what hung from them. */
   sweep(): void {
     for (const [session, { ends }] of this.#sessions) if (ends <= this.now()) this.#end(session);
+  }
+
+  /** How long the session of that place lives on if nobody renews it. */
+  #remainingMs(owner: string): number {
+    for (const [{ id }, { ends }] of this.#sessions) if (owner.endsWith(`@${id}`)) return ends - this.now();
+    return 0;
   }
 
   #force(key: string): boolean {
@@ -155,7 +169,7 @@ export class SessionServer {
 
   #attached(session: Session, claim: Claim, hung: Claim, answer: Attempt, joined: boolean): Attempt {
     if (answer.granted || (joined && !('limit' in answer))) this.#entry(session).claims.set(claim.owner, hung);
-    return answer;
+    return 'holder' in answer && answer.holder !== undefined ? { ...answer, holder: plain(answer.holder) } : answer;
   }
 }
 
