@@ -2,10 +2,11 @@ import { afterAll, beforeAll, describe, it } from 'vitest';
 import { describeBackend } from '../../lib/testing/index.js';
 import { startEtcdCluster } from '../servers/etcd.js';
 import { etcdFixture } from './etcd-fixture.js';
+import { onSeveralServers } from './parts.js';
 
 describeBackend(
   'etcd, a cluster of three',
-  { describe, it, beforeAll, afterAll },
+  onSeveralServers({ describe, it, beforeAll, afterAll }),
   etcdFixture(
     () => startEtcdCluster(3),
     (cluster) => ({

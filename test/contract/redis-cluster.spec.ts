@@ -6,6 +6,7 @@ import type { LockBackend } from '../../lib/index.js';
 import { type BackendFixture, describeBackend } from '../../lib/testing/index.js';
 import { rounds } from '../faults/support/rounds.js';
 import { type RedisCluster, startRedisCluster } from '../servers/redis-cluster.js';
+import { onSeveralServers } from './parts.js';
 import { faultsOf, type Inspected, inspected } from './redis-fixture.js';
 
 /** Three masters, none of which is given up by the others for the few seconds that a test freezes it. */
@@ -40,7 +41,7 @@ function clusterFixture(create: (cluster: RedisCluster) => LockBackend, args: re
   };
 }
 
-const harness = { describe, it, beforeAll, afterAll };
+const harness = onSeveralServers({ describe, it, beforeAll, afterAll });
 
 describeBackend(
   'redis in a cluster',

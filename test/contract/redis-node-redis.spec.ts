@@ -3,10 +3,11 @@ import { afterAll, beforeAll, describe, it } from 'vitest';
 import { redis } from '../../lib/backends/redis/index.js';
 import { describeBackend } from '../../lib/testing/index.js';
 import { redisFixture } from './redis-fixture.js';
+import { overAnotherClient } from './parts.js';
 
 describeBackend(
   'redis over node-redis',
-  { describe, it, beforeAll, afterAll },
+  overAnotherClient({ describe, it, beforeAll, afterAll }),
   redisFixture(async ({ url }) => {
     const client = createClient({ url });
     client.on('error', () => undefined);

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, it } from 'vitest';
 import { redis } from '../../lib/backends/redis/index.js';
 import { describeBackend } from '../../lib/testing/index.js';
 import { redisFixture } from './redis-fixture.js';
+import { forAnotherUser } from './parts.js';
 
 /** What the page says that a user of locks needs, to the letter. */
 function documentedRights(): readonly string[] {
@@ -20,7 +21,7 @@ const keys = rights
 
 describeBackend(
   'redis for a user with the documented rights',
-  { describe, it, beforeAll, afterAll },
+  forAnotherUser({ describe, it, beforeAll, afterAll }),
   redisFixture(
     ({ host, port }) => redis({ host, port, username: 'locks', password: 'secret' }),
     ['--user', 'locks', 'on', '>secret', ...rights, ...keys],

@@ -5,6 +5,7 @@ import { type BackendFixture, describeBackend } from '../../lib/testing/index.js
 import { rounds } from '../faults/support/rounds.js';
 import { eventually } from '../servers/eventually.js';
 import { type RedisSentinel, startRedisSentinel } from '../servers/redis-sentinel.js';
+import { onSeveralServers } from './parts.js';
 import { faultsOf, type Inspected, inspected } from './redis-fixture.js';
 
 /** A primary and its replica, which the sentinels leave alone for the few seconds that a test freezes both. */
@@ -53,7 +54,7 @@ function sentinelFixture(waitReplicas: number): BackendFixture {
   };
 }
 
-const harness = { describe, it, beforeAll, afterAll };
+const harness = onSeveralServers({ describe, it, beforeAll, afterAll });
 
 describeBackend('redis under Sentinel, waiting for the replica', harness, sentinelFixture(1));
 // The same again without that is for the longer runs.
