@@ -1,14 +1,14 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import type { Etcd } from '../../lib/backends/etcd/client.js';
-import { AT_ONCE, Members } from '../../lib/backends/etcd/members.js';
+import { AT_ONCE, type Members, membersOf as cluster } from '../../lib/backends/etcd/members.js';
 
 const unavailable = new Error('14 UNAVAILABLE: No connection established');
 const tooLate = new Error('4 DEADLINE_EXCEEDED: Deadline exceeded');
 
 /** Members of which only their names matter. */
 const membersOf = (...hosts: readonly string[]): Members =>
-  new Members(hosts, async (host) => ({ host }) as unknown as Etcd, 1_000);
+  cluster(hosts, async (host) => ({ host, close: () => undefined }) as unknown as Etcd, 1_000);
 
 const hostOf = (member: Etcd): string => String(Reflect.get(member, 'host'));
 
@@ -50,6 +50,44 @@ describe('the members of an etcd cluster', () => {
     await expect(first).rejects.toThrow('UNAVAILABLE');
     await expect(queued).rejects.toThrow('no member answers');
     expect(sent).not.toHaveBeenCalled();
+  });
+
+  it('get a new connection once one has answered nobody for so long, and the old one is closed', async () => {
+    const closed: number[] = [];
+    let made = 0;
+    const members = cluster(
+      ['a'],
+      async () => {
+        const number = ++made;
+        return { number, close: () => closed.push(number) } as unknown as Etcd;
+      },
+      1_000,
+    );
+    const numberOf = (member: Etcd): unknown => Reflect.get(member, 'number');
+    let answer: () => void = () => undefined;
+    const answered = new Promise<void>((resolve) => (answer = resolve));
+    const late = members.call((member) => answered.then(() => numberOf(member)));
+    await expect(members.call(() => Promise.reject(tooLate))).rejects.toThrow('DEADLINE');
+    expect(await members.call(async (member) => numberOf(member))).toBe(2);
+    // It may still answer the other one.
+    expect(closed).toEqual([]);
+    answer();
+    expect(await late).toBe(1);
+    await turn();
+    expect(closed).toEqual([1]);
+  });
+
+  it('keep a connection on which others are answered, though one question was not', async () => {
+    let made = 0;
+    const members = cluster(['a'], async () => ({ number: ++made, close: () => undefined }) as unknown as Etcd, 1_000);
+    let fail: () => void = () => undefined;
+    const late = members.call(() => new Promise<never>((_, reject) => (fail = () => reject(tooLate))));
+    await turn();
+    await members.call(async () => 'answered');
+    fail();
+    await expect(late).rejects.toThrow('DEADLINE');
+    await members.call(async () => 'answered');
+    expect(made).toBe(1);
   });
 
   it('are not left for a question on whose answer nothing depends', async () => {

@@ -6,6 +6,7 @@ import { LockEngine } from '../../lib/engine/engine.js';
 import { LockBackendError } from '../../lib/lock/errors.js';
 import { type EtcdServer, startEtcd } from '../servers/etcd.js';
 import { eventually } from '../servers/eventually.js';
+import { startSilentProxy } from '../servers/silent-proxy.js';
 import { inLine } from './support/in-pod.js';
 
 /** How many watch streams the server has been asked for since it was started. */
@@ -88,5 +89,26 @@ describe('What etcd3 does with a connection that had trouble, and our locks do n
     expect(await watchStreams(server)).toBe(1);
     expect(await handOver(lock, waiting)).toBeLessThan(500);
     await Promise.all([engine.close(0), other.close(0)]);
+  });
+
+  it('the only connection goes silent: what is held stays, and locks and hand-overs come within one lease', async () => {
+    await using server = await startEtcd({ own: true });
+    const proxy = await startSilentProxy(Number(new URL(server.url).port));
+    const engine = new LockEngine(etcd({ hosts: `127.0.0.1:${proxy.port}` }));
+    const direct = new LockEngine(etcd({ hosts: server.host }));
+    const held = await engine.acquire('held', { ttl: '9s' });
+    const ahead = await direct.acquire('in line', { ttl: '9s' });
+    const waiting = engine.acquire('in line', { ttl: '9s', wait: '20s' });
+    await inLine(direct, 'in line', 1);
+    await eventually('it watches', async () => (await watchStreams(server)) === 1);
+    const silentFrom = performance.now();
+    expect(proxy.silence('all')).toBeGreaterThan(0);
+    const next = engine.acquire('next', { ttl: '9s', wait: '20s' });
+    expect(await ahead.release()).toBe(true);
+    for (const lock of await Promise.all([next, waiting])) expect(await lock.release()).toBe(true);
+    expect(performance.now() - silentFrom).toBeLessThan(9_000);
+    expect(await held.release()).toBe(true);
+    await Promise.all([engine.close(0), direct.close(0)]);
+    await proxy.stop();
   });
 });

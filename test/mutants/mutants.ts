@@ -706,8 +706,8 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a `minHold` that a second member finds done already is revoked',
     file: 'backends/etcd/driver.ts',
-    find: 'if (kv?.lease !== lease) await revoke',
-    replace: 'await revoke',
+    find: 'if (kv?.lease !== nobodys.lease) await nobodys',
+    replace: 'await nobodys',
     killedBy: resent('a `minHold` keeps the key closed'),
   },
   {
@@ -719,9 +719,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'very many holders are released by force in one transaction, which etcd refuses',
-    file: 'backends/etcd/requests.ts',
-    find: 'index * MOST_AT_ONCE, (index + 1) * MOST_AT_ONCE',
-    replace: 'index * MOST_AT_ONCE',
+    file: 'backends/etcd/store.ts',
+    find: 'operations.slice(from, from + MOST_AT_ONCE)',
+    replace: 'operations.slice(from)',
     killedBy: {
       spec: 'test/faults/etcd-burst.spec.ts',
       test: 'are all released by force, though one transaction takes only 128',
@@ -736,24 +736,31 @@ export const mutants: readonly Mutant[] = [
   },
   {
     bug: 'renewals wait in the queue behind new locks',
-    file: 'backends/etcd/members.ts',
-    find: 'return urgent ? this.#call(ask, options) : this',
-    replace: 'return urgent && !urgent ? this.#call(ask, options) : this',
+    file: 'backends/line/cluster.ts',
+    find: 'return urgent ? send() : this',
+    replace: 'return urgent && !urgent ? send() : this',
     killedBy: members('keep what all locks depend on out of the queue'),
   },
   {
     bug: 'a queue of thousands asks a cluster that does not answer, one after another',
-    file: 'backends/etcd/members.ts',
+    file: 'backends/line/cluster.ts',
     find: '        onNobody: (error) => this.#gate.refuseAll(new Error(`no member answers: ${error.message}`, { cause: error })),\n',
     replace: '',
     killedBy: members('that do not answer are not waited for by the whole queue, one after another'),
   },
   {
     bug: 'a long list that a member cannot give in time drives everybody from that member',
-    file: 'backends/etcd/members.ts',
-    find: '!optional && isTrouble(error)',
-    replace: 'isTrouble(error)',
+    file: 'backends/line/cluster.ts',
+    find: '!optional && this.options.isTrouble(error)',
+    replace: 'this.options.isTrouble(error)',
     killedBy: members('are not left for a question on whose answer nothing depends'),
+  },
+  {
+    bug: 'a connection that went silent is used on and on',
+    file: 'backends/line/cluster.ts',
+    find: 'if (this.#connections.get(server) === connection) this.#connections.delete(server);',
+    replace: 'void server;',
+    killedBy: members('get a new connection once one has answered nobody for so long, and the old one is closed'),
   },
   {
     bug: 'a request that was given up in the queue is sent all the same',

@@ -1,4 +1,4 @@
-import type { Busy, Claim, Conflict, ListQuery, Traits } from '../backend.js';
+import { type Busy, type Claim, type Conflict, type ListQuery, SessionEndedError, type Traits } from '../backend.js';
 import type { JoinHints, LineDriver, LinePage, ObstacleListener, Unchanged, View, ViewHints } from '../line/driver.js';
 import type { Compare, KeyValue, TransactionResponse } from './client.js';
 import { AT_ONCE, type Members } from './members.js';
@@ -17,10 +17,9 @@ import {
   put,
   rangeOf,
   remove,
-  transactionsOf,
   wasCreated,
 } from './requests.js';
-import { EtcdSession, isLeaseGone, revoke } from './session.js';
+import { EtcdSession } from './session.js';
 import { Store } from './store.js';
 import { tryAll } from './try-all.js';
 import { Watches } from './watches.js';
@@ -65,7 +64,7 @@ export class EtcdDriver implements LineDriver<EtcdPlace, EtcdSession> {
   }
 
   open(ttl: number): Promise<EtcdSession> {
-    return EtcdSession.open(this.members, ttl);
+    return EtcdSession.open(this.#store, ttl);
   }
 
   async join(claim: Claim, session: EtcdSession, { contended, wanted }: JoinHints): Promise<View<EtcdPlace>> {
@@ -172,31 +171,23 @@ export class EtcdDriver implements LineDriver<EtcdPlace, EtcdSession> {
   }
 
   async evict(_key: string, places: readonly EtcdPlace[]): Promise<void> {
-    for (const transaction of transactionsOf(places.map(({ kv }) => remove(kv.key)))) {
-      await this.members.call((etcd, options) => etcd.kv.txn(transaction, options));
-    }
+    await this.#store.run(places.map(({ kv }) => remove(kv.key)));
   }
 
   /** The place moves to a lease of its own that nobody renews. */
   async keepClosed(claim: Claim, place: EtcdPlace | undefined, session: EtcdSession, ms: number): Promise<boolean> {
-    const { lease } = await EtcdSession.open(this.members, ms);
-    let answer: TransactionResponse;
-    try {
-      const transaction = {
-        compare: [hangsFrom(claim, session.lease)],
-        success: [move(claim, lease)],
-        failure: [own(claim)],
-      };
-      answer = await this.members.call((etcd, options) => etcd.kv.txn(transaction, options));
-    } catch (error) {
-      // It took so long to get an answer that the time is over.
-      if (isLeaseGone(error)) return this.leave(claim, place, session);
-      throw error;
-    }
+    const nobodys = await EtcdSession.open(this.#store, ms);
+    const compare = [hangsFrom(claim, session.lease)];
+    const success = [move(claim, nobodys.lease)];
+    const answer = await this.#store
+      .transact(nobodys, { compare, success, failure: [own(claim)] })
+      .catch(undefinedIfEnded);
+    // It took so long to get an answer that the time is over.
+    if (!answer) return this.leave(claim, place, session);
     if (answer.succeeded) return true;
     const [kv] = found(answer);
     // An earlier request without an answer did it already: with this lease or, in an earlier call, with another one.
-    if (kv?.lease !== lease) await revoke(this.members, lease).catch(() => undefined);
+    if (kv?.lease !== nobodys.lease) await nobodys.end().catch(() => undefined);
     return kv !== undefined;
   }
 
@@ -247,3 +238,7 @@ const isOurs = (claim: Claim, { kv }: EtcdPlace, { lease }: EtcdSession): Compar
   hangsFrom(claim, lease),
   wasCreated(claim, kv.create_revision),
 ];
+
+function undefinedIfEnded(error: unknown): undefined {
+  if (!(error instanceof SessionEndedError)) throw error;
+}

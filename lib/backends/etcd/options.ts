@@ -6,7 +6,7 @@ import { checkOptionNames } from '../../lock/option-names.js';
 import type { LockBackend } from '../backend.js';
 import { LineBackend } from '../line/line-backend.js';
 import { EtcdDriver } from './driver.js';
-import { type Connect, Members } from './members.js';
+import { type Connect, membersOf } from './members.js';
 
 /** Where the cluster is. Needs `etcd3` to be installed. */
 export interface EtcdServers {
@@ -81,7 +81,7 @@ export function etcd(options: EtcdOptions): LockBackend {
   }
   const patience = toMilliseconds('memberTimeout', options.memberTimeout ?? (hosts.length > 1 ? '700ms' : '2s'));
   if (patience < 1) throw new LockConfigurationError('`memberTimeout` must be at least 1 ms.');
-  const driver = (): EtcdDriver => new EtcdDriver(new Members(hosts, connection(settings, patience), patience));
+  const driver = (): EtcdDriver => new EtcdDriver(membersOf(hosts, connection(settings, patience), patience));
   // Nothing is opened before it is used, and each application uses a driver of its own.
   return new LineBackend(driver(), driver);
 }
@@ -114,7 +114,7 @@ function settingsOf(client: EtcdClient): Settings {
   return { ...options, hosts };
 }
 
-/** How a connection of ours behaves: each call is sent once, to one member, within a deadline. What follows from a failure is for `Members`. */
+/** How a connection of ours behaves: each call is sent once, to one member, within a deadline. What follows from a failure is for `Cluster`. */
 function connection(settings: Settings, patience: number): Connect {
   const deadline = (): { deadline: number } => ({ deadline: Date.now() + patience });
   const { auth, grpcOptions = {} } = settings;

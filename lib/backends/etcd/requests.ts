@@ -1,5 +1,5 @@
 import type { Claim } from '../backend.js';
-import type { Compare, KeyValue, Operation, Transaction, TransactionResponse } from './client.js';
+import type { Compare, KeyValue, Operation, TransactionResponse } from './client.js';
 import { createdAt, type EtcdPlace, keyOf, valueOf } from './places.js';
 
 /** The parts of our transactions. */
@@ -74,14 +74,6 @@ export const isUnchanged = ({ kv: { key, mod_revision } }: EtcdPlace): Compare =
 
 /** How many operations a transaction may have, unless the server's `--max-txn-ops` says otherwise. */
 export const MOST_AT_ONCE = 128;
-
-/** As few transactions as these operations fit into. */
-export const transactionsOf = (operations: readonly Operation[]): Transaction[] =>
-  Array.from({ length: Math.ceil(operations.length / MOST_AT_ONCE) }, (_, index) => ({
-    compare: [],
-    success: operations.slice(index * MOST_AT_ONCE, (index + 1) * MOST_AT_ONCE),
-    failure: [],
-  }));
 
 /** What the ranges among the operations found. */
 export const found = ({ responses }: TransactionResponse, from?: number, to?: number): readonly KeyValue[] =>

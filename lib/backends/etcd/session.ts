@@ -1,11 +1,8 @@
 import type { Claim, Session } from '../backend.js';
 import { claimOf } from './places.js';
-import { found, own, transactionsOf } from './requests.js';
+import { own } from './requests.js';
 import { renewalPatience } from '../line/servers.js';
-import type { Members } from './members.js';
-
-/** How long the list of a lease's keys may take, in milliseconds: there can be 100,000 of them. */
-const LIST_MS = 5_000;
+import { isLeaseGone, type Store } from './store.js';
 
 /** A lease that the locks of this process hang from. */
 export class EtcdSession implements Session {
@@ -13,7 +10,7 @@ export class EtcdSession implements Session {
   readonly id: string;
 
   private constructor(
-    private readonly members: Members,
+    private readonly store: Store,
     /** The lease, as requests name it. */
     readonly lease: string,
     readonly ttl: number,
@@ -21,17 +18,17 @@ export class EtcdSession implements Session {
     this.id = BigInt(lease).toString(16);
   }
 
-  static async open(members: Members, ttl: number): Promise<EtcdSession> {
+  static async open(store: Store, ttl: number): Promise<EtcdSession> {
     // etcd counts in seconds, and a server may grant more than it is asked for, never less.
-    const { ID, TTL } = await members.call(
+    const { ID, TTL } = await store.members.call(
       (etcd, options) => etcd.leaseClient.leaseGrant({ TTL: Math.ceil(ttl / 1000) }, options),
       { urgent: true },
     );
-    return new EtcdSession(members, ID, Number(TTL) * 1000);
+    return new EtcdSession(store, ID, Number(TTL) * 1000);
   }
 
   renew(): Promise<boolean> {
-    return this.members.call(
+    return this.store.members.call(
       async (etcd, options) => {
         const stream = await etcd.leaseClient.leaseKeepAlive(options);
         return new Promise<boolean>((resolve, reject) => {
@@ -43,45 +40,29 @@ export class EtcdSession implements Session {
           stream.end();
         });
       },
-      { urgent: true, patience: renewalPatience(this.members.patience, this.ttl) },
+      { urgent: true, patience: renewalPatience(this.store.members.patience, this.ttl) },
     );
   }
 
   async attached(held: readonly Claim[]): Promise<readonly Pick<Claim, 'key' | 'owner'>[]> {
-    const { keys } = await this.members.call(
+    const { keys } = await this.store.members.call(
       (etcd, options) => etcd.leaseClient.leaseTimeToLive({ ID: this.lease, keys: true }, options),
-      { urgent: true, optional: true, patience: Math.max(this.members.patience, LIST_MS) },
+      { urgent: true, optional: true },
     );
     const listed = keys.map(claimOf);
     const owners = new Set(listed.map(({ owner }) => owner));
     // The leader lists them from its memory and may be a moment behind, so what is missing is asked for by name.
     const missing = held.filter(({ owner }) => !owners.has(owner));
-    return [...listed, ...(await this.#thereAmong(missing))];
-  }
-
-  async #thereAmong(claims: readonly Claim[]): Promise<readonly Pick<Claim, 'key' | 'owner'>[]> {
-    const answers = await Promise.all(
-      transactionsOf(claims.map(own)).map((transaction) =>
-        this.members.call((etcd, options) => etcd.kv.txn(transaction, options), { urgent: true }),
-      ),
-    );
-    const there = answers.flatMap((answer) => found(answer)).filter(({ lease }) => lease === this.lease);
-    return there.map(({ key }) => claimOf(key));
+    const there = await this.store.run(missing.map(own));
+    return [...listed, ...there.filter(({ lease }) => lease === this.lease).map(({ key }) => claimOf(key))];
   }
 
   async end(): Promise<void> {
-    await revoke(this.members, this.lease);
+    const urgent = { urgent: true };
+    try {
+      await this.store.members.call((etcd, how) => etcd.leaseClient.leaseRevoke({ ID: this.lease }, how), urgent);
+    } catch (error) {
+      if (!isLeaseGone(error)) throw error;
+    }
   }
 }
-
-/** Ends a lease and whatever hangs from it. */
-export async function revoke(members: Members, lease: string): Promise<void> {
-  try {
-    await members.call((etcd, options) => etcd.leaseClient.leaseRevoke({ ID: lease }, options), { urgent: true });
-  } catch (error) {
-    if (!isLeaseGone(error)) throw error;
-  }
-}
-
-export const isLeaseGone = (error: unknown): boolean =>
-  error instanceof Error && error.message.includes('requested lease not found');

@@ -1,16 +1,15 @@
 import { type Session, SessionEndedError } from '../backend.js';
-import type { KeyValue, RangeRequest, RangeResponse, Transaction, TransactionResponse } from './client.js';
+import type { KeyValue, Operation, RangeRequest, RangeResponse, Transaction, TransactionResponse } from './client.js';
 import type { Members } from './members.js';
 import { claimOf } from './places.js';
-import { rangeOf } from './requests.js';
-import { isLeaseGone } from './session.js';
+import { found, MOST_AT_ONCE, rangeOf } from './requests.js';
 
 /** How many keys one answer has at most: a long line must not exceed the size of a message. */
 const PAGE = 1_000;
 
 /** The keys of the cluster. */
 export class Store {
-  constructor(private readonly members: Members) {}
+  constructor(readonly members: Members) {}
 
   /**
    * @param wanted whether the answer still matters
@@ -22,6 +21,16 @@ export class Store {
     } catch (error) {
       throw isLeaseGone(error) ? new SessionEndedError(session) : error;
     }
+  }
+
+  /** Runs the operations in as few transactions as they fit into. Resolves to what they found. */
+  async run(operations: readonly Operation[]): Promise<readonly KeyValue[]> {
+    const kvs: KeyValue[] = [];
+    for (let from = 0; from < operations.length; from += MOST_AT_ONCE) {
+      const transaction = { compare: [], success: operations.slice(from, from + MOST_AT_ONCE), failure: [] };
+      kvs.push(...found(await this.members.call((etcd, options) => etcd.kv.txn(transaction, options))));
+    }
+    return kvs;
   }
 
   /** Deletes the key. Resolves to whether it was there, `undefined` when an earlier request without an answer may have deleted it. */
@@ -79,6 +88,9 @@ interface Names {
 const entries = (names: ReadonlyMap<string, Buffer>): Names['keys'] =>
   [...names].map(([key, first]) => ({ key, first }));
 
+export const isLeaseGone = (error: unknown): boolean =>
+  error instanceof Error && error.message.includes('requested lease not found');
+
 /** The first key behind all that begin with the prefix. */
 function below(prefix: string): Buffer {
   const end = Buffer.from(prefix);
@@ -88,4 +100,4 @@ function below(prefix: string): Buffer {
 }
 
 /** The key that comes directly after this one. */
-export const after = (key: Buffer): Buffer => Buffer.concat([key, Buffer.alloc(1)]);
+const after = (key: Buffer): Buffer => Buffer.concat([key, Buffer.alloc(1)]);
