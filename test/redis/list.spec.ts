@@ -28,7 +28,7 @@ function table(size: number, isLock: (place: number) => boolean) {
 }
 
 describe('A page of the list never holds up Redis', () => {
-  it('it looks at a few hundred places of the table in one go, at one lock in each script, and goes in bounded steps', async () => {
+  it('looks at a few hundred places of the table in one go, at one lock in each script, and goes in bounded steps', async () => {
     const { counts, link } = table(20_000, (place) => place % 10 === 0);
     const inspected: string[] = [];
     const inspect = async (key: string): Promise<KeyState> => {
