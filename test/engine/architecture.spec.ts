@@ -145,7 +145,7 @@ const OWN_TIME = [
   // It is the server.
   /^backends\/memory\/process-time\.ts: .*/,
   // Handed to the client, which has no other way to name a time limit.
-  /^backends\/etcd\/\w+\.ts: .*deadline: Date\.now\(\) \+ patience/,
+  /^backends\/(etcd\/\w+|line\/cluster)\.ts: .*deadline: Date\.now\(\) \+ patience/,
   // A connection has one owner, who dials it again and asks it for a sign of life: no question of the engine's tells of a silent inbox.
   /^backends\/redis\/(own-connection|pulse|commands|cluster-inbox)\.ts: /,
   /^backends\/redis\/cluster-node\.ts: .*#silentSince/,
