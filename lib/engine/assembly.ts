@@ -18,7 +18,7 @@ import { Withdrawals } from './leases/withdrawals.js';
 import type { EventListeners } from './telling/listeners.js';
 import { observing } from './telling/observing.js';
 import type { Clock } from './time/clock.js';
-import { inPortions } from './time/portions.js';
+import { Pacer } from './time/pacer.js';
 import { TimerQueue } from './time/timer-queue.js';
 import { Acquisitions } from './waiting/acquisitions.js';
 
@@ -89,6 +89,7 @@ export function assemble(options: AssemblyOptions): Assembly {
   const changes = new HeldKeyChanges({ clock, callTimeout, watchdog, family });
   const endings = new Endings();
   const holds = new Holds({ clock, backendName, changes, lettingGo, listeners, endings, ttlOf }, onEnd);
+  const pacer = new Pacer(clock);
   let claims = 0;
   const nextOwner = (): string => `${instance}:${++claims}`;
   const acquisitions = new Acquisitions(
@@ -107,7 +108,10 @@ export function assemble(options: AssemblyOptions): Assembly {
       emit,
       endings,
       observe: observing(options.instrumentations),
-      looks: new TimerQueue(clock, false, (waits) => inPortions(clock, waits, (wait) => wait.wake())),
+      looks: new TimerQueue(clock, false, (waits) => {
+        for (const wait of waits) pacer.run(() => wait.wake());
+      }),
+      pacer,
       nextOwner,
       onAcquired: (held, options, observer) => holds.begin(held, options, observer),
     },

@@ -1,4 +1,4 @@
-import { PORTION } from './portions.js';
+import { PACE } from './pacer.js';
 import { type Listed, NOWHERE, UnorderedList } from './unordered-list.js';
 import { machineTime, type TimeSource, WakingTime } from './waking-time.js';
 
@@ -144,7 +144,7 @@ export class SystemClock implements Clock {
     for (const limit of [...this.#limits].sort((a, b) => a.at - b.at)) {
       // One that is over may have ended another.
       if (limit.place === NOWHERE) continue;
-      if (limit.at > now || ++count > PORTION) {
+      if (limit.at > now || ++count > PACE) {
         next = limit.at;
         break;
       } else {

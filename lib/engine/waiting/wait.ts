@@ -3,6 +3,7 @@ import { type Asker, ask, NoAnswerError } from '../asking/ask.js';
 import { LONGEST_QUEUE_MS, NotAskedError, type QuestionQueue } from '../asking/question-queue.js';
 import type { ReleaseRetries } from '../asking/release-retries.js';
 import type { Clock } from '../time/clock.js';
+import type { Pacer } from '../time/pacer.js';
 import type { Due, TimerQueue } from '../time/timer-queue.js';
 import type { Family } from '../leases/family.js';
 import type { Lease } from '../leases/lease.js';
@@ -36,6 +37,8 @@ export interface WaitTools {
   readonly handOver: Pick<LocalHandOver, 'stand' | 'leave'>;
   /** When each waiter asks the server again. */
   readonly looks: Pick<TimerQueue<Wait>, 'at' | 'remove'>;
+  /** Thousands may be told to look together, or fail together. */
+  readonly pacer: Pick<Pacer, 'run'>;
 }
 
 /**
@@ -97,8 +100,9 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
   }
 
   look(): void {
+    if (this.#look) return;
     this.#look = true;
-    this.#wake?.();
+    if (this.#wake) this.tools.pacer.run(() => this.#wake?.());
   }
 
   /** The time of the next look, or the deadline, has come. */
@@ -152,10 +156,10 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
           return this.#heardNothing(error);
         }
       },
-      (error: unknown) => {
-        if (error instanceof NotAskedError) return this.#notAsked(error);
-        return this.#heardNothing(error, limit < callTimeout && error instanceof NoAnswerError);
-      },
+      (error: unknown) =>
+        new Promise((resolve) => {
+          this.tools.pacer.run(() => resolve(this.#failed(error, limit < callTimeout)));
+        }),
     );
   }
 
@@ -192,6 +196,11 @@ export class Wait implements Waiter, Asker<Attempt>, Due, Successor {
       handOver.stand(this, answer.ahead);
     if (!backend.traits.fifo) this.#unwatch ??= backend.watch?.(this.claim.key, () => this.look());
     return undefined;
+  }
+
+  #failed(error: unknown, short: boolean): WaitOutcome | undefined {
+    if (error instanceof NotAskedError) return this.#notAsked(error);
+    return this.#heardNothing(error, short && error instanceof NoAnswerError);
   }
 
   #heardNothing(error: unknown, cutShort = false): WaitOutcome | undefined {
