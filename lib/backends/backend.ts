@@ -119,6 +119,12 @@ export interface KeyBackend extends Common {
   nodeOf?(key: string): string | undefined;
   /** Lets a key go from owner to owner inside one process without waiting for the server. */
   readonly handOver?: HandOver;
+  /**
+   * It is for a server inside this process, which stands still together with its holders. Before it lets a hold end by time it asks
+   * `isRenewed`, and keeps the hold for one more `ttl` where that says yes. So a process that stood still loses no lock to itself.
+   * Returns the way to stop.
+   */
+  keepRenewed?(isRenewed: (owner: string) => boolean): () => void;
 }
 
 /** A lease that many locks hang from. */

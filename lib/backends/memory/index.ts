@@ -14,10 +14,22 @@ export const memoryTraits = {
 
 /**
  * Locks that live in this process and end with it: for tests, for development, and for a service that runs once. Everything
- * works as on a server, fencing tokens and arrival order included, but no other process sees these locks.
+ * works as on a server, fencing tokens and arrival order included, but no other process sees these locks. A process that stands still
+ * loses none of the locks that it renews, because those who wait stand still with it.
  */
 export function memory(): LockBackend {
-  return memoryOn(new LockTable(processTime()));
+  return memoryInside(new LockTable(processTime()));
+}
+
+/** The backend over a table that lives in the process of its holders. */
+export function memoryInside(table: LockTable): KeyBackend {
+  return {
+    ...memoryOn(table),
+    keepRenewed(isRenewed) {
+      table.renewers.add(isRenewed);
+      return () => table.renewers.delete(isRenewed);
+    },
+  };
 }
 
 /** The backend over a table of the caller's, which may have several views and a clock of its own. */

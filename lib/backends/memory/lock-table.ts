@@ -11,34 +11,23 @@ import {
   type TakenOver,
   type Waiter,
 } from '../backend.js';
-import { type Holder, Holders } from './holders.js';
+import {
+  aheadOf,
+  type Entry,
+  type Hold,
+  isOpen,
+  LATEST_FOREMOST_LOOK_MS,
+  limitInForce,
+  LOOK_MS,
+  lookOf,
+} from './entry.js';
+import { Holders } from './holders.js';
 import { Line, type Place } from './line.js';
-
-interface Hold extends Holder {
-  claim: Claim;
-  readonly token: bigint;
-  readonly since: number;
-  ends: number;
-  /** Let go by its holder, but closed until `ends`. */
-  closed: boolean;
-}
-
-interface Entry {
-  readonly holds: Holders<Hold>;
-  readonly line: Line;
-}
 
 /** A waiter is served only while it was heard of in this time, or in more than it was told to wait before it looks again. */
 const WAITER_SILENCE_MS = 15_000;
-/** How soon one of the foremost waiters is to look again, whatever happens: the bound on what a lost push costs. */
-const LOOK_MS = 1_000;
 /** How many waiters of a key are named. */
 const MOST_WAITERS = 100;
-/** One look of the foremost serves the whole line, so each one ahead adds this: with thousands there would be nothing but looks. */
-const LOOK_STEP_MS = 20;
-const LONGEST_LOOK_MS = 40_000;
-/** So many of the foremost look at the end of the present lease; one of them suffices, unless it has died. */
-const FOREMOST = 20;
 const TOKEN_STEP = BigInt(MOST_UNCONFIRMED + 1);
 
 /**
@@ -53,6 +42,8 @@ export class LockTable {
   #lastToken = 0n;
   /** Told of every owner whose lock was taken away by force. */
   readonly victims = new Set<(owner: string) => void>();
+  /** Asked whether an owner still renews its hold, before that ends by time. */
+  readonly renewers = new Set<(owner: string) => boolean>();
 
   constructor(private readonly now: () => number) {}
 
@@ -122,7 +113,10 @@ export class LockTable {
     } else if (held) {
       entry.holds.remove(hold);
     }
+    const first = entry.line.first;
     for (const owner of [...from, claim.owner]) entry.line.leave(owner);
+    // Until now it had others ahead who looked in its stead.
+    if (!held && entry.line.first !== first) entry.line.first?.waiter.look();
     this.#serve(entry);
     return this.#tidied(claim.key, held);
   }
@@ -210,9 +204,17 @@ export class LockTable {
     if (!entry) this.#entries.set(key, (entry = { holds: new Holders(), line: new Line() }));
     const now = this.now();
     const { holds, line } = entry;
-    for (let hold = holds.first; hold && hold.ends <= now; hold = holds.first) holds.remove(hold);
+    for (let hold = holds.first; hold && hold.ends <= now; hold = holds.first) {
+      if (!hold.closed && this.#isRenewed(hold.claim.owner)) this.#extend(entry, hold, hold.claim.ttl);
+      else holds.remove(hold);
+    }
     line.forgetSilent(now);
     return entry;
+  }
+
+  #isRenewed(owner: string): boolean {
+    for (const isRenewed of this.renewers) if (isRenewed(owner)) return true;
+    return false;
   }
 
   /** Serves the line from its head while one more fits. The caller's own grant is returned, the others' are pushed. */
@@ -250,7 +252,7 @@ export class LockTable {
     const now = this.now();
     const { first } = entry.holds;
     const look = place ? lookOf(place, entry) : LOOK_MS;
-    const retryAfterMs = first && look < LOOK_MS + FOREMOST * LOOK_STEP_MS ? Math.min(first.ends - now, look) : look;
+    const retryAfterMs = first && look < LATEST_FOREMOST_LOOK_MS ? Math.min(first.ends - now, look) : look;
     return first
       ? { granted: false, retryAfterMs, at: now, holder: first.claim.owner }
       : { granted: false, retryAfterMs, at: now };
@@ -262,29 +264,4 @@ export class LockTable {
     if (entry && entry.holds.size === 0 && entry.line.size === 0) this.#entries.delete(key);
     return answer;
   }
-}
-
-/** Whether one more claim fits beside the present holds: exclusive alone, shared beside shared, a permit while some are left. */
-function isOpen({ holds }: Entry, claim: Claim): boolean {
-  if (claim.limit > 1) return holds.size < claim.limit;
-  // An exclusive hold is the only one.
-  return claim.mode === 'exclusive' ? holds.size === 0 : holds.first?.claim.mode !== 'exclusive';
-}
-
-/** How soon the waiter is to look again. Those who have left from between count as ahead, so it may be later than need be. */
-function lookOf({ number }: Place, { line }: Entry): number {
-  const ahead = number - (line.first?.number ?? number);
-  return Math.min(LOOK_MS + ahead * LOOK_STEP_MS, LONGEST_LOOK_MS);
-}
-
-/** Who stands directly ahead in line, or holds the key. */
-function aheadOf({ before }: Place, { holds: { first } }: Entry): Pick<Busy, 'ahead'> {
-  const ahead = before?.claim.owner ?? first?.claim.owner;
-  return ahead === undefined ? {} : { ahead };
-}
-
-/** The limit that the key is used with, if it is another than the claim's. */
-function limitInForce({ holds: { first }, line }: Entry, claim: Claim): number | undefined {
-  const limit = (first ?? line.first)?.claim.limit;
-  return limit === claim.limit ? undefined : limit;
 }

@@ -8,6 +8,9 @@ export class KeyFamily implements Family {
   readonly attemptAll?: NonNullable<Family['attemptAll']>;
   readonly downgrade?: NonNullable<Family['downgrade']>;
   readonly pushedSince = pushedSince;
+  /** Owners whose renewed lease is overdue and that are letting go: the server is to keep it until it hears of that. */
+  readonly #leaving = new Set<string>();
+  readonly #stopKeeping: (() => void) | undefined;
 
   constructor(
     private readonly backend: KeyBackend,
@@ -15,6 +18,8 @@ export class KeyFamily implements Family {
   ) {
     if (backend.attemptAll) this.attemptAll = backend.attemptAll.bind(backend);
     if (backend.downgrade) this.downgrade = backend.downgrade.bind(backend);
+    const { watchdog } = tools;
+    this.#stopKeeping = backend.keepRenewed?.((owner) => watchdog.renews(owner) || this.#leaving.has(owner));
   }
 
   attempt(claim: Claim, waiter?: Waiter): Promise<Attempt> {
@@ -22,6 +27,12 @@ export class KeyFamily implements Family {
   }
 
   release(claim: Claim, keepMs: number, before: readonly Claim[]): Promise<boolean> {
+    const released = this.#release(claim, keepMs, before);
+    this.#leaving.delete(claim.owner);
+    return released;
+  }
+
+  #release(claim: Claim, keepMs: number, before: readonly Claim[]): Promise<boolean> {
     const { handOver } = this.backend;
     return before.length > 0 && handOver
       ? handOver.release(claim, ownersOf(before), keepMs)
@@ -29,13 +40,20 @@ export class KeyFamily implements Family {
   }
 
   attach(claim: Claim, since: number, ttl: number, renewed: boolean): Lease | undefined {
-    const lease = new Lease(this.tools.clock, { claim }, believedUntil(since, ttl), claim.ttl);
+    const lease = new Lease(
+      this.tools.clock,
+      { claim },
+      believedUntil(since, ttl),
+      claim.ttl,
+      this.#stopKeeping !== undefined,
+    );
     if (!lease.live) return undefined;
     this.tools.watchdog.keep(lease, renewed);
     return lease;
   }
 
-  detach(_: Claim, lease: Lease): Promise<void> | undefined {
+  detach({ owner }: Claim, lease: Lease): Promise<void> | undefined {
+    if (lease.kept && lease.live && lease.isOverdue) this.#leaving.add(owner);
     lease.end();
     return this.tools.watchdog.drop(lease);
   }
@@ -51,7 +69,9 @@ export class KeyFamily implements Family {
     return outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : undefined));
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#stopKeeping?.();
+  }
 
   async #renewOrTakeOver(lease: Lease): Promise<boolean | undefined> {
     const { succession } = lease;

@@ -46,6 +46,8 @@ export class Lease {
     readonly subject: Subject,
     validUntil: number,
     renewTo: number,
+    /** Whether the server keeps it for as long as it is renewed here, also when a renewal comes late: see `KeyBackend.keepRenewed`. */
+    readonly kept = false,
   ) {
     this.#validUntil = validUntil;
     this.#renewTo = this.#longest = renewTo;
@@ -53,7 +55,12 @@ export class Lease {
 
   /** Reads the clock, so it is right even when no timer has run since the lease ended. */
   get live(): boolean {
-    return !this.#ended && this.clock.now() < this.#validUntil;
+    return !this.#ended && ((this.kept && this.watch.renewed) || !this.isOverdue);
+  }
+
+  /** Whether its time is over. */
+  get isOverdue(): boolean {
+    return this.clock.now() >= this.#validUntil;
   }
 
   /** Whether it ended against its owner's will. */

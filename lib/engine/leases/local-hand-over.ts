@@ -154,7 +154,7 @@ export class LocalHandOver {
     const { successor, fencingToken, outOfTurn } = decision;
     const { clock, family, watchdog, onUnknown } = this.tools;
     const { claim, lease } = predecessor;
-    const next = new Lease(clock, { claim: successor.claim }, lease.validUntil, successor.claim.ttl);
+    const next = new Lease(clock, { claim: successor.claim }, lease.validUntil, successor.claim.ttl, lease.kept);
     const before = { succession: lease.succession, claim: forItsLongest(predecessor) };
     next.succession.follow(before, fencingToken, outOfTurn);
     this.leave(successor);

@@ -81,6 +81,11 @@ export class Watchdog {
     if (watch) this.#lose(watch.lease, loss);
   }
 
+  /** Whether a lease of that owner's claim is renewed here. */
+  renews(owner: string): boolean {
+    return this.#byOwner.get(owner)?.renewed === true;
+  }
+
   get size(): number {
     return this.#watched.size;
   }

@@ -59,6 +59,8 @@ export class Wire {
           const member: unknown = Reflect.get(target, name, target);
           if (name === 'handOver' && member !== undefined) return wired(Object(member) as object);
           if (typeof member !== 'function') return member;
+          // With something in between, the server is not inside the process that holds its locks.
+          if (name === 'keepRenewed') return undefined;
           const call = (args: unknown[]): unknown => Reflect.apply(member, target, args);
           // The backend that an application gets has this wire in between as well.
           if (name === 'forApplication') return (...args: unknown[]) => this.to(call(args) as B);
