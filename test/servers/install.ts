@@ -37,6 +37,7 @@ const programs: readonly Program[] = [
   { command: '/usr/share/java/guava.jar', debian: 'libguava-java' },
   { command: '/usr/bin/python3', debian: 'python3' },
   { command: '/usr/lib/python3/dist-packages/kazoo/client.py', debian: 'python3-kazoo' },
+  { command: 'faketime', debian: 'faketime' },
   { command: 'prometheus', debian: 'prometheus' },
   { command: 'chromium', debian: 'chromium' },
   { command: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', debian: 'fonts-dejavu-core' },

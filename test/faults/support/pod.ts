@@ -24,6 +24,8 @@ export interface PodOptions {
   readonly counterTtl?: Duration;
   /** More arguments for node. */
   readonly node?: readonly string[];
+  /** What it has in its environment besides. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** What a function that a test sends into a pod finds there. */
@@ -91,6 +93,7 @@ export class Pod {
     const child = spawn(...dyingWithUs(process.execPath, args), {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       serialization: 'advanced',
+      env: { ...process.env, ...options.env },
     });
     const pod = new Pod(child);
     await Promise.race([
