@@ -10,6 +10,8 @@ export interface Belief {
   readonly limit: number;
   /** Weaker than the lock's own while a downgrade is on its way or unanswered. */
   mode: LockMode;
+  /** The longest lease that was asked for, in milliseconds. */
+  lease: number;
   /** Whether the lock's signal said that it is lost. */
   told: boolean;
 }
@@ -19,13 +21,14 @@ export class Beliefs {
   readonly #beliefs = new Set<Belief>();
 
   constructor(
-    private readonly table: Pick<WitnessedTable, 'has' | 'wasForced'>,
+    private readonly table: Pick<WitnessedTable, 'has' | 'wasForced' | 'wipedAt'>,
     private readonly report: (violation: string) => void,
+    private readonly serverTime: () => number,
   ) {}
 
   /** Somebody begins to work. */
   enter(process: Simulated, lock: Lock, limit: number): Belief {
-    const belief: Belief = { process, lock, limit, mode: lock.mode, told: false };
+    const belief: Belief = { process, lock, limit, mode: lock.mode, lease: Infinity, told: false };
     lock.signal.addEventListener('abort', () => (belief.told = true), { once: true });
     this.#beliefs.add(belief);
     if (!lock.held && !belief.told) this.report(`${name(belief)} was given and is not held`);
@@ -49,7 +52,8 @@ export class Beliefs {
     for (const belief of this.#beliefs) {
       if (belief.told || !belief.process.clock.alive) continue;
       for (const key of belief.lock.keys) {
-        if (this.table.wasForced(key, belief.lock.fencingTokens.get(key))) continue;
+        const token = belief.lock.fencingTokens.get(key);
+        if (this.table.wasForced(key, token) || this.table.wipedAt(key, token) !== undefined) continue;
         const together = byKey.get(key);
         if (together) together.push(belief);
         else byKey.set(key, [belief]);
@@ -68,6 +72,9 @@ export class Beliefs {
       if (told || !process.clock.upToDate) continue;
       for (const [key, token] of lock.fencingTokens) {
         if (this.table.wasForced(key, token) || this.table.has(key, process.engine.instance, token)) continue;
+        // Whoever lost it to a restart learns that from the next renewal, or when its lease ends here.
+        const wipedAt = this.table.wipedAt(key, token) ?? -Infinity;
+        if (this.serverTime() - wipedAt < belief.lease * 1.02 + 100) continue;
         this.report(`${name(belief)} has ended on the server, and nobody was told`);
       }
     }
@@ -88,6 +95,7 @@ export class Beliefs {
 function compatible(beliefs: readonly Belief[]): boolean {
   const [first] = beliefs;
   if (!first || beliefs.length === 1) return true;
+  if (beliefs.some(({ limit }) => limit !== first.limit)) return false;
   if (first.limit > 1) return beliefs.length <= first.limit;
   return beliefs.every(({ mode }) => mode === 'shared');
 }

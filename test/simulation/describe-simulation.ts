@@ -3,7 +3,7 @@ import type { Quality } from './scenario.js';
 import { simulate } from './simulate.js';
 
 /** How many seeds for each quality of network. */
-const SEEDS = Number(process.env['SIM_SEEDS'] ?? 1_000);
+const SEEDS = Number(process.env['SIM_SEEDS'] ?? 100);
 /** One seed only, with all that happened in it. */
 const SEED = process.env['SIM_SEED'];
 const QUALITY = process.env['SIM_QUALITY'];

@@ -1,5 +1,6 @@
 import type { LockBackend } from '../../lib/backends/backend.js';
 import { LockEngine } from '../../lib/engine/engine.js';
+import { WakingTime } from '../../lib/engine/time/waking-time.js';
 import type { LockEvent } from '../../lib/lock/events.js';
 import { FaultyNetwork } from '../../lib/testing/faulty-network.js';
 import type { VirtualClock } from './virtual-clock.js';
@@ -7,7 +8,7 @@ import type { Dice } from './dice.js';
 import type { Quality, Scenario } from './scenario.js';
 
 /** One process: an engine with a clock of its own, and a bad network between it and the server. */
-export class SimulatedProcess {
+export class SimulatedProcess implements Simulated {
   readonly clock: VirtualClock;
   readonly network: FaultyNetwork;
   readonly engine: LockEngine;
@@ -19,6 +20,13 @@ export class SimulatedProcess {
   #stoodStill = 0;
   #timers = 0;
   #frozenAt: number | undefined;
+  /** What its machine slept through, which the monotonic clock does not show. */
+  #slept = 0;
+  #sleepsSince: number | undefined;
+  /** How far its wall clock was set. */
+  #ahead = 0;
+  /** As the engine takes it from a machine. */
+  readonly #time: WakingTime;
 
   constructor(
     readonly name: string,
@@ -39,7 +47,16 @@ export class SimulatedProcess {
       ordered,
       receive: (run) => this.clock.receive(run),
     });
-    this.engine = new LockEngine(this.network.to(server), { clock: this.clock, random, callTimeout, prefix: '', name });
+    this.#time = new WakingTime(
+      { monotonic: () => this.clock.now() - this.#slept, wall: () => this.clock.now() + this.#ahead },
+      () => undefined,
+    );
+    const clock = {
+      now: () => this.#time.now(),
+      after: (ms: number, run: () => void) => this.clock.after(ms, run),
+      limit: (ms: number, run: () => void) => this.clock.limit(ms, run),
+    };
+    this.engine = new LockEngine(this.network.to(server), { clock, random, callTimeout, prefix: '', name });
     this.engine.listen((event) => this.#note(event, trace));
   }
 
@@ -57,6 +74,30 @@ export class SimulatedProcess {
     this.#stoodStill = this.stoodStill;
     this.#frozenAt = undefined;
     this.clock.thaw();
+  }
+
+  /** Its machine is suspended: nothing runs, and the monotonic clock stands still. */
+  fallAsleep(): void {
+    this.#sleepsSince ??= this.clock.now();
+    this.freeze();
+  }
+
+  wakeUp(): void {
+    if (this.#sleepsSince === undefined) return;
+    this.#slept += this.clock.now() - this.#sleepsSince;
+    this.#sleepsSince = undefined;
+    this.thaw();
+  }
+
+  get isAsleep(): boolean {
+    return this.#sleepsSince !== undefined;
+  }
+
+  /** Its wall clock is set, as time synchronisation or an operator does. Sleep comes neither just before nor just after that. */
+  setWallClock(ms: number): void {
+    this.#time.now();
+    this.#ahead += ms;
+    this.#time.now();
   }
 
   /** A timer of those who work here, not of the engine. */

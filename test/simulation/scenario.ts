@@ -36,6 +36,14 @@ export interface Scenario {
   readonly deaths: number;
   readonly closings: number;
   readonly forces: number;
+  /** Whether the machines of processes sleep, and have their wall clocks set. */
+  readonly naps: boolean;
+  /** Whether the server is restarted: its connections end, and what is on its way is lost. */
+  readonly restarts: boolean;
+  /** Whether it may lose its data by that. */
+  readonly forgetful: boolean;
+  /** How often somebody asks for a key with another limit than the others. */
+  readonly clashes: number;
 }
 
 export function drawScenario(dice: Dice, quality: Quality): Scenario {
@@ -72,6 +80,11 @@ export function drawScenario(dice: Dice, quality: Quality): Scenario {
     keys,
     ttls: dice.chance(0.3) ? [ttl, Math.round(ttl * 1.7)] : [ttl],
     callTimeout: dice.whole(80, 400),
+    naps: dice.chance(0.3),
+    restarts: dice.chance(0.3),
+    // What hangs from a session is lost with it, which is an end of a session like any other.
+    forgetful: shape !== 'session' && dice.chance(0.5),
+    clashes: dice.chance(0.3) ? 0.1 : 0,
     ...{
       good: {
         horizon: dice.whole(1_500, 3_500),

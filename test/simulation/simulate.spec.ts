@@ -36,7 +36,8 @@ describe('the simulation', () => {
       'release-unknown',
     ];
     const troubles = ['stands', 'dies', 'closes', 'forces', 'downgrade', 'push', 'attempt', 'the'];
-    for (const word of [...events, ...troubles]) expect(seen).toContain(word);
+    const worlds = ['sleeps', 'wakes', 'has', 'restart', 'nests'];
+    for (const word of [...events, ...troubles, ...worlds]) expect(seen).toContain(word);
     // Sixty worlds take a while where other work runs beside.
   }, 120_000);
 });

@@ -6,6 +6,7 @@ import { Beliefs } from './beliefs.js';
 import { Dice } from './dice.js';
 import { lineless } from './lineless.js';
 import { SimulatedProcess } from './process.js';
+import { LONGEST_SLEEP_MS, Misfortune } from './misfortune.js';
 import { drawScenario, type Quality, type Scenario } from './scenario.js';
 import { SessionServer } from './session-server.js';
 import { type Call, type Stage, work } from './worker.js';
@@ -80,7 +81,7 @@ class Run implements Stage {
     const now = (): number => clock.now();
     this.#table = new WitnessedTable(now, this.report, this.trace, this.scenario.fair);
     this.#sessions = new SessionServer(this.#table, now);
-    this.beliefs = new Beliefs(this.#table, this.report);
+    this.beliefs = new Beliefs(this.#table, this.report, now);
     for (let i = 0; i < this.scenario.processes; i++) {
       const name = String.fromCodePoint(65 + i);
       this.#processes.push(
@@ -193,65 +194,17 @@ class Run implements Stage {
     }
   }
 
-  // --- What goes wrong ---
-
   #misfortune(): void {
-    const { calm, deaths, closings, forces, horizon } = this.scenario;
-    const { dice } = this;
-    const strike = (): void => {
-      if (this.over) return;
-      const process = dice.pick(this.#processes);
-      const kind = dice.weighted({ stall: 4, cut: 2, pause: 1 });
-      if (kind === 'stall') this.#stall(process);
-      else if (kind === 'cut') this.#cut([process]);
-      else this.#cut(this.#processes);
-      this.#world.after(dice.between(0, 2 * calm), strike);
-    };
-    this.#world.after(dice.between(0, 2 * calm), strike);
-    const once = (share: number, run: (process: SimulatedProcess) => void): void => {
-      if (!dice.chance(share)) return;
-      const process = dice.pick(this.#processes);
-      this.#world.after(dice.between(0, horizon), () => run(process));
-    };
-    once(deaths, (process) => this.#kill(process));
-    once(closings, (process) => void process.sleep(0).then(() => this.#close(process)));
-    for (let i = 0; i < 3; i++) once(forces, (process) => this.#force(process));
-  }
-
-  #stall(process: SimulatedProcess): void {
-    this.trace(`${process.name} stands still`);
-    process.freeze();
-    this.#world.after(this.dice.between(5, this.scenario.trouble), () => {
-      this.trace(`${process.name} goes on`);
-      process.thaw();
+    const { dice, scenario, trace } = this;
+    const misfortune = new Misfortune({
+      ...{ dice, scenario, trace, quality: networkQualities[this.quality] },
+      ...{ world: this.#world, table: this.#table, processes: this.#processes },
+      isOver: () => this.over,
+      onDeath: () => (this.#working -= scenario.workers),
+      close: (process) => void this.#close(process),
+      watch: (call, promise) => this.watch(call, promise),
     });
-  }
-
-  #cut(processes: readonly SimulatedProcess[]): void {
-    const names = processes.map(({ name }) => name).join(', ');
-    this.trace(`the server does not answer to ${names}`);
-    for (const { network } of processes) network.cut();
-    this.#world.after(this.dice.between(5, this.scenario.trouble), () => {
-      this.trace(`the server answers to ${names}`);
-      for (const { network } of processes) network.mend();
-    });
-  }
-
-  #kill(process: SimulatedProcess): void {
-    if (!process.clock.alive || this.over) return;
-    this.trace(`${process.name} dies`);
-    process.clock.kill();
-    this.#working -= this.scenario.workers;
-  }
-
-  #force(process: SimulatedProcess): void {
-    const { name } = this.dice.pick(this.scenario.keys);
-    void process.sleep(0).then(() => {
-      if (process.closing) return;
-      this.trace(`${process.name} forces ${name}`);
-      const call = { process, name: `forceRelease ${name}`, within: this.scenario.callTimeout + 10, keys: [] };
-      this.watch(call, process.engine.forceRelease(name)).catch(() => undefined);
-    });
+    misfortune.begin();
   }
 
   async #close(process: SimulatedProcess): Promise<void> {
@@ -277,10 +230,13 @@ class Run implements Stage {
     for (const process of this.#processes) {
       process.network.quality = networkQualities.perfect;
       process.network.mend();
-      process.thaw();
+      // One that sleeps wakes up by itself.
+      if (!process.isAsleep) process.thaw();
     }
     // What is on its way by then still arrives late.
-    this.#healedAt = this.#world.now() + networkQualities[this.quality].lag[1] + this.scenario.callTimeout + 1_100;
+    const sleep = this.scenario.naps ? LONGEST_SLEEP_MS : 0;
+    this.#healedAt =
+      this.#world.now() + networkQualities[this.quality].lag[1] + this.scenario.callTimeout + 1_100 + sleep;
   }
 
   /** Nobody works any more. What is on the server ends, also while the engines live; then they close, and nothing is left. */

@@ -38,6 +38,7 @@ export class WitnessedTable extends LockTable {
   readonly #lastTokens = new Map<string, bigint>();
   /** Whoever lost a key by force: it may believe in it until it is told or asks. */
   readonly #forced = new Map<string, bigint[]>();
+  readonly #wiped = new Map<string, { readonly token: bigint; readonly at: number }[]>();
   #arrivals = 0;
   #made: Made[] = [];
 
@@ -123,6 +124,30 @@ export class WitnessedTable extends LockTable {
     this.#judge();
     if (victims.length > 0) for (const tell of this.freed) tell(key);
     return victims;
+  }
+
+  /** All that it knows of the key is gone, and nobody is told. */
+  wipe(key: string): void {
+    for (const owner of this.#lines.get(key)?.keys() ?? []) {
+      super.release({ key, owner, mode: 'exclusive', limit: 1, ttl: 1, claimTtl: 1 });
+    }
+    this.#lines.delete(key);
+    // By the release of a place others may have been served, who lose it here.
+    this.#judge();
+    const told = [...this.victims];
+    this.victims.clear();
+    super.forceRelease(key);
+    for (const tell of told) this.victims.add(tell);
+    const wiped = this.#wiped.get(key) ?? [];
+    for (const token of this.#holders.get(key)?.values() ?? []) wiped.push({ token, at: this.time() });
+    this.#wiped.set(key, wiped);
+    this.#holders.delete(key);
+  }
+
+  /** When the server lost what it knew of that holder, if it has. */
+  wipedAt(key: string, token: bigint | undefined): number | undefined {
+    if (token === undefined) return undefined;
+    return this.#wiped.get(key)?.find((wiped) => comesFrom(wiped.token, token))?.at;
   }
 
   /** The last token that was given out for the key. */

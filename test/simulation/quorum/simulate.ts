@@ -74,7 +74,9 @@ class QuorumRun implements Stage {
         new QuorumServer(`S${index + 1}`, clock(), scenario.guardMs, this.trace, BigInt(dice.whole(0, 100_000))),
     );
     // Who holds what is not for one server to say; nothing is taken by force here.
-    this.beliefs = new Beliefs({ wasForced: () => false, has: () => true }, this.report);
+    this.beliefs = new Beliefs({ wasForced: () => false, has: () => true, wipedAt: () => undefined }, this.report, () =>
+      this.#world.now(),
+    );
     const { enter } = this.beliefs;
     this.beliefs.enter = (process, lock, limit): Belief => {
       this.#noteTokens(lock.fencingTokens);
