@@ -177,7 +177,7 @@ describe('memory() under the fake timers of a test runner', () => {
 
 describe('memory() in a process that stood still for longer than every lease', () => {
   /** Two applications of one process with one table; it has just stood still. Their first timers are still to come. */
-  async function stoodStill() {
+  function stoodStill() {
     const { clock } = new Bench();
     const table = new LockTable(() => clock.now());
     const [engine, other] = [0, 1].map(() => {
@@ -204,7 +204,7 @@ describe('memory() in a process that stood still for longer than every lease', (
   }
 
   it('a lock that is renewed stays, and nobody else comes in', async () => {
-    const { clock, engine, other, standStill, goOn } = await stoodStill();
+    const { clock, engine, other, standStill, goOn } = stoodStill();
     const lock = await clock.run(engine.acquire('key', { ttl: 300 }));
     await standStill();
     // Before any timer could run.
@@ -220,7 +220,7 @@ describe('memory() in a process that stood still for longer than every lease', (
   });
 
   it('readers and permits stay, beside each other, up to the limit', async () => {
-    const { clock, engine, other, standStill, goOn } = await stoodStill();
+    const { clock, engine, other, standStill, goOn } = stoodStill();
     const take = (by: LockEngine, key: string) =>
       by.tryAcquire(key, key === 'file' ? { ttl: 300, mode: 'shared' } : { ttl: 300, limit: 2 });
     const held = await Promise.all([engine, other].flatMap((by) => [take(by, 'file'), take(by, 'pool')]));
@@ -230,11 +230,11 @@ describe('memory() in a process that stood still for longer than every lease', (
     expect(await take(engine, 'pool')).toBeNull();
     await goOn();
     expect(held.map((lock) => lock?.held)).toEqual([true, true, true, true]);
-    expect(await clock.run(Promise.all(held.map((lock) => lock?.release())))).toEqual([true, true, true, true]);
+    expect(await clock.run(Promise.all(held.map(async (lock) => lock?.release())))).toEqual([true, true, true, true]);
   });
 
   it('a release straight after it finds the lock held', async () => {
-    const { clock, engine, standStill } = await stoodStill();
+    const { clock, engine, standStill } = stoodStill();
     const lock = await clock.run(engine.acquire('key', { ttl: 300 }));
     await standStill();
     const released = lock.release();
@@ -243,7 +243,7 @@ describe('memory() in a process that stood still for longer than every lease', (
   });
 
   it('a waiter of the process is served after the holder, not beside it', async () => {
-    const { clock, engine, other, standStill, goOn } = await stoodStill();
+    const { clock, engine, other, standStill, goOn } = stoodStill();
     const first = await clock.run(engine.acquire('key', { ttl: 300 }));
     const second = other.acquire('key', { wait: Infinity });
     await clock.advance(10);
@@ -256,7 +256,7 @@ describe('memory() in a process that stood still for longer than every lease', (
   });
 
   it('a lock that is not renewed ends all the same', async () => {
-    const { clock, engine, other, standStill } = await stoodStill();
+    const { clock, engine, other, standStill } = stoodStill();
     const lock = await clock.run(engine.acquire('key', { ttl: 300, renew: false }));
     await standStill();
     expect(lock.held).toBe(false);
@@ -264,7 +264,7 @@ describe('memory() in a process that stood still for longer than every lease', (
   });
 
   it('one whose engine was closed is not kept', async () => {
-    const { clock, engine, other, standStill } = await stoodStill();
+    const { clock, engine, other, standStill } = stoodStill();
     await clock.run(engine.acquire('key', { ttl: 300 }));
     await clock.run(engine.close(0));
     await standStill();
