@@ -76,7 +76,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: '`held` asks whether the timer has run, not the clock',
     file: 'engine/leases/lease.ts',
-    find: 'return !this.#ended && this.clock.now() < this.#validUntil;',
+    find: 'return !this.#ended && ((this.kept && this.watch.renewed) || !this.isOverdue);',
     replace: 'return !this.#ended;',
     killedBy: engine(
       'holding',
@@ -202,7 +202,7 @@ export const mutants: readonly Mutant[] = [
   {
     bug: 'a waiter that is told to look does not',
     file: 'engine/waiting/wait.ts',
-    find: '    this.#look = true;\n    this.#wake?.();',
+    find: '    this.#look = true;\n    if (this.#wake) this.tools.pacer.run(() => this.#wake?.());',
     replace: '',
     killedBy: engine(
       'waiting',
