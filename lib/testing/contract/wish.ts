@@ -151,6 +151,13 @@ export class Wish {
     return holders.some((holder) => holder.owner === this.owner);
   }
 
+  /** Whether any server has it still, where a majority of several decides: each ends a lease by its own clock. */
+  async isLeft(): Promise<boolean> {
+    const { holders, nodes = [] } = await this.backend.inspect(this.claim.key);
+    const all = [...holders, ...nodes.flatMap((node) => ('error' in node ? [] : node.holders))];
+    return all.some((holder) => holder.owner === this.owner);
+  }
+
   async end(): Promise<void> {
     if (this.session) await this.session.end();
     else await this.release();

@@ -147,7 +147,7 @@ const cases: readonly Case[] = [
         async () => {
           assert.equal(await live.renew(), true);
           assert.equal(await live.holds(), true);
-          return !(await dead.holds());
+          return !(await dead.isLeft());
         },
         stage.ttl + SLACK,
       );
