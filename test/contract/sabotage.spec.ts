@@ -59,13 +59,20 @@ const mistakes: readonly [mistake: string, test: string, sabotage: Sabotage][] =
   [
     'a waiter who asks again goes to the end of the line',
     'the port > asking again keeps the place in line',
-    (right) => ({
-      async attempt(claim, waiter) {
-        const { holders } = await right.inspect(claim.key);
-        if (waiter && !holders.some(({ owner }) => owner === claim.owner)) await right.release(claim);
-        return right.attempt(claim, waiter);
-      },
-    }),
+    (right) => {
+      // Once: those behind look when it has left, so that they ask again too.
+      let isDone = false;
+      return {
+        async attempt(claim, waiter) {
+          const { waiters = [] } = await right.inspect(claim.key);
+          if (!isDone && waiters.some(({ owner }) => owner === claim.owner)) {
+            isDone = true;
+            await right.release(claim);
+          }
+          return right.attempt(claim, waiter);
+        },
+      };
+    },
   ],
   [
     'a release does not leave the line',

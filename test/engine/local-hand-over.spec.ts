@@ -118,8 +118,9 @@ describe('a lock that goes from one owner to the next inside of a process', () =
     const bench = new Bench();
     const [process, other] = [bench.process(), bench.process()];
     const { first, waiting } = await queue(bench, process, {}, {});
-    // Their places have ended, as those of processes that stood still.
-    for (const { owner } of process.events.filter(({ type }) => type === 'waiting')) endPlace(bench, owner);
+    // Their places have ended, as those of processes that stood still: the last one first, so that none of them comes to be first.
+    const waited = process.events.filter(({ type }) => type === 'waiting');
+    for (const { owner } of waited.toReversed()) endPlace(bench, owner);
     const { lock: overtaken } = await standInLine(bench, other);
     await bench.clock.run(first.release());
     const second = await waiting[0]!;

@@ -1,17 +1,20 @@
 import { connect, createServer, type Server } from 'node:net';
+import { Etcd3 } from 'etcd3';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { etcd } from '../../lib/backends/etcd/index.js';
 import { LockEngine } from '../../lib/engine/engine.js';
 import { type EtcdServer, startEtcd } from '../servers/etcd.js';
+import { eventually } from '../servers/eventually.js';
 
 /** A member in front of the cluster that can do what it is asked and die before it answers. */
 class Swallower {
   readonly #server: Server;
-  /** The next request that names it is carried out, and its answer is lost. */
-  armed: string | undefined;
+  readonly #etcd: Etcd3;
+  #armed: { readonly name: string; readonly revision: number } | undefined;
   swallowed = 0;
 
   constructor(port: number) {
+    this.#etcd = new Etcd3({ hosts: `127.0.0.1:${port}` });
     this.#server = createServer((inside) => {
       const outside = connect(port, '127.0.0.1');
       let mute = false;
@@ -20,17 +23,26 @@ class Swallower {
         outside.destroy();
       };
       inside.on('data', (data) => {
-        if (this.armed !== undefined && data.includes(this.armed)) {
-          this.armed = undefined;
-          this.swallowed++;
-          mute = true;
-        }
         outside.write(data);
+        const armed = this.#armed;
+        if (!armed || !data.includes(armed.name)) return;
+        this.#armed = undefined;
+        this.swallowed++;
+        mute = true;
+        void eventually('it is carried out', async () => (await this.#revision()) > armed.revision).finally(end);
       });
-      // The answer has come, so the request was carried out.
-      outside.on('data', (data) => void (mute ? end() : inside.write(data)));
+      outside.on('data', (data) => void (mute || inside.write(data)));
       for (const socket of [inside, outside]) socket.on('error', end).on('close', end);
     });
+  }
+
+  /** The next request that names it is carried out, and its answer is lost. It has to be one that writes. */
+  async arm(name: string): Promise<void> {
+    this.#armed = { name, revision: await this.#revision() };
+  }
+
+  async #revision(): Promise<number> {
+    return Number((await this.#etcd.get('nothing').exec()).header.revision);
   }
 
   listen(): Promise<string> {
@@ -43,6 +55,7 @@ class Swallower {
   }
 
   stop(): void {
+    this.#etcd.close();
     this.#server.close();
   }
 }
@@ -79,7 +92,7 @@ describe('A request that one member carried out without an answer, and that goes
   it('a release is not told as a loss', async () => {
     const events = begin();
     const lock = await engine.acquire('released');
-    first.armed = `resent-${process.pid}:released/`;
+    await first.arm(`resent-${process.pid}:released/`);
     const before = first.swallowed;
     expect(await lock.release()).toBe(true);
     expect(first.swallowed).toBe(before + 1);
@@ -91,7 +104,7 @@ describe('A request that one member carried out without an answer, and that goes
   it('a `minHold` keeps the key closed', async () => {
     const events = begin();
     const lock = await engine.acquire('closed', { minHold: '20s' });
-    first.armed = `resent-${process.pid}:closed/`;
+    await first.arm(`resent-${process.pid}:closed/`);
     const before = first.swallowed;
     expect(await lock.release()).toBe(true);
     expect(first.swallowed).toBe(before + 1);
@@ -101,7 +114,7 @@ describe('A request that one member carried out without an answer, and that goes
 
   it('an acquisition takes one place', async () => {
     begin();
-    first.armed = `resent-${process.pid}:taken/`;
+    await first.arm(`resent-${process.pid}:taken/`);
     const before = first.swallowed;
     const lock = await engine.acquire('taken');
     expect(first.swallowed).toBe(before + 1);
