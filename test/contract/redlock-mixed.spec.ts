@@ -25,7 +25,7 @@ const stop = async (): Promise<void> => {
 // A database answers more slowly than the usual time limit of a vote allows for when its tables are made.
 const members = (fencing = false) =>
   quorum([redis({ url: redisServer.url }), here, postgres({ connectionString: postgresServer.url, max: 4 })], {
-    nodeTimeout: '500ms',
+    nodeTimeout: '1s',
     fencing,
   });
 
