@@ -14,7 +14,8 @@ export const portLineCases: readonly Case[] = [
       assert.equal((await passer.attempt()).granted, false);
       assert.equal((await stage.observer.backend.inspect(holder.claim.key)).waiting, 0);
       await holder.release();
-      assert.equal(await passer.holds(), false);
+      // One of several servers may give its vote to a question that it reads only now, which is taken back.
+      await eventually('it does not hold', async () => !(await passer.holds()));
     },
   },
   {
