@@ -1,4 +1,5 @@
 import type { Attempt, Claim, KeyState, LockBackend, Session, Waiter } from '../../lib/backends/backend.js';
+import { within } from '../../lib/testing/contract/patience.js';
 
 const TTL = 120_000;
 
@@ -58,10 +59,8 @@ export class Table {
     for (const { owner } of holders) {
       const told = this.#told.get(owner);
       if (!told) continue;
-      const late = new Promise<never>((_, reject) => {
-        setTimeout(() => reject(new Error(`${owner} holds ${key} and was not told.`)), PATIENCE).unref();
-      });
-      if ((await Promise.race([told.came, late])) === 'granted') this.#told.delete(owner);
+      const word = await within(PATIENCE, `${owner} holds ${key} and is told`, told.came);
+      if (word === 'granted') this.#told.delete(owner);
       else if ((await this.attempt(told.pod, told.claim, true)) !== 'granted')
         throw new Error(`${owner} looked in vain.`);
     }
